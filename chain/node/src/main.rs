@@ -1,0 +1,2 @@
+//! stoad
+fn main() {}

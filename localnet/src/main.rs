@@ -1,0 +1,2 @@
+//! stoa-localnet
+fn main() {}

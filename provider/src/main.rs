@@ -1,0 +1,2 @@
+//! stoa-provider
+fn main() {}

@@ -1,0 +1,2 @@
+//! stoa-tunnel
+fn main() {}
