@@ -1,1 +1,35 @@
-//! stoa-proto
+//! Stoa's messages, queries and events as prost types.
+//!
+//! `proto/` holds the definitions with the meaning and unit of each field;
+//! nothing here is written by hand but the module tree. Cosmos types come
+//! from `cosmos_sdk_proto`, re-exported as [`cosmos`]. Feature `grpc` adds
+//! tonic clients and servers.
+
+pub use cosmos_sdk_proto::{cosmos, Any};
+
+/// The encoded `FileDescriptorSet` of all that is defined here, with imports.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+
+macro_rules! package {
+    ($($module:ident = $name:literal),* $(,)?) => {
+        $(
+            #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms)]
+            pub mod $module {
+                pub mod v1 {
+                    include!(concat!(env!("OUT_DIR"), "/stoa.", $name, ".v1.rs"));
+                }
+            }
+        )*
+    };
+}
+
+package! {
+    types = "types",
+    deployment = "deployment",
+    market = "market",
+    escrow = "escrow",
+    provider = "provider",
+    audit = "audit",
+    cert = "cert",
+    gateway = "gateway",
+}
