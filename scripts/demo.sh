@@ -1,0 +1,10 @@
+#!/bin/bash
+# From a bare machine with Rust to a deployment that a browser reaches: makes
+# ready, builds, and runs `stoa-localnet demo`, whose exit code is this one's.
+. "$(dirname "$0")/prepare.sh"
+
+prepare
+say "building Stoa"
+cargo build "${LOCKED[@]}" --workspace --bins
+localnet/demo/images/build.sh localnet/demo/images
+run_localnet demo "$@"
