@@ -1,1 +1,4 @@
-//! stoad
+//! The Stoa node: storage, the ABCI server and what carries the state machine between them.
+
+pub mod abci;
+pub mod store;
