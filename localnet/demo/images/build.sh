@@ -50,8 +50,8 @@ base() {
     echo "app:x:$USER_ID:" >"$1/etc/group"
 }
 
-# Everything that an image says of itself. Health is asked often, for the
-# demo's updates wait for it.
+# Everything that an image says of itself. Health is asked often, because an
+# update waits for it.
 config() { # DIFF_ID
     cat <<JSON
 {
@@ -96,7 +96,9 @@ finish() {
 web() { # VERSION ACCENT
     local name=web-v$1 root=$work/web-v$1/root file
     base "$root"
-    for file in index.html style.css health; do
+    mkdir "$root/srv/cgi-bin"
+    install -m 755 "$SOURCE/web/index.cgi" "$root/srv/cgi-bin/"
+    for file in page.html style.css health; do
         sed "s/@VERSION@/$1/g; s/@ACCENT@/$2/g" "$SOURCE/web/$file" >"$root/srv/$file"
     done
     pack 0 "$work/$name/layer.tar" -C "$root" bin etc srv
