@@ -6,7 +6,8 @@
 . "$(dirname "$0")/common.sh"
 
 suits() {
-    [[ -x $1 ]] && "$1" --list 2>/dev/null | grep -qx httpd && ! ldd "$1" >/dev/null 2>&1
+    # Not grep -q: it would end before the list does, and that counts as an error.
+    [[ -x $1 ]] && "$1" --list 2>/dev/null | grep -x httpd >/dev/null && ! ldd "$1" >/dev/null 2>&1
 }
 
 fetch() {

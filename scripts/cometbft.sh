@@ -68,7 +68,9 @@ choose_go() {
         go=$(installed_go) && return
     fi
     go=$(wheel_go)
-    [[ -x $go ]] && go_suits "$go" || die "no Go $GO_MIN or later: install one, then run this again"
+    if ! [[ -x $go ]] || ! go_suits "$go"; then
+        die "no Go $GO_MIN or later: install one, then run this again"
+    fi
     export GOPATH=$work/gopath GOCACHE=$work/gocache
 }
 

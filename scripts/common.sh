@@ -1,7 +1,8 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts share: where things are, how they speak, how they become
 # root. Sourced, never run.
 set -euo pipefail
+shopt -s inherit_errexit
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${STOA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stoa}
@@ -16,7 +17,7 @@ die() {
 
 # Cargo is often installed for one user only, and not on the PATH of a
 # non-interactive shell.
-[[ -d ${CARGO_HOME:-$HOME/.cargo}/bin ]] && PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+if [[ -d ${CARGO_HOME:-$HOME/.cargo}/bin ]]; then PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"; fi
 # Engines and network tools live where a plain user's PATH does not look.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 export PATH
@@ -33,7 +34,7 @@ as_root() {
 
 # A checker must not change Cargo.lock; a developer may.
 LOCKED=()
-[[ -n ${CI:-} ]] && LOCKED=(--locked)
+if [[ -n ${CI:-} ]]; then LOCKED=(--locked); fi
 
 # hold_lock FILE: waits for, then holds, an exclusive lock until the script
 # ends. Close descriptor 9 for children that outlive the script.
@@ -63,4 +64,4 @@ is_installed() {
 }
 
 # at_least VERSION MINIMUM
-at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort --version-sort | head -n 1) == "$2" ]]; }
+at_least() { [[ $(printf '%s\n%s\n' "$2" "$1" | sort --version-sort | sed -n 1p) == "$2" ]]; }

@@ -52,7 +52,7 @@ mount_cgroups() {
     grep -qw memory /sys/fs/cgroup/cgroup.controllers && return
     as_root umount /sys/fs/cgroup
     as_root mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
-    for controller in $(awk '!/^#/ && $4 == 1 { print $1 }' /proc/cgroups); do
+    awk '!/^#/ && $4 == 1 { print $1 }' /proc/cgroups | while read -r controller; do
         as_root mkdir "/sys/fs/cgroup/$controller"
         as_root mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller"
     done

@@ -15,7 +15,7 @@ cd "$ROOT"
 recipe() {
     cargo tree "${LOCKED[@]}" --quiet --invert librocksdb-sys --depth 0 \
         --charset ascii --format '{p} {f}'
-    "${CXX:-c++}" --version | head -n 1
+    "${CXX:-c++}" --version | sed -n 1p
     rustc --print cfg | grep '^target_'
     printf 'CXX=%s CXXFLAGS=%s RUSTFLAGS=%s ROCKSDB_CXX_STD=%s\n' \
         "${CXX:-}" "${CXXFLAGS:-}" "${RUSTFLAGS:-}" "${ROCKSDB_CXX_STD:-}"
@@ -46,7 +46,7 @@ build() {
 }
 
 text=$(recipe)
-version=$(sed -n 's/^librocksdb-sys v\([^ ]*\).*/\1/p' <<<"$text" | head -n 1)
+version=$(sed -n '1s/^librocksdb-sys v\([^ ]*\).*/\1/p' <<<"$text")
 [[ -n $version ]] || die "librocksdb-sys is not in the workspace's dependencies: $text"
 digest=$(sha256sum <<<"$text")
 dir=$CACHE/rocksdb/$version-${digest:0:16}
