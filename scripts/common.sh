@@ -47,15 +47,20 @@ hold_lock() {
     fi
 }
 
-# apt_install PACKAGE...: installs from the distribution, asking nothing.
+# apt_install PACKAGE...: installs from the distribution, asking nothing. What
+# apt says is shown only where it fails.
 apt_install() {
+    local log=$CACHE/apt.log apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
     command -v apt-get >/dev/null ||
         die "this machine has no apt-get; install by hand what corresponds to Debian's: $*"
     say "installing $*"
-    as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 ||
+    as_root "${apt[@]}" update >"$log" 2>&1 ||
         say "apt-get update failed; trying with the package lists at hand"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 \
-        install --yes --no-install-recommends "$@" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive "${apt[@]}" install --yes --no-install-recommends "$@" \
+        >>"$log" 2>&1 </dev/null || {
+        tail -n 20 "$log" >&2
+        die "apt-get could not install $*; the whole log is $log"
+    }
 }
 
 # is_installed PACKAGE
