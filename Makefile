@@ -1,5 +1,5 @@
 # Each target is one script or one cargo call. What they need and do not find,
-# the scripts install or build once; see the head of each.
+# the scripts install or build once; see the head of each. ARGS='...' is passed on.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo localnet test bench lint fmt images
@@ -9,16 +9,16 @@ help: ## this list
 	@echo 'To work with cargo itself:  eval "$$(scripts/env.sh)"'
 
 demo: ## a network on this machine and one deployment from file to closed, in minutes
-	@scripts/demo.sh
+	@scripts/demo.sh $(ARGS)
 
 localnet: ## 4 validators and 3 providers, in the foreground until Ctrl-C
-	@scripts/localnet.sh
+	@scripts/localnet.sh $(ARGS)
 
 test: ## format, lints, dependency rules and every test
-	@scripts/test.sh
+	@scripts/test.sh $(ARGS)
 
 bench: ## measure a release build; figures in bench/results/latest.json
-	@scripts/bench.sh
+	@scripts/bench.sh $(ARGS)
 
 lint: ## format, lints and dependency rules alone
 	@scripts/lint.sh

@@ -10,6 +10,9 @@ if [[ -z ${SDL_FIXTURES:-} && -d ../shared/fixtures/sdl ]]; then
     export SDL_FIXTURES
 fi
 
+# Built once and thrown away: what incremental builds keep is only time and disk.
+if [[ -n ${CI:-} ]]; then export CARGO_INCREMENTAL=0; fi
+
 prepare
 scripts/lint.sh
 
