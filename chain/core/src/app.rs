@@ -1,0 +1,248 @@
+//! What the node calls: each ABCI step as a function of a committed store.
+
+use crate::ctx::{Block, Ctx};
+use crate::error::{Failure, SdkError};
+use crate::event::Event;
+use crate::gas::Meter;
+use crate::genesis::Genesis;
+use crate::modules::auth::{self, admit, Admission, SignatureCheck, Signatures};
+use crate::store::{Changes, MemoryStore, Store};
+use crate::tx::{self, TxResult};
+use crate::types::{Amount, Coins};
+
+/// What a block came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockResult {
+    /// The final value of each changed key.
+    pub changes: Changes,
+    /// One for each transaction.
+    pub txs: Vec<TxResult>,
+    /// Of the block's end.
+    pub events: Vec<Event>,
+}
+
+/// The state at height 0.
+///
+/// # Errors
+/// What is wrong in the genesis document.
+pub fn init_chain(genesis: &Genesis, block: Block) -> Result<Changes, String> {
+    let empty = MemoryStore::default();
+    let mut ctx = Ctx::new(&empty, block);
+    crate::genesis::init(&mut ctx, genesis)?;
+    Ok(ctx.into_changes())
+}
+
+/// Executes a decided block.
+pub fn finalize_block<T: AsRef<[u8]>>(
+    store: &dyn Store,
+    block: Block,
+    txs: &[T],
+    signatures: &dyn Signatures,
+) -> BlockResult {
+    let mut ctx = Ctx::new(store, block);
+    let indexed = (0u32..).zip(txs);
+    let txs = indexed.map(|(i, tx)| tx::deliver(&mut ctx, i, tx.as_ref(), signatures)).collect();
+    crate::modules::end_block(&mut ctx);
+    let events = ctx.take_events();
+    BlockResult { changes: ctx.into_changes(), txs, events }
+}
+
+/// CheckTx: whether a transaction may enter the pool, on a context that lives
+/// from one commit to the next, so that an account's transactions can follow
+/// one another. Messages are not executed.
+///
+/// # Errors
+/// Why not.
+pub fn check_tx(
+    ctx: &mut Ctx<'_>,
+    bytes: &[u8],
+    min_gas_prices: &[(crate::types::Denom, crate::types::Rate)],
+    signatures: &dyn Signatures,
+) -> Result<Checked, Failure> {
+    let tx = tx::decode(bytes, true)?;
+    check_block_gas(ctx, tx.gas_limit)?;
+    check_fee(&tx.fee, tx.gas_limit, min_gas_prices)?;
+    ctx.set_meter(Meter::with_limit(tx.gas_limit));
+    let admitted = ctx.attempt(|ctx| {
+        admit(ctx, &tx, Admission::Full(signatures))?;
+        let meter = ctx.meter();
+        if meter.is_exhausted() {
+            return Err(SdkError::OutOfGas { used: meter.used(), limit: meter.limit() }.into());
+        }
+        Ok(())
+    });
+    let gas_used = ctx.meter().used();
+    ctx.set_meter(Meter::unlimited());
+    ctx.take_events();
+    admitted.map(|()| Checked { gas_wanted: tx.gas_limit, gas_used, price: gas_price(&tx) })
+}
+
+/// A transaction that may enter the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// The gas limit.
+    pub gas_wanted: u64,
+    /// What admission used.
+    pub gas_used: u64,
+    /// Fee of the first denom in 10^-18 units, per unit of gas: its priority.
+    pub price: u128,
+}
+
+/// PrepareProposal: of the pool's transactions in arrival order those that an
+/// honest block holds, by gas price, an account's own in their order, within
+/// `max_bytes` (encoded, by `encoded_len`) and the block's gas.
+pub fn prepare_proposal(
+    store: &dyn Store,
+    block: Block,
+    txs: Vec<Vec<u8>>,
+    max_bytes: u64,
+    signatures: &dyn Signatures,
+) -> Vec<Vec<u8>> {
+    let mut ctx = Ctx::new(store, block);
+    let mut room = Room { bytes: max_bytes, gas: auth::params(&ctx).max_block_gas };
+    let mut chosen = Vec::new();
+    for bytes in by_price(txs) {
+        let Some(left) = room.after(&bytes) else { continue };
+        if admit_into_block(&mut ctx, &bytes, signatures).is_ok() {
+            room = left;
+            chosen.push(bytes);
+        }
+    }
+    chosen
+}
+
+/// ProcessProposal: whether an honest proposer can have built the block.
+///
+/// # Errors
+/// Why not: the transaction's index and what is wrong with it.
+pub fn process_proposal<T: AsRef<[u8]>>(
+    store: &dyn Store,
+    block: Block,
+    txs: &[T],
+    signatures: &dyn Signatures,
+) -> Result<(), String> {
+    let mut ctx = Ctx::new(store, block);
+    let mut room = Room { bytes: u64::MAX, gas: auth::params(&ctx).max_block_gas };
+    for (index, bytes) in txs.iter().enumerate() {
+        let bytes = bytes.as_ref();
+        room = room
+            .after(bytes)
+            .ok_or_else(|| format!("transaction {index} is over the block's gas"))?;
+        admit_into_block(&mut ctx, bytes, signatures)
+            .map_err(|failure| format!("transaction {index}: {failure}"))?;
+    }
+    Ok(())
+}
+
+/// The signatures that a block's execution will ask for, as far as they can be
+/// told beforehand, so that a node can verify them in parallel.
+pub fn signature_checks<T: AsRef<[u8]>>(
+    store: &dyn Store,
+    block: Block,
+    txs: &[T],
+) -> Vec<SignatureCheck> {
+    let ctx = Ctx::new(store, block);
+    let decoded = txs.iter().filter_map(|bytes| tx::decode(bytes.as_ref(), true).ok());
+    decoded.flat_map(|tx| auth::signature_checks(&ctx, &tx)).collect()
+}
+
+/// What a transaction would come to on the last committed state.
+pub fn simulate(store: &dyn Store, block: Block, bytes: &[u8]) -> TxResult {
+    tx::simulate(&mut Ctx::new(store, block), bytes)
+}
+
+/// What is wrong with the state; empty: nothing.
+pub fn check_invariants(store: &dyn Store, block: Block) -> Vec<String> {
+    crate::modules::check_invariants(&Ctx::new(store, block))
+}
+
+/// The state as a genesis document.
+pub fn export(store: &dyn Store, block: Block) -> Genesis {
+    crate::genesis::export(&Ctx::new(store, block))
+}
+
+/// What a block still has room for.
+#[derive(Clone, Copy)]
+struct Room {
+    bytes: u64,
+    gas: u64,
+}
+
+impl Room {
+    /// The room left with this transaction; none where it does not fit. Bytes
+    /// count as CometBFT counts them: with the field's tag and length.
+    fn after(self, bytes: &[u8]) -> Option<Self> {
+        let size = prost::encoding::encoded_len_varint(u64::try_from(bytes.len()).ok()?)
+            .checked_add(bytes.len())?
+            .checked_add(1)?;
+        let gas = tx::decode(bytes, true).ok()?.gas_limit;
+        Some(Self {
+            bytes: self.bytes.checked_sub(u64::try_from(size).ok()?)?,
+            gas: self.gas.checked_sub(gas)?,
+        })
+    }
+}
+
+fn admit_into_block(
+    ctx: &mut Ctx<'_>,
+    bytes: &[u8],
+    signatures: &dyn Signatures,
+) -> Result<(), Failure> {
+    let admitted = check_tx(ctx, bytes, &[], signatures);
+    admitted.map(|_| ())
+}
+
+/// Highest gas price first; arrival decides among equals, and an account's
+/// transactions keep their order whatever each pays.
+fn by_price(txs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut ranked: Vec<(u128, usize, Vec<u8>)> = Vec::with_capacity(txs.len());
+    let mut limits = std::collections::BTreeMap::new();
+    for (arrival, bytes) in txs.into_iter().enumerate() {
+        let Ok(tx) = tx::decode(&bytes, true) else { continue };
+        let mut price = gas_price(&tx);
+        for signer in &tx.signers {
+            let limit = limits.entry(signer.address).or_insert(u128::MAX);
+            price = price.min(*limit);
+        }
+        for signer in &tx.signers {
+            limits.insert(signer.address, price);
+        }
+        ranked.push((price, arrival, bytes));
+    }
+    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    ranked.into_iter().map(|(_, _, bytes)| bytes).collect()
+}
+
+fn gas_price(tx: &tx::Tx) -> u128 {
+    let fee = tx.fee.iter().next().map_or(Amount::ZERO, |coin| coin.amount);
+    fee.to_fine().raw().checked_div(u128::from(tx.gas_limit)).unwrap_or_default()
+}
+
+fn check_block_gas(ctx: &Ctx<'_>, gas_limit: u64) -> Result<(), SdkError> {
+    let most = auth::params(ctx).max_block_gas;
+    if gas_limit > most {
+        return Err(SdkError::InvalidRequest(format!(
+            "gas limit {gas_limit} is over a block's {most}"
+        )));
+    }
+    Ok(())
+}
+
+/// A node's own condition on what it takes into its pool.
+fn check_fee(
+    fee: &Coins,
+    gas_limit: u64,
+    prices: &[(crate::types::Denom, crate::types::Rate)],
+) -> Result<(), SdkError> {
+    let needed = |price: crate::types::Rate| price.over(gas_limit).ceil();
+    let suffices = |(denom, price): &(_, _)| fee.of(denom) >= needed(*price);
+    if prices.is_empty() || prices.iter().any(suffices) {
+        return Ok(());
+    }
+    let wanted: Vec<String> =
+        prices.iter().map(|(denom, price)| format!("{}{denom}", needed(*price))).collect();
+    Err(SdkError::InsufficientFee(format!(
+        "got: {fee}; required for {gas_limit} gas: {}",
+        wanted.join(" or ")
+    )))
+}

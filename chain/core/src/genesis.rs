@@ -1,0 +1,38 @@
+//! The whole state as a document: where a chain begins, and what an export
+//! gives.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ctx::Ctx;
+use crate::modules::{auth, bank};
+
+/// Every module's part, named as the module is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Genesis {
+    /// Accounts and balances.
+    pub auth: auth::Genesis,
+    /// Supply.
+    pub bank: bank::Genesis,
+}
+
+/// Writes every module's part, then looks at the whole.
+///
+/// # Errors
+/// The module and what is wrong, or the invariants that do not hold.
+pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
+    let within = |module: &'static str| move |error: String| format!("{module}: {error}");
+    auth::init(ctx, &genesis.auth).map_err(within("auth"))?;
+    bank::init(ctx, &genesis.bank).map_err(within("bank"))?;
+    let broken = crate::modules::check_invariants(ctx);
+    if broken.is_empty() {
+        Ok(())
+    } else {
+        Err(broken.join("; "))
+    }
+}
+
+/// Every module's part as it is.
+pub fn export(ctx: &Ctx<'_>) -> Genesis {
+    Genesis { auth: auth::export(ctx), bank: bank::export(ctx) }
+}

@@ -1,0 +1,100 @@
+//! Bank: moves balances, knows the supply, holds collected fees.
+//!
+//! Balances stand in auth's accounts. What another module holds (a deposit, an
+//! escrow) stands in that module's records: [`take`] moves coins out of an
+//! account into a module's care, [`give`] moves them back.
+//!
+//! Invariant: no coin appears or vanishes but by genesis.
+
+mod genesis;
+mod keys;
+mod msgs;
+mod query;
+
+pub use genesis::{export, init, Genesis};
+pub use msgs::{MultiSend, Send};
+pub use query::routes;
+
+use crate::ctx::Ctx;
+use crate::error::SdkError;
+use crate::event::Event;
+use crate::modules::auth;
+use crate::types::{Address, Amount, Coin, Coins, Denom};
+
+/// What the account at `address` has of `denom`.
+pub fn balance(ctx: &Ctx<'_>, address: &Address, denom: &Denom) -> Amount {
+    auth::account(ctx, address).map_or(Amount::ZERO, |account| account.balances.of(denom))
+}
+
+/// Moves a coin from an account into the calling module's care.
+///
+/// # Errors
+/// The account has less.
+pub fn take(ctx: &mut Ctx<'_>, from: &Address, coin: &Coin) -> Result<(), SdkError> {
+    if coin.amount.is_zero() {
+        return Ok(());
+    }
+    let mut account = auth::account(ctx, from).ok_or_else(|| lacking(from, coin, Amount::ZERO))?;
+    let has = account.balances.of(&coin.denom);
+    account.balances.checked_sub(coin).ok_or_else(|| lacking(from, coin, has))?;
+    auth::put_account(ctx, from, &account);
+    ctx.emit(Event::new("coin_spent").with("spender", from).with("amount", coin));
+    Ok(())
+}
+
+/// Moves a coin from the calling module's care to an account, which begins
+/// with it where there was none. The sum fits, for supply is bounded.
+pub fn give(ctx: &mut Ctx<'_>, to: &Address, coin: &Coin) {
+    if coin.amount.is_zero() {
+        return;
+    }
+    let mut account = auth::account_or_new(ctx, to);
+    let sum = account.balances.of(&coin.denom).saturating_add(coin.amount);
+    account.balances.set(coin.denom.clone(), sum);
+    auth::put_account(ctx, to, &account);
+    ctx.emit(Event::new("coin_received").with("receiver", to).with("amount", coin));
+}
+
+/// Takes a transaction's fee.
+///
+/// # Errors
+/// The payer has less.
+pub fn collect_fee(ctx: &mut Ctx<'_>, payer: &Address, fee: &Coins) -> Result<(), SdkError> {
+    if fee.is_empty() {
+        return Ok(());
+    }
+    let mut collected = collected_fees(ctx);
+    for coin in fee.iter() {
+        take(ctx, payer, &coin)?;
+        let sum = collected.of(&coin.denom).saturating_add(coin.amount);
+        collected.set(coin.denom, sum);
+    }
+    ctx.put(keys::collected_fees(), &collected);
+    ctx.emit(Event::new("tx").with("fee", fee).with("fee_payer", payer));
+    Ok(())
+}
+
+/// Fees of transactions that are not distributed yet.
+pub fn collected_fees(ctx: &Ctx<'_>) -> Coins {
+    ctx.get(&keys::collected_fees()).unwrap_or_default()
+}
+
+/// All of `denom` that exists.
+pub fn supply(ctx: &Ctx<'_>, denom: &Denom) -> Amount {
+    ctx.get(&keys::supply(denom)).unwrap_or_default()
+}
+
+/// All that exists, by denom.
+pub fn supplies<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = Coin> + 'a {
+    ctx.prefix(&keys::supplies()).filter_map(|(key, value)| {
+        let denom = keys::supply_denom(&key)?;
+        Some(Coin::new(denom, crate::state::decode(&key, &value)))
+    })
+}
+
+fn lacking(address: &Address, coin: &Coin, has: Amount) -> SdkError {
+    SdkError::InsufficientFunds(format!(
+        "spendable balance {has}{} of {address} is smaller than {coin}",
+        coin.denom
+    ))
+}

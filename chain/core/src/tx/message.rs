@@ -1,0 +1,99 @@
+//! All messages that a transaction may carry.
+
+use cosmos_sdk_proto::Any;
+use prost::Name;
+
+use crate::ctx::Ctx;
+use crate::error::{Failure, SdkError};
+use crate::modules::bank;
+use crate::types::Address;
+
+/// A message: what it is in protobuf, who must sign it, what it does.
+///
+/// `TryFrom` its protobuf form is the *validate* phase: all that can be said
+/// without looking at the state.
+pub trait Message: TryFrom<Self::Proto, Error = Failure> {
+    /// Its protobuf form.
+    type Proto: prost::Message + Name + Default;
+    /// What a success answers.
+    type Response: prost::Message + Name;
+
+    /// Whose signature it needs.
+    fn signer(&self) -> Address;
+
+    /// Does it. On an error, whatever it has done is dropped.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    fn execute(self, ctx: &mut Ctx<'_>) -> Result<Self::Response, Failure>;
+}
+
+/// Decodes and validates a message's protobuf form.
+fn parse<M: Message>(bytes: &[u8]) -> Result<M, Failure> {
+    let name = M::Proto::full_name();
+    let proto = <M::Proto as prost::Message>::decode(bytes)
+        .map_err(|error| SdkError::TxDecode(format!("{name}: {error}")))?;
+    super::decode::check_canonical(&name, &proto, bytes)?;
+    M::try_from(proto)
+}
+
+fn response<R: prost::Message + Name>(response: &R) -> Any {
+    Any { type_url: R::type_url(), value: response.encode_to_vec() }
+}
+
+macro_rules! messages {
+    ($($name:ident = $message:ty,)*) => {
+        /// A validated message.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each is documented where it is defined")]
+        pub enum Msg {
+            $($name(Box<$message>),)*
+        }
+
+        impl Msg {
+            /// From a transaction's body.
+            ///
+            /// # Errors
+            /// An unknown type, malformed bytes, or a message that is wrong
+            /// in itself.
+            pub fn from_any(any: &Any) -> Result<Self, Failure> {
+                $(
+                    if any.type_url == <$message as Message>::Proto::type_url() {
+                        return parse::<$message>(&any.value).map(|m| Self::$name(Box::new(m)));
+                    }
+                )*
+                let url: String = any.type_url.chars().take(100).collect();
+                Err(SdkError::UnknownRequest(format!("no message has the type {url:?}")).into())
+            }
+
+            /// Whose signature it needs.
+            pub fn signer(&self) -> Address {
+                match self {
+                    $(Self::$name(message) => message.signer(),)*
+                }
+            }
+
+            /// Its type URL.
+            pub fn type_url(&self) -> String {
+                match self {
+                    $(Self::$name(_) => <$message as Message>::Proto::type_url(),)*
+                }
+            }
+
+            /// Does it, and answers its response.
+            ///
+            /// # Errors
+            /// The rule that it breaks.
+            pub fn execute(self, ctx: &mut Ctx<'_>) -> Result<Any, Failure> {
+                match self {
+                    $(Self::$name(message) => message.execute(ctx).map(|r| response(&r)),)*
+                }
+            }
+        }
+    };
+}
+
+messages! {
+    Send = bank::Send,
+    MultiSend = bank::MultiSend,
+}

@@ -1,0 +1,10 @@
+//! Transactions: from bytes to messages ([`decode`], the *validate* phase), to
+//! their effect ([`deliver`]: *admit*, then *execute*).
+
+mod decode;
+mod deliver;
+mod message;
+
+pub use decode::{decode, Signer, Tx, MAX_MESSAGES, MAX_TX_BYTES};
+pub use deliver::{deliver, simulate, TxResult};
+pub use message::{Message, Msg};

@@ -1,0 +1,117 @@
+//! Account addresses: 20 bytes, written in bech32 with the prefix `stoa`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bech32::{Bech32, Hrp};
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::error::SdkError;
+
+/// Human-readable part of every address.
+pub const PREFIX: &str = "stoa";
+
+/// An account's address.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    BorshSerialize,
+    BorshDeserialize,
+    Serialize,
+    Deserialize,
+)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address([u8; Address::LEN]);
+
+impl Address {
+    /// Bytes of an address.
+    pub const LEN: usize = 20;
+
+    /// An address of these bytes.
+    pub const fn new(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bech32::encode_to_fmt::<Bech32, _>(f, Hrp::parse_unchecked(PREFIX), &self.0)
+            .map_err(|_| fmt::Error)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Address {
+    type Err = SdkError;
+
+    fn from_str(text: &str) -> Result<Self, SdkError> {
+        let invalid = |why: String| SdkError::InvalidAddress(format!("{text:?} {why}"));
+        if text.len() > 90 {
+            return Err(SdkError::InvalidAddress("longer than 90 bytes".to_owned()));
+        }
+        // An address is written in one way: lower case, bech32, our prefix.
+        let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text)
+            .map_err(|error| invalid(format!("is not bech32: {error}")))?;
+        if checked.hrp().as_str() != PREFIX {
+            return Err(invalid(format!("does not start with \"{PREFIX}1\"")));
+        }
+        let bytes: Vec<u8> = checked.byte_iter().collect();
+        let bytes = bytes
+            .try_into()
+            .map_err(|bytes: Vec<u8>| invalid(format!("has {} bytes, not 20", bytes.len())))?;
+        Ok(Self(bytes))
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = SdkError;
+
+    fn try_from(text: String) -> Result<Self, SdkError> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_reads_back_as_it_was_written() {
+        let address = Address::new([7; 20]);
+        assert_eq!(address.to_string().parse::<Address>().unwrap(), address);
+        assert!(address.to_string().starts_with("stoa1"));
+    }
+
+    #[test]
+    fn other_prefixes_cases_lengths_and_checksums_are_refused() {
+        let text = Address::new([7; 20]).to_string();
+        assert!(text.to_uppercase().parse::<Address>().is_err());
+        assert!("cosmos1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnrujsuw".parse::<Address>().is_err());
+        let mut damaged = text.clone();
+        damaged.replace_range(10..11, if &text[10..11] == "q" { "p" } else { "q" });
+        assert!(damaged.parse::<Address>().is_err());
+        assert!("".parse::<Address>().is_err());
+    }
+}

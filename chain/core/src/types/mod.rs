@@ -1,0 +1,17 @@
+//! Values, validated once where they enter: addresses, money, ids.
+
+mod address;
+mod attribute;
+mod coin;
+mod hash;
+mod ids;
+mod money;
+mod text;
+
+pub use address::{Address, PREFIX};
+pub use attribute::Attribute;
+pub use coin::{Coin, Coins, Denom, MAX_COINS};
+pub use hash::Hash;
+pub use ids::{DeploymentId, GroupId, LeaseId, OrderId};
+pub use money::{mul_div_floor, mul_div_rem, Amount, Fine, Rate, BASIS_POINTS, ONE};
+pub use text::bounded;
