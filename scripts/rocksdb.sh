@@ -45,14 +45,21 @@ build() {
     mv --no-target-directory "$work/out" "$2"
 }
 
-text=$(recipe)
-version=$(sed -n '1s/^librocksdb-sys v\([^ ]*\).*/\1/p' <<<"$text")
-[[ -n $version ]] || die "librocksdb-sys is not in the workspace's dependencies: $text"
-digest=$(sha256sum <<<"$text")
-dir=$CACHE/rocksdb/$version-${digest:0:16}
+main() {
+    local text version digest dir
+    text=$(recipe)
+    version=$(sed -n '1s/^librocksdb-sys v\([^ ]*\).*/\1/p' <<<"$text")
+    [[ -n $version ]] || die "librocksdb-sys is not in the workspace's dependencies: $text"
+    digest=$(sha256sum <<<"$text")
+    dir=$CACHE/rocksdb/$version-${digest:0:16}
 
-if [[ ! -f $dir/librocksdb.a ]]; then
-    hold_lock "$CACHE/rocksdb/lock"
-    [[ -f $dir/librocksdb.a ]] || build "$text" "$dir"
-fi
-printf 'export ROCKSDB_LIB_DIR=%q ROCKSDB_STATIC=1\n' "$dir"
+    if [[ ! -f $dir/librocksdb.a ]]; then
+        hold_lock "$CACHE/rocksdb/lock"
+        [[ -f $dir/librocksdb.a ]] || build "$text" "$dir"
+    fi
+    printf 'export ROCKSDB_LIB_DIR=%q ROCKSDB_STATIC=1\n' "$dir"
+}
+
+# A function, read whole before it runs: a pull meanwhile must not disturb it.
+main
+exit
