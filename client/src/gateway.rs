@@ -1,0 +1,166 @@
+//! A provider's gateway: gRPC over TLS 1.3 that is checked against the chain.
+
+use std::{sync::Arc, time::Duration};
+
+use http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use stoa_proto::{gateway::v1::gateway_client::GatewayClient, provider::v1::Provider};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::{
+    tls::{client_config, Identity, ProviderVerifier},
+    Error, Result,
+};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Answers of a gateway: a status with many services, not a blob.
+const MAX_ANSWER: usize = 16 << 20;
+/// What a host_uri without a port means.
+const DEFAULT_PORT: u16 = 443;
+
+/// Where a provider's gateway is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayAddress {
+    pub host: String,
+    pub port: u16,
+}
+
+impl GatewayAddress {
+    /// From a `host_uri` on chain, such as `https://stoa.example.org:8443`.
+    pub fn parse(host_uri: &str) -> Result<Self> {
+        let bad = |why: &str| {
+            Error::Invalid(format!(
+                "provider address `{host_uri}`: {why}; right is such as https://host:8443"
+            ))
+        };
+        let uri: Uri = host_uri.parse().map_err(|_| bad("not a URI"))?;
+        if uri.scheme_str() != Some("https") {
+            return Err(bad("not https"));
+        }
+        let host = uri.host().ok_or_else(|| bad("no host"))?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        Ok(Self { host, port: uri.port_u16().unwrap_or(DEFAULT_PORT) })
+    }
+}
+
+/// The roots that vouch for a provider now: its present one, and the earlier
+/// one until its overlap ends.
+pub fn roots_of(provider: &Provider, now: u64) -> Vec<Vec<u8>> {
+    let mut roots = vec![provider.root_certificate.clone()];
+    if !provider.earlier_root.is_empty() && now < provider.earlier_root_until {
+        roots.push(provider.earlier_root.clone());
+    }
+    roots
+}
+
+/// Connects to a provider as the chain knows it, showing the tenant's
+/// certificate. The connection is made again when it breaks.
+pub async fn connect(
+    provider: &Provider,
+    tenant: Option<&Identity>,
+) -> Result<GatewayClient<Channel>> {
+    crate::install_crypto();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    let address = GatewayAddress::parse(&provider.host_uri)?;
+    let verifier = ProviderVerifier::new(&provider.owner, &roots_of(provider, now))?;
+    let tls = TlsConnector::from(Arc::new(client_config(verifier, tenant)?));
+    let name = ServerName::try_from(address.host.clone())
+        .map_err(|_| Error::Invalid(format!("`{}` is no host name", address.host)))?;
+    let connector = tower::service_fn(move |_: Uri| {
+        let (tls, name, address) = (tls.clone(), name.clone(), address.clone());
+        async move {
+            let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
+            socket.set_nodelay(true)?;
+            tls.connect(name, socket).await.map(TokioIo::new)
+        }
+    });
+    // The scheme only keeps tonic from adding TLS of its own.
+    let channel = Endpoint::from_static("http://gateway")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .connect_with_connector(connector)
+        .await
+        .map_err(|e| unreachable(provider, &e))?;
+    Ok(GatewayClient::new(channel).max_decoding_message_size(MAX_ANSWER))
+}
+
+/// tonic says only "transport error"; the causes say which.
+fn unreachable(provider: &Provider, error: &tonic::transport::Error) -> Error {
+    let mut cause = String::new();
+    let mut next = std::error::Error::source(error);
+    while let Some(e) = next {
+        let text = e.to_string();
+        if !cause.contains(&text) {
+            cause = if cause.is_empty() { text } else { format!("{cause}: {text}") };
+        }
+        next = e.source();
+    }
+    if cause.contains("invalid peer certificate") {
+        return Error::Tls(format!(
+            "{} does not show a certificate of provider {} ({cause}); whoever answers there is \
+             not the provider on chain",
+            provider.host_uri, provider.owner
+        ));
+    }
+    Error::Unreachable {
+        what: format!("provider {} at {}", provider.owner, provider.host_uri),
+        cause,
+    }
+}
+
+/// What a gateway's refusal means.
+pub fn error_of(status: &tonic::Status) -> Error {
+    use tonic::Code;
+    let message = status.message().to_owned();
+    match status.code() {
+        Code::NotFound => Error::NotFound(message),
+        Code::Unavailable | Code::Cancelled => {
+            Error::Unreachable { what: "the provider".into(), cause: message }
+        }
+        Code::DeadlineExceeded => Error::Timeout(format!("the provider took too long: {message}")),
+        Code::Unknown if std::error::Error::source(status).is_some() => {
+            Error::Unreachable { what: "the provider".into(), cause: message }
+        }
+        code => Error::Refused(Box::new(crate::Refusal {
+            codespace: "gateway".into(),
+            code: code as u32,
+            message,
+            hash: None,
+            height: None,
+        })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let parse = |t| GatewayAddress::parse(t).map(|a| (a.host, a.port));
+        assert_eq!(parse("https://a.example:8443").unwrap(), ("a.example".into(), 8443));
+        assert_eq!(parse("https://a.example").unwrap().1, 443);
+        assert_eq!(parse("https://[::1]:9").unwrap(), ("::1".into(), 9));
+        for bad in ["http://a.example", "a.example:8443", "https://", ""] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_earlier_root_counts_until_its_end() {
+        let provider = Provider {
+            root_certificate: vec![1],
+            earlier_root: vec![2],
+            earlier_root_until: 100,
+            ..Provider::default()
+        };
+        assert_eq!(roots_of(&provider, 99), [[1], [2]]);
+        assert_eq!(roots_of(&provider, 100), [[1]]);
+    }
+}

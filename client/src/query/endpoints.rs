@@ -1,0 +1,158 @@
+//! Which endpoint is asked, and what its refusals mean.
+
+use std::{
+    future::Future,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        Arc,
+    },
+    time::Duration,
+};
+
+use tonic::{
+    metadata::MetadataValue,
+    transport::{Channel, ClientTlsConfig, Endpoint},
+    Code, Request, Response, Status,
+};
+
+use crate::{Error, Refusal, Result};
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The largest answer that is read.
+pub(super) const MAX_ANSWER: usize = 64 << 20;
+/// Cosmos' name for the height that a query is asked at and answered for.
+const HEIGHT: &str = "x-cosmos-block-height";
+
+/// Queries to one or several nodes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct QueryClient {
+    inner: Arc<Inner>,
+    height: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    endpoints: Vec<(String, Channel)>,
+    /// The one that answered last.
+    preferred: AtomicUsize,
+}
+
+impl QueryClient {
+    /// `endpoints` such as `http://127.0.0.1:9090`, in order of preference.
+    /// Connects at the first query. Needs a tokio runtime.
+    pub fn new(endpoints: &[String]) -> Result<Self> {
+        crate::install_crypto();
+        if endpoints.is_empty() {
+            return Err(Error::Invalid("no gRPC address is configured".into()));
+        }
+        let endpoints = endpoints.iter().map(|e| channel(e)).collect::<Result<Vec<_>>>()?;
+        Ok(Self {
+            inner: Arc::new(Inner { endpoints, preferred: AtomicUsize::new(0) }),
+            height: None,
+        })
+    }
+
+    /// The same, asking for the state after a height. Nodes keep few of them.
+    #[must_use]
+    pub fn at_height(&self, height: u64) -> Self {
+        Self { inner: self.inner.clone(), height: Some(height) }
+    }
+
+    /// Asks each endpoint until one answers. `ask` makes the typed client.
+    pub async fn ask<Q, R, F, Fut>(&self, query: Q, ask: F) -> Result<R>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        let count = self.inner.endpoints.len();
+        let start = self.inner.preferred.load(Ordering::Relaxed);
+        let mut last = String::from("no endpoint");
+        for offset in 0..count {
+            let index = (start + offset) % count;
+            let Some((name, channel)) = self.inner.endpoints.get(index) else { continue };
+            match ask(channel.clone(), self.request(query.clone())).await {
+                Err(status) if is_connection(&status) => {
+                    last = format!("{name}: {}", status.message());
+                }
+                answer => {
+                    self.inner.preferred.store(index, Ordering::Relaxed);
+                    return answer.map(Response::into_inner).map_err(|s| error_of(&s));
+                }
+            }
+        }
+        let names: Vec<&str> = self.inner.endpoints.iter().map(|(n, _)| n.as_str()).collect();
+        Err(Error::Unreachable { what: names.join(", "), cause: last })
+    }
+
+    fn request<Q>(&self, query: Q) -> Request<Q> {
+        let mut request = Request::new(query);
+        request.set_timeout(CALL_TIMEOUT);
+        if let Some(height) = self.height {
+            request.metadata_mut().insert(HEIGHT, MetadataValue::from(height));
+        }
+        request
+    }
+}
+
+fn channel(address: &str) -> Result<(String, Channel)> {
+    let bad = |cause: String| {
+        Error::Invalid(format!(
+            "gRPC address `{address}`: {cause}; right is such as http://127.0.0.1:9090"
+        ))
+    };
+    let text = address.trim().trim_end_matches('/');
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let secure = url.starts_with("https://");
+    if !secure && !url.starts_with("http://") {
+        return Err(bad("neither http nor https".into()));
+    }
+    let mut endpoint = Endpoint::from_shared(url.clone())
+        .map_err(|e| bad(e.to_string()))?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(CALL_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    if secure {
+        let tls = ClientTlsConfig::new().with_webpki_roots();
+        endpoint = endpoint.tls_config(tls).map_err(|e| bad(e.to_string()))?;
+    }
+    Ok((url, endpoint.connect_lazy()))
+}
+
+/// Whether another endpoint might do better.
+fn is_connection(status: &Status) -> bool {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => true,
+        // tonic's own for a connection that broke under way.
+        Code::Unknown => std::error::Error::source(status).is_some(),
+        _ => false,
+    }
+}
+
+/// The chain's refusal in a gRPC status. Its codespace and code stand in the
+/// metadata where the node gives them, else in the message as the SDK writes.
+fn error_of(status: &Status) -> Error {
+    let text = |key: &str| status.metadata().get(key).and_then(|v| v.to_str().ok());
+    let message = status.message().to_owned();
+    let code = text("stoa-code").and_then(|t| t.parse().ok()).unwrap_or(0);
+    match (status.code(), code) {
+        (_, 1..) => Refusal {
+            codespace: text("stoa-codespace").unwrap_or_default().to_owned(),
+            code,
+            message,
+            hash: None,
+            height: None,
+        }
+        .into(),
+        (Code::NotFound, _) => Error::NotFound(message),
+        (Code::Unimplemented, _) => Error::BadAnswer(format!(
+            "the node does not serve this query ({message}); is it of an older version?"
+        )),
+        _ => {
+            Refusal { codespace: String::new(), code: 0, message, hash: None, height: None }.into()
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! One transaction queue per key.
+pub struct TxQueue;

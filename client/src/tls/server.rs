@@ -1,0 +1,225 @@
+//! The provider's end: self-signed client certificates, to be looked up on the
+//! chain by the daemon.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use rustls::{
+    client::danger::HandshakeSignatureValid,
+    crypto::{ring, verify_tls13_signature, CryptoProvider},
+    pki_types::{CertificateDer, UnixTime},
+    server::danger::{ClientCertVerified, ClientCertVerifier},
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, Semaphore},
+};
+use tokio_rustls::{server::TlsStream, TlsAcceptor};
+
+use super::{x509, Identity};
+use crate::{Address, Error, Result};
+
+/// Handshakes under way at once; more wait for their turn.
+pub const MAX_HANDSHAKES: usize = 128;
+/// A handshake that takes longer is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Accepts a self-signed certificate that is valid now and whose common name
+/// is an address. **That is not yet authentication**: the daemon must find the
+/// same DER among the owner's valid certificates on chain
+/// (`QueryClient::is_valid_certificate`).
+#[derive(Debug)]
+pub struct TenantVerifier {
+    provider: Arc<CryptoProvider>,
+    mandatory: bool,
+}
+
+impl TenantVerifier {
+    /// `mandatory`: a client without a certificate gets no connection.
+    pub fn new(mandatory: bool) -> Self {
+        Self { provider: Arc::new(ring::default_provider()), mandatory }
+    }
+
+    fn check(&self, der: &CertificateDer<'_>, now: UnixTime) -> Result<(), rustls::Error> {
+        let general = |e: Error| rustls::Error::General(e.to_string());
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if let Some(why) = x509::validity(der).map_err(general)?.refusal(seconds) {
+            return Err(rustls::Error::General(format!("the client's certificate {why}")));
+        }
+        let name = x509::common_name(der).map_err(general)?;
+        name.parse::<Address>().map_err(|e| rustls::Error::General(e.to_string()))?;
+        if !x509::allows(der, |usage| usage.client_auth).map_err(general)? {
+            return Err(CertificateError::InvalidPurpose.into());
+        }
+        // Self-signed: it is its own and only trust anchor.
+        let mut own = RootCertStore::empty();
+        own.add(der.clone().into_owned())?;
+        verify_self_signed(der, own, now, self.provider.clone())
+    }
+}
+
+fn verify_self_signed(
+    der: &CertificateDer<'_>,
+    own: RootCertStore,
+    now: UnixTime,
+    provider: Arc<CryptoProvider>,
+) -> Result<(), rustls::Error> {
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(own), provider)
+            .build()
+            .map_err(|e| rustls::Error::General(e.to_string()))?;
+    verifier.verify_client_cert(der, &[], now).map(|_| ())
+}
+
+impl ClientCertVerifier for TenantVerifier {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        if !intermediates.is_empty() {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        self.check(end_entity, now)?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("TLS 1.2 is not spoken here".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// TLS 1.3 for a gateway, HTTP/2, asking for a tenant's certificate.
+pub fn server_config(identity: &Identity, verifier: TenantVerifier) -> Result<ServerConfig> {
+    let tls = |e: rustls::Error| Error::Tls(e.to_string());
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(tls)?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_single_cert(identity.rustls_chain(), identity.rustls_key())
+        .map_err(tls)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// Gives handshaken connections; for `tonic`'s `serve_with_incoming`, whose
+/// requests then carry the client's certificate in `peer_certs()`.
+pub type GatewayAcceptor = mpsc::Receiver<std::io::Result<TlsStream<TcpStream>>>;
+
+/// Accepts connections and shakes hands on a bounded number at once, so that
+/// one slow client holds nobody up. Ends when the receiver is dropped.
+pub fn accept_loop(listener: TcpListener, config: Arc<ServerConfig>) -> GatewayAcceptor {
+    let (out, incoming) = mpsc::channel(16);
+    tokio::spawn(async move {
+        let acceptor = TlsAcceptor::from(config);
+        let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+        while !out.is_closed() {
+            let Ok(slot) = slots.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = out.closed() => return,
+            };
+            let (socket, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(e) => {
+                    // Out of descriptors, or the peer went: neither is ours to die of.
+                    tracing::warn!("accepting a connection: {e}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            let (acceptor, out) = (acceptor.clone(), out.clone());
+            tokio::spawn(async move {
+                let shaken = shake(acceptor, socket, peer).await;
+                drop(slot);
+                if let Some(stream) = shaken {
+                    let _ = out.send(Ok(stream)).await;
+                }
+            });
+        }
+    });
+    incoming
+}
+
+async fn shake(
+    acceptor: TlsAcceptor,
+    socket: TcpStream,
+    peer: SocketAddr,
+) -> Option<TlsStream<TcpStream>> {
+    let _ = socket.set_nodelay(true);
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(e)) => {
+            tracing::debug!("handshake with {peer}: {e}");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("handshake with {peer} took over {HANDSHAKE_TIMEOUT:?}");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::{leaf, provider_root, tenant};
+
+    fn verdict(identity: &Identity, at: u64) -> Result<(), rustls::Error> {
+        let der = CertificateDer::from(identity.certificate().to_vec());
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        TenantVerifier::new(true).verify_client_cert(&der, &[], at).map(|_| ())
+    }
+
+    #[test]
+    fn the_table_of_verdicts() {
+        let now = UnixTime::now().as_secs();
+        let address = Address::from([1; 20]).to_string();
+        let good = tenant(&address, 30).unwrap();
+        verdict(&good, now).unwrap();
+        assert!(verdict(&good, now + 31 * 86_400).is_err());
+        assert!(verdict(&good, now - 3_600).is_err());
+        assert!(verdict(&tenant("nobody", 30).unwrap(), now).is_err());
+        // Signed by another key than its own.
+        let root = provider_root(&address, 30).unwrap();
+        assert!(verdict(&leaf(&root, &address, &[], 30).unwrap(), now).is_err());
+        // A CA is no tenant.
+        assert!(verdict(&root, now).is_err());
+        // An altered signature.
+        let mut der = good.certificate().to_vec();
+        let last = der.len() - 1;
+        der[last] ^= 1;
+        let altered = CertificateDer::from(der);
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(now));
+        assert!(TenantVerifier::new(true).verify_client_cert(&altered, &[], at).is_err());
+    }
+}
