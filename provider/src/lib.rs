@@ -1,1 +1,4 @@
-//! stoa-provider
+//! The provider daemon: sells a machine's capacity on Stoa's market.
+
+pub mod failpoint;
+pub mod runtime;

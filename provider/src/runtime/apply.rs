@@ -1,0 +1,213 @@
+//! Brings one instance to what its spec says, by steps that can be repeated
+//! from anywhere: network, link container, volumes, container, start. A
+//! process that dies between two of them is continued by the next.
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
+};
+
+use super::container::{link_body, link_hash, volume_labels, workload_body};
+use super::error::{absent_is_none, spec_error};
+use super::names::{label, InstanceKey, InstanceNames};
+use super::network::WorkloadNetwork;
+use super::spec::{VolumeClass, WorkloadSpec};
+use super::{DockerBackend, RuntimeError};
+use crate::failpoint::failpoint;
+
+/// What applying a spec changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It ran already, as the spec says.
+    Unchanged,
+    /// The container was there and has been started.
+    Started,
+    /// There was no container; now one runs.
+    Created,
+    /// The container was another spec's, or not usable, and was replaced.
+    Replaced,
+}
+
+impl DockerBackend {
+    pub(super) async fn apply_instance(
+        &self,
+        spec: &WorkloadSpec,
+    ) -> Result<Applied, RuntimeError> {
+        spec.validate()?;
+        let names = self.names.instance(&spec.key);
+        let network = self.ensure_network(&spec.key, &names).await?;
+        failpoint("runtime.after_network_create");
+        self.ensure_link(&spec.key, &names, &network).await?;
+        self.ensure_volumes(spec).await?;
+        failpoint("runtime.after_volume_create");
+        let applied = self.ensure_workload(spec, &names, &network).await?;
+        failpoint("runtime.after_container_start");
+        Ok(applied)
+    }
+
+    async fn ensure_link(
+        &self,
+        key: &InstanceKey,
+        names: &InstanceNames,
+        network: &WorkloadNetwork,
+    ) -> Result<(), RuntimeError> {
+        let image = self.ensure_link_image().await?;
+        let wanted = Wanted { hash: link_hash(&image, network), network };
+        let found = self.inspect_container(&names.link).await?;
+        let state = wanted.judge(self.names.provider_id(), &names.link, found.as_ref())?;
+        if state == Found::Unfit {
+            self.remove_container(&names.link).await?;
+        }
+        if matches!(state, Found::Absent | Found::Unfit) {
+            let body = link_body(key, &image, &self.names, network, &self.config);
+            self.create_container(&names.link, body).await?;
+            failpoint("runtime.after_link_create");
+        }
+        if state != Found::Running {
+            self.start_container(&names.link).await?;
+            failpoint("runtime.after_link_start");
+        }
+        Ok(())
+    }
+
+    /// Makes the persistent volumes; the engine returns one that is there.
+    async fn ensure_volumes(&self, spec: &WorkloadSpec) -> Result<(), RuntimeError> {
+        for volume in spec.volumes.iter().filter(|v| v.class == VolumeClass::Persistent) {
+            let name = self.names.volume(&spec.key, &volume.name);
+            let request = VolumeCreateRequest {
+                name: Some(name.clone()),
+                driver: Some("local".into()),
+                labels: Some(volume_labels(&spec.key, volume, &self.names)),
+                ..VolumeCreateRequest::default()
+            };
+            let during = format!("creating the volume {name}");
+            let call = self.docker.create_volume(request);
+            let made = self.bounded(during, self.config.deadlines.change, call).await?;
+            if made.labels.get(label::PROVIDER).map(String::as_str)
+                != Some(self.names.provider_id())
+            {
+                let problem = format!("a volume named {name} exists but is not this provider's");
+                return Err(spec_error(&spec.key, problem));
+            }
+        }
+        Ok(())
+    }
+
+    async fn ensure_workload(
+        &self,
+        spec: &WorkloadSpec,
+        names: &InstanceNames,
+        network: &WorkloadNetwork,
+    ) -> Result<Applied, RuntimeError> {
+        let wanted = Wanted { hash: spec.hash(), network };
+        let found = self.inspect_container(&names.workload).await?;
+        let state = wanted.judge(self.names.provider_id(), &names.workload, found.as_ref())?;
+        if state == Found::Running {
+            return Ok(Applied::Unchanged);
+        }
+        if state == Found::Unfit {
+            self.stop_container(&names.workload).await?;
+            failpoint("runtime.after_container_stop");
+            self.remove_container(&names.workload).await?;
+            failpoint("runtime.after_container_remove");
+        }
+        if state != Found::Stopped {
+            let body = workload_body(spec, &self.names, network, &self.config, self.host_cores);
+            self.create_container(&names.workload, body).await?;
+            failpoint("runtime.after_container_create");
+        }
+        self.start_container(&names.workload).await?;
+        Ok(match state {
+            Found::Unfit => Applied::Replaced,
+            Found::Stopped => Applied::Started,
+            Found::Absent | Found::Running => Applied::Created,
+        })
+    }
+
+    async fn create_container(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<(), RuntimeError> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let call = self.docker.create_container(Some(options), body);
+        let during = format!("creating the container {name}");
+        self.bounded(during, self.config.deadlines.change, call).await.map(|_| ())
+    }
+
+    pub(super) async fn start_container(&self, name: &str) -> Result<(), RuntimeError> {
+        let call = self.docker.start_container(name, None::<StartContainerOptions>);
+        let during = format!("starting the container {name}");
+        self.bounded(during, self.config.deadlines.change, call).await
+    }
+
+    pub(super) async fn inspect_container(
+        &self,
+        name: &str,
+    ) -> Result<Option<ContainerInspectResponse>, RuntimeError> {
+        let call = self.docker.inspect_container(name, None::<InspectContainerOptions>);
+        let during = format!("looking for the container {name}");
+        absent_is_none(self.bounded(during, self.config.deadlines.query, call).await)
+    }
+}
+
+/// What a container of some name should be.
+struct Wanted<'a> {
+    hash: String,
+    network: &'a WorkloadNetwork,
+}
+
+/// What it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Absent,
+    /// Of another spec, on a network that is gone, or dead.
+    Unfit,
+    /// Fit, but not running.
+    Stopped,
+    /// Fit and running, or being restarted by the engine.
+    Running,
+}
+
+impl Wanted<'_> {
+    /// Compares; an error where the name is somebody else's container.
+    fn judge(
+        &self,
+        provider_id: &str,
+        name: &str,
+        found: Option<&ContainerInspectResponse>,
+    ) -> Result<Found, RuntimeError> {
+        let Some(found) = found else { return Ok(Found::Absent) };
+        let labels = found.config.as_ref().and_then(|config| config.labels.as_ref());
+        let labelled = |name: &str| labels.and_then(|labels| labels.get(name)).map(String::as_str);
+        if labelled(label::PROVIDER) != Some(provider_id) {
+            return Err(RuntimeError::Setup(format!(
+                "a container named {name} exists but is not this provider's; remove it"
+            )));
+        }
+        if labelled(label::SPEC) != Some(&self.hash) || !self.is_attached(found) {
+            return Ok(Found::Unfit);
+        }
+        let state = found.state.as_ref().and_then(|state| state.status);
+        Ok(match state {
+            Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING) => {
+                Found::Running
+            }
+            Some(ContainerStateStatusEnum::CREATED | ContainerStateStatusEnum::EXITED) => {
+                Found::Stopped
+            }
+            _ => Found::Unfit,
+        })
+    }
+
+    /// A container remembers its network by id. Before its first start the
+    /// engine may not tell the id yet.
+    fn is_attached(&self, found: &ContainerInspectResponse) -> bool {
+        let networks = found.network_settings.as_ref().and_then(|s| s.networks.as_ref());
+        let endpoint = networks.and_then(|networks| networks.get(&self.network.name));
+        let id = endpoint.and_then(|endpoint| endpoint.network_id.as_deref()).unwrap_or_default();
+        endpoint.is_some() && (id.is_empty() || id == self.network.id)
+    }
+}

@@ -1,0 +1,203 @@
+//! Whether this machine is fit, in words for the operator, and the belt: one
+//! host rule beside the networks' own isolation.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bollard::query_parameters::ListNetworksOptions;
+use nix::unistd::Uid;
+use serde::Serialize;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::names::label;
+use super::subnet::{AddressPool, Taken};
+use super::{DockerBackend, RuntimeError};
+
+/// One look at the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    pub name: &'static str,
+    pub verdict: Verdict,
+    /// What was found, and for a warning what would be better.
+    pub words: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Good,
+    /// Works, with less.
+    Warning,
+}
+
+/// Drops what a workload sends to the host itself. The networks have no host
+/// address to send to; this holds even where that fails. The same text for
+/// every provider on the machine, so that each may install it.
+const BELT: &str = "table inet stoa_guard
+delete table inet stoa_guard
+table inet stoa_guard {
+\tchain input {
+\t\ttype filter hook input priority -10; policy accept;
+\t\tiifname \"st*\" drop
+\t}
+}
+";
+const NFT_DEADLINE: Duration = Duration::from_secs(10);
+
+impl DockerBackend {
+    /// Installs the belt where the machine allows, and reports what is good
+    /// and what could be better. An error only where the engine cannot be
+    /// asked.
+    pub(super) async fn run_checks(&self) -> Result<Vec<Check>, RuntimeError> {
+        let inventory = self.read_inventory().await?;
+        let mut checks = vec![
+            Check::good("engine", format!("version {}", inventory.engine_version)),
+            install_belt().await,
+            self.check_pool().await?,
+        ];
+        checks.push(if inventory.storage_quota {
+            Check::good("storage quota", "the engine bounds writable layers".into())
+        } else {
+            let words = "the engine does not bound writable layers (that takes overlay2 on xfs \
+                         with pquota): storage is measured instead";
+            Check::warning("storage quota", words.into())
+        });
+        checks.push(if inventory.user_namespaces {
+            Check::good("user namespaces", "container root is an ordinary user here".into())
+        } else {
+            let words = "container root is this machine's root, bounded by capabilities and \
+                         seccomp; `userns-remap` in daemon.json adds a wall";
+            Check::warning("user namespaces", words.into())
+        });
+        Ok(checks)
+    }
+
+    /// The pool must not cover a network of somebody else's, or tenants
+    /// could shadow it.
+    async fn check_pool(&self) -> Result<Check, RuntimeError> {
+        let call = self.docker.list_networks(None::<ListNetworksOptions>);
+        let networks = self.bounded("listing networks", self.config.deadlines.query, call).await?;
+        let pool = self.config.pool;
+        let foreign = networks.iter().find(|network| {
+            let ours = network.labels.as_ref().is_some_and(|l| l.contains_key(label::PROVIDER));
+            let configs = network.ipam.as_ref().and_then(|ipam| ipam.config.as_ref());
+            let subnets = configs.into_iter().flatten().filter_map(|c| c.subnet.as_deref());
+            !ours && subnets.filter_map(Taken::parse).any(|taken| pool.overlaps(taken))
+        });
+        if let Some(network) = foreign {
+            let name = network.name.clone().unwrap_or_default();
+            let words = format!("{pool} overlaps the engine's network {name}; choose another pool");
+            return Ok(Check::warning("address pool", words));
+        }
+        let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+        Ok(match overlapping_route(&routes, pool) {
+            Some(interface) => Check::warning(
+                "address pool",
+                format!("{pool} overlaps a route of {interface}; choose another pool"),
+            ),
+            None => Check::good("address pool", format!("{pool}, {} networks", pool.slots())),
+        })
+    }
+}
+
+impl Check {
+    fn good(name: &'static str, words: String) -> Self {
+        Self { name, verdict: Verdict::Good, words }
+    }
+
+    fn warning(name: &'static str, words: String) -> Self {
+        Self { name, verdict: Verdict::Warning, words }
+    }
+}
+
+/// Installs the host rule; every reason why not is a warning.
+async fn install_belt() -> Check {
+    let name = "host firewall rule";
+    if !Uid::effective().is_root() {
+        return Check::warning(name, "not installed: it takes root".into());
+    }
+    if let Some(interface) = foreign_interface(Path::new("/sys/class/net")) {
+        let words = format!(
+            "not installed: the rule for st* would hit the interface {interface}, which is not \
+             a workload's bridge"
+        );
+        return Check::warning(name, words);
+    }
+    match run_nft().await {
+        Ok(()) => Check::good(name, "what comes from a workload's bridge is dropped".into()),
+        Err(problem) => Check::warning(name, format!("not installed: {problem}")),
+    }
+}
+
+async fn run_nft() -> Result<(), String> {
+    let mut child = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| format!("nft cannot be run: {e}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(BELT.as_bytes()).await.map_err(|e| format!("nft: {e}"))?;
+    }
+    let output = tokio::time::timeout(NFT_DEADLINE, child.wait_with_output())
+        .await
+        .map_err(|_| "nft did not end in time".to_string())?
+        .map_err(|e| format!("nft: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("nft says: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// An interface that the rule's `st*` fits but that is no bridge of ours.
+fn foreign_interface(class: &Path) -> Option<String> {
+    let names = std::fs::read_dir(class).ok()?.flatten();
+    names
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(|name| name.strip_prefix("st").is_some_and(|rest| !is_bridge_suffix(rest)))
+}
+
+fn is_bridge_suffix(rest: &str) -> bool {
+    rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The interface of a route, other than the default and our bridges, that
+/// lies in the pool. `/proc/net/route` has little-endian hex.
+fn overlapping_route(routes: &str, pool: AddressPool) -> Option<String> {
+    routes.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (interface, destination, mask) = (fields.first()?, fields.get(1)?, fields.get(7)?);
+        let destination = u32::from_str_radix(destination, 16).ok()?.swap_bytes();
+        let prefix = u32::from_str_radix(mask, 16).ok()?.count_ones();
+        let ours = interface.strip_prefix("st").is_some_and(is_bridge_suffix);
+        let taken = Taken::parse(&format!("{}/{prefix}", std::net::Ipv4Addr::from(destination)))?;
+        (prefix > 0 && !ours && pool.overlaps(taken)).then(|| (*interface).to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_routes_and_interfaces_in_the_way() {
+        let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
+        let default = "eth0\t00000000\t01000A0A\t3\t0\t0\t0\t00000000\n";
+        let vpn = "tun0\t0000E10A\t00000000\t1\t0\t0\t0\t0000FFFF\n"; // 10.225.0.0/16
+        let own = "st0123456789ab\t0000E10A\t00000000\t1\t0\t0\t0\tF0FFFFFF\n";
+        let pool = AddressPool::default();
+        let at = |lines: &[&str]| overlapping_route(&format!("{head}{}", lines.concat()), pool);
+        assert_eq!(at(&[default, own]), None);
+        assert_eq!(at(&[default, vpn]).as_deref(), Some("tun0"));
+
+        let class = tempfile::tempdir().unwrap();
+        std::fs::write(class.path().join("st0123456789ab"), "").unwrap();
+        assert_eq!(foreign_interface(class.path()), None);
+        std::fs::write(class.path().join("storage0"), "").unwrap();
+        assert_eq!(foreign_interface(class.path()).as_deref(), Some("storage0"));
+    }
+}

@@ -1,0 +1,128 @@
+//! How this provider uses the engine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::subnet::AddressPool;
+use super::RuntimeError;
+
+/// The longest provider id (a bech32 address is 43 characters).
+pub const MAX_PROVIDER_ID: usize = 128;
+
+/// Settings of the Docker backend. Everything but the provider's id has a
+/// default that fits one machine.
+#[derive(Debug, Clone)]
+pub struct RuntimeConfig {
+    /// The provider's id (its chain address): scopes names, labels and tags,
+    /// for several providers may share one engine.
+    pub provider_id: String,
+    /// The engine's unix socket.
+    pub socket: PathBuf,
+    /// Where the workloads' /28 networks come from.
+    pub pool: AddressPool,
+    /// Processes and threads a workload may have.
+    pub pids_limit: i64,
+    /// Open files a workload's process may have; lowered to this process's
+    /// own hard limit.
+    pub open_files_limit: i64,
+    /// Size of one log file of a container, and how many are kept.
+    pub log_file_megabytes: u32,
+    pub log_files: u32,
+    /// How long a container may take to stop before it is killed.
+    pub stop_grace: Duration,
+    /// Deadlines of engine calls.
+    pub deadlines: Deadlines,
+    /// Bounds on image tarballs.
+    pub image_limits: ImageLimits,
+}
+
+/// How long the engine may take, by kind of call.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// Inspections and lists.
+    pub query: Duration,
+    /// Creating, starting and removing.
+    pub change: Duration,
+    /// Loading and pulling an image.
+    pub image: Duration,
+    /// Measuring disk use, which walks the volumes.
+    pub measure: Duration,
+}
+
+/// Bounds on an image tarball; see [`super::archive`].
+#[derive(Debug, Clone, Copy)]
+pub struct ImageLimits {
+    /// Bytes of the tarball.
+    pub archive_bytes: u64,
+    /// Bytes of all layers once unpacked.
+    pub unpacked_bytes: u64,
+    /// Entries of the tarball.
+    pub entries: usize,
+    /// Layers of the image.
+    pub layers: usize,
+    /// Bytes of one JSON document in it.
+    pub document_bytes: u64,
+}
+
+const GIBIBYTE: u64 = 1 << 30;
+
+impl Default for ImageLimits {
+    fn default() -> Self {
+        Self {
+            archive_bytes: 16 * GIBIBYTE,
+            unpacked_bytes: 32 * GIBIBYTE,
+            entries: 4096,
+            layers: 127,
+            document_bytes: 4 << 20,
+        }
+    }
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            query: Duration::from_secs(20),
+            change: Duration::from_secs(60),
+            image: Duration::from_secs(1800),
+            measure: Duration::from_secs(120),
+        }
+    }
+}
+
+impl RuntimeConfig {
+    /// The defaults for one provider.
+    pub fn new(provider_id: impl Into<String>) -> Self {
+        Self {
+            provider_id: provider_id.into(),
+            socket: PathBuf::from("/var/run/docker.sock"),
+            pool: AddressPool::default(),
+            pids_limit: 1024,
+            open_files_limit: 65_536,
+            log_file_megabytes: 10,
+            log_files: 3,
+            stop_grace: Duration::from_secs(10),
+            deadlines: Deadlines::default(),
+            image_limits: ImageLimits::default(),
+        }
+    }
+
+    /// Refuses settings that could not work.
+    pub(crate) fn validate(&self) -> Result<(), RuntimeError> {
+        let id = &self.provider_id;
+        if id.is_empty() || id.len() > MAX_PROVIDER_ID || !id.bytes().all(|b| b.is_ascii_graphic())
+        {
+            return Err(RuntimeError::Setup(format!(
+                "provider id {id:?} must be 1 to {MAX_PROVIDER_ID} printable characters"
+            )));
+        }
+        if self.pids_limit < 16 || self.open_files_limit < 64 {
+            return Err(RuntimeError::Setup(
+                "pids_limit must be at least 16 and open_files_limit at least 64".into(),
+            ));
+        }
+        if self.log_file_megabytes == 0 || self.log_files == 0 {
+            return Err(RuntimeError::Setup("log rotation needs at least 1 file of 1 MB".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! What a workload's and a link's container look like: the hardening of
+//! every workload stands here, in one place.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
+    MountTmpfsOptions, MountType, MountVolumeOptions, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+
+use super::config::RuntimeConfig;
+use super::names::{label, InstanceKey, Names, Role};
+use super::network::{endpoint, WorkloadNetwork};
+use super::pause::PAUSE_PATH;
+use super::spec::{CanonicalForm, VolumeClass, VolumeSpec, WorkloadSpec};
+
+/// What published images need of root's powers inside their own namespaces,
+/// and no more: to hand files over and read them (`CHOWN`, `FOWNER`,
+/// `DAC_OVERRIDE`: a database's entry point owns its data as root and then
+/// looks into it), to drop to a user (`SETUID`, `SETGID`) and signal it
+/// (`KILL`), to listen below 1024 (`NET_BIND_SERVICE`). Not there, of
+/// Docker's default list: `NET_RAW` (forged packets), `MKNOD`, `SYS_CHROOT`,
+/// `AUDIT_WRITE`, `SETFCAP`, `SETPCAP`, `FSETID`.
+pub const WORKLOAD_CAPABILITIES: [&str; 7] =
+    ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
+
+/// Less memory than this cannot hold the runtime's own start of a container.
+const LEAST_MEMORY_BYTES: u64 = 16 << 20;
+const LINK_MEMORY_BYTES: i64 = 16 << 20;
+const LINK_PIDS: i64 = 16;
+/// The engine takes from a hundredth of a core to the machine's cores.
+const LEAST_CPU_MILLIS: u64 = 10;
+const NANO_CPUS_PER_MILLI: u64 = 1_000_000;
+/// 1,024 shares are one core's weight.
+const SHARES_PER_CORE: u64 = 1024;
+const MOST_SHARES: u64 = 262_144;
+
+/// The host's cores, for a limit beyond them is refused by the engine though
+/// an over-committing provider sells it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HostCores(pub(super) u64);
+
+/// The request for a workload's container.
+pub(super) fn workload_body(
+    spec: &WorkloadSpec,
+    names: &Names,
+    network: &WorkloadNetwork,
+    config: &RuntimeConfig,
+    cores: HostCores,
+) -> ContainerCreateBody {
+    let mut labels = names.labels(&spec.key, Role::Workload);
+    labels.extend(
+        [
+            (label::SPEC, spec.hash()),
+            (label::MANIFEST, spec.manifest_version.clone()),
+            (label::GENERATION, spec.generation.to_string()),
+            (label::IMAGE, spec.image.source.clone()),
+            (label::EPHEMERAL, spec.ephemeral_bytes.to_string()),
+        ]
+        .map(|(name, value)| (name.to_string(), value)),
+    );
+    ContainerCreateBody {
+        hostname: Some(spec.key.service.clone()),
+        image: Some(spec.image.id.clone()),
+        entrypoint: none_if_empty(&spec.command),
+        cmd: none_if_empty(&spec.args),
+        env: Some(spec.env.iter().map(|pair| env_pair(pair)).collect()),
+        exposed_ports: Some(
+            spec.ports.iter().map(|p| format!("{}/{}", p.port, p.protocol.as_str())).collect(),
+        ),
+        labels: Some(labels),
+        stop_timeout: i64::try_from(config.stop_grace.as_secs()).ok(),
+        host_config: Some(workload_host_config(spec, names, network, config, cores)),
+        networking_config: Some(endpoint(network, network.subnet.workload())),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn workload_host_config(
+    spec: &WorkloadSpec,
+    names: &Names,
+    network: &WorkloadNetwork,
+    config: &RuntimeConfig,
+    cores: HostCores,
+) -> HostConfig {
+    let memory = clamped(spec.memory_bytes.max(LEAST_MEMORY_BYTES));
+    let millis = spec.cpu_millis.max(LEAST_CPU_MILLIS);
+    let shares = (millis.saturating_mul(SHARES_PER_CORE) / 1000).clamp(2, MOST_SHARES);
+    HostConfig {
+        memory: Some(memory),
+        memory_swap: Some(memory),
+        nano_cpus: Some(clamped(millis.min(cores.0 * 1000).saturating_mul(NANO_CPUS_PER_MILLI))),
+        cpu_shares: Some(clamped(shares)),
+        pids_limit: Some(config.pids_limit),
+        ulimits: Some(vec![ulimit("nofile", config.open_files_limit), ulimit("core", 0)]),
+        init: Some(true),
+        cap_add: Some(WORKLOAD_CAPABILITIES.map(String::from).to_vec()),
+        readonly_rootfs: Some(spec.read_only_root),
+        mounts: Some(spec.volumes.iter().map(|v| mount(&spec.key, v, names)).collect()),
+        // A name that the workload looks up goes to its link container and
+        // nowhere else: never to the host's resolver.
+        dns: Some(vec![network.subnet.link().to_string()]),
+        ..hardened(network, config)
+    }
+}
+
+/// The request for the instance's link container: it holds a network
+/// namespace and does nothing.
+pub(super) fn link_body(
+    key: &InstanceKey,
+    image: &str,
+    names: &Names,
+    network: &WorkloadNetwork,
+    config: &RuntimeConfig,
+) -> ContainerCreateBody {
+    let mut labels = names.labels(key, Role::Link);
+    labels.insert(label::SPEC.into(), link_hash(image, network));
+    ContainerCreateBody {
+        hostname: Some("link".into()),
+        image: Some(image.into()),
+        entrypoint: Some(vec![PAUSE_PATH.into()]),
+        labels: Some(labels),
+        host_config: Some(HostConfig {
+            memory: Some(LINK_MEMORY_BYTES),
+            memory_swap: Some(LINK_MEMORY_BYTES),
+            pids_limit: Some(LINK_PIDS),
+            readonly_rootfs: Some(true),
+            ..hardened(network, config)
+        }),
+        networking_config: Some(endpoint(network, network.subnet.link())),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// What a link container must be like; it is made anew where this changes.
+pub(super) fn link_hash(image: &str, network: &WorkloadNetwork) -> String {
+    let mut form = CanonicalForm::new("stoa/link/1");
+    form.text(image).text(&network.id).text(&network.subnet.to_string());
+    form.finish()
+}
+
+/// What every container of ours has: no capability, no way to gain one, its
+/// own namespaces, bounded logs, a start after the engine's restart.
+fn hardened(network: &WorkloadNetwork, config: &RuntimeConfig) -> HostConfig {
+    HostConfig {
+        network_mode: Some(network.name.clone()),
+        cap_drop: Some(vec!["ALL".into()]),
+        // The engine's default seccomp profile holds as long as none is named.
+        security_opt: Some(vec!["no-new-privileges:true".into()]),
+        privileged: Some(false),
+        ipc_mode: Some("private".into()),
+        cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
+        log_config: Some(log_config(config)),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
+            maximum_retry_count: None,
+        }),
+        publish_all_ports: Some(false),
+        ..HostConfig::default()
+    }
+}
+
+fn log_config(config: &RuntimeConfig) -> HostConfigLogConfig {
+    let settings = [
+        ("max-size", format!("{}m", config.log_file_megabytes)),
+        ("max-file", config.log_files.to_string()),
+    ];
+    HostConfigLogConfig {
+        typ: Some("json-file".into()),
+        config: Some(settings.into_iter().map(|(k, v)| (k.to_string(), v)).collect()),
+    }
+}
+
+fn mount(key: &InstanceKey, volume: &VolumeSpec, names: &Names) -> Mount {
+    let base = Mount {
+        target: Some(volume.mount.clone()),
+        read_only: Some(volume.read_only),
+        ..Mount::default()
+    };
+    match volume.class {
+        VolumeClass::Ram => Mount {
+            typ: Some(MountType::TMPFS),
+            tmpfs_options: Some(MountTmpfsOptions {
+                size_bytes: Some(clamped(volume.bytes)),
+                mode: Some(0o1777),
+                ..MountTmpfsOptions::default()
+            }),
+            ..base
+        },
+        // Without a name it is the container's own and goes with it.
+        VolumeClass::Ephemeral => Mount {
+            typ: Some(MountType::VOLUME),
+            volume_options: Some(MountVolumeOptions {
+                labels: Some(volume_labels(key, volume, names)),
+                ..MountVolumeOptions::default()
+            }),
+            ..base
+        },
+        VolumeClass::Persistent => Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(names.volume(key, &volume.name)),
+            ..base
+        },
+    }
+}
+
+/// Labels of a volume of either lasting.
+pub(super) fn volume_labels(
+    key: &InstanceKey,
+    volume: &VolumeSpec,
+    names: &Names,
+) -> HashMap<String, String> {
+    let mut labels = names.labels(key, Role::Volume);
+    labels.insert(label::VOLUME.into(), volume.name.clone());
+    labels
+}
+
+/// In an SDL file `KEY` alone is an empty variable; to the engine it would
+/// mean to remove one.
+fn env_pair(pair: &str) -> String {
+    if pair.contains('=') {
+        pair.to_string()
+    } else {
+        format!("{pair}=")
+    }
+}
+
+fn none_if_empty(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn ulimit(name: &str, value: i64) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.into()), soft: Some(value), hard: Some(value) }
+}
+
+fn clamped(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

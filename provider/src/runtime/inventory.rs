@@ -1,0 +1,106 @@
+//! What the engine's machine has, before any over-commit.
+
+use serde::Serialize;
+
+use super::disk::file_system;
+use super::{DockerBackend, RuntimeError};
+
+/// The machine behind the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Inventory {
+    /// Thousandths of a core.
+    pub cpu_millis: u64,
+    pub memory_bytes: u64,
+    /// The file system that holds images, layers and volumes; 0 where the
+    /// engine's directory is not on this machine.
+    pub disk_bytes: u64,
+    pub disk_free_bytes: u64,
+    /// In Go's words: `amd64`, `arm64`.
+    pub architecture: String,
+    pub engine_version: String,
+    /// The engine bounds a container's writable layer by itself.
+    pub storage_quota: bool,
+    /// gVisor is there as `runsc`.
+    pub gvisor: bool,
+    /// Container root is not the host's root.
+    pub user_namespaces: bool,
+}
+
+impl DockerBackend {
+    pub(super) async fn read_inventory(&self) -> Result<Inventory, RuntimeError> {
+        let call = self.docker.info();
+        let info =
+            self.bounded("asking for the machine", self.config.deadlines.query, call).await?;
+        let known = |value: Option<i64>, what: &str| {
+            value.and_then(|v| u64::try_from(v).ok()).filter(|v| *v > 0).ok_or_else(|| {
+                RuntimeError::Unknown {
+                    during: "asking for the machine".into(),
+                    cause: format!("the engine does not tell its {what}"),
+                }
+            })
+        };
+        let root = info.docker_root_dir.as_deref().unwrap_or("/var/lib/docker");
+        let (disk_bytes, disk_free_bytes) =
+            file_system(std::path::Path::new(root)).unwrap_or_default();
+        let security = info.security_options.unwrap_or_default();
+        Ok(Inventory {
+            cpu_millis: known(info.ncpu, "number of CPUs")?.saturating_mul(1000),
+            memory_bytes: known(info.mem_total, "memory")?,
+            disk_bytes,
+            disk_free_bytes,
+            architecture: go_architecture(&info.architecture.unwrap_or_default()),
+            engine_version: info.server_version.unwrap_or_default(),
+            storage_quota: has_quota(
+                info.driver.as_deref(),
+                info.driver_status.as_deref().unwrap_or_default(),
+                std::path::Path::new(root),
+            ),
+            gvisor: info.runtimes.unwrap_or_default().contains_key("runsc"),
+            user_namespaces: security.iter().any(|option| option.contains("name=userns")),
+        })
+    }
+}
+
+fn go_architecture(kernel: &str) -> String {
+    match kernel {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+    .into()
+}
+
+/// overlay2 bounds a layer on xfs mounted with project quotas only.
+fn has_quota(driver: Option<&str>, status: &[Vec<String>], root: &std::path::Path) -> bool {
+    let on_xfs = status.iter().any(|pair| pair.as_slice() == ["Backing Filesystem", "xfs"]);
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    driver == Some("overlay2") && on_xfs && has_project_quota(&mounts, root)
+}
+
+/// Looks up the mount that a path lies on.
+fn has_project_quota(mounts: &str, path: &std::path::Path) -> bool {
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            Some((fields.next()?, fields.nth(1)?))
+        })
+        .filter(|(point, _)| path.starts_with(point))
+        .max_by_key(|(point, _)| point.len())
+        .is_some_and(|(_, options)| {
+            options.split(',').any(|option| option == "prjquota" || option == "pquota")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn project_quotas_are_those_of_the_nearest_mount() {
+        let mounts = "/dev/a / ext4 rw 0 0\n/dev/b /var/lib/docker xfs rw,prjquota 0 0\n";
+        let at = |path: &str| has_project_quota(mounts, std::path::Path::new(path));
+        assert!(at("/var/lib/docker/overlay2"));
+        assert!(!at("/var/lib"));
+    }
+}

@@ -1,0 +1,233 @@
+//! Runs workloads. [`Backend`] is the boundary: inventory, apply and remove,
+//! observe. [`DockerBackend`] does it with one Docker engine.
+//!
+//! What holds everywhere here:
+//! - The engine is the only memory: names follow from what an object is for,
+//!   labels carry the full ids, and nothing is written to disk.
+//! - Every call can be repeated, and continued after a death between any two
+//!   steps.
+//! - [`RuntimeError::Unknown`] ("cannot observe") is never taken for
+//!   "absent".
+//! - Objects are scoped by provider id; others' are never touched.
+
+mod apply;
+mod archive;
+mod checks;
+mod config;
+mod container;
+mod disk;
+mod engine;
+mod error;
+pub mod image;
+mod inventory;
+pub mod names;
+mod network;
+mod observe;
+mod pause;
+mod remove;
+mod spec;
+mod streams;
+mod subnet;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+pub use apply::Applied;
+pub use checks::{Check, Verdict};
+pub use config::{Deadlines, ImageLimits, RuntimeConfig};
+pub use container::WORKLOAD_CAPABILITIES;
+pub use error::RuntimeError;
+pub use image::{ImageBlob, LoadedImage, RegistryCredentials};
+pub use inventory::Inventory;
+pub use names::{InstanceKey, InstanceNames, Names};
+pub use observe::{
+    ContainerState, Health, Observation, ObservedContainer, ObservedInstance, ObservedNetwork,
+};
+pub use spec::{ImageRef, PortSpec, Protocol, VolumeClass, VolumeSpec, WorkloadSpec};
+pub use streams::{EngineEvent, InstanceStats, LogPiece, LogRequest, StorageUse};
+pub use subnet::AddressPool;
+
+use container::HostCores;
+
+/// What a provider needs of the place where workloads run.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// What the machine has.
+    async fn inventory(&self) -> Result<Inventory, RuntimeError>;
+
+    /// Makes an instance run as its spec says; does nothing where it does.
+    /// An instance of another spec is stopped and replaced.
+    async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError>;
+
+    /// Stops an instance without removing it; nothing restarts it but
+    /// [`Backend::apply`].
+    async fn stop(&self, key: &InstanceKey) -> Result<(), RuntimeError>;
+
+    /// Stops and starts an instance's workload.
+    async fn restart(&self, key: &InstanceKey) -> Result<(), RuntimeError>;
+
+    /// Removes an instance; its lease's persistent volumes stay.
+    async fn remove_instance(&self, key: &InstanceKey) -> Result<(), RuntimeError>;
+
+    /// Removes all of a lease: containers, networks, volumes. Only for a
+    /// lease that the chain positively says is closed.
+    async fn remove_lease(&self, lease: &str) -> Result<(), RuntimeError>;
+
+    /// Everything of this provider's.
+    async fn observe(&self) -> Result<Observation, RuntimeError>;
+
+    /// One instance, more cheaply than all.
+    async fn observe_instance(&self, key: &InstanceKey) -> Result<ObservedInstance, RuntimeError>;
+
+    /// A workload's output.
+    fn logs(
+        &self,
+        key: &InstanceKey,
+        request: LogRequest,
+    ) -> BoxStream<'static, Result<LogPiece, RuntimeError>>;
+
+    /// What a running instance uses.
+    async fn stats(&self, key: &InstanceKey) -> Result<InstanceStats, RuntimeError>;
+
+    /// Ephemeral storage of all instances against their limits.
+    async fn storage(&self) -> Result<Vec<StorageUse>, RuntimeError>;
+
+    /// Hints that something changed.
+    fn events(&self) -> BoxStream<'static, Result<EngineEvent, RuntimeError>>;
+
+    /// Whether the machine is fit, in the operator's words.
+    async fn checks(&self) -> Result<Vec<Check>, RuntimeError>;
+}
+
+/// One Docker engine on this machine.
+pub struct DockerBackend {
+    docker: bollard::Docker,
+    config: RuntimeConfig,
+    names: Names,
+    engine_major: u64,
+    host_cores: HostCores,
+}
+
+impl DockerBackend {
+    /// Connects to the engine and learns its version. Works on Engine 20.10
+    /// (API 1.41) and on current ones.
+    pub async fn connect(mut config: RuntimeConfig) -> Result<Self, RuntimeError> {
+        config.validate()?;
+        config.open_files_limit = config.open_files_limit.min(own_open_files_limit());
+        let docker = engine::connect(&config.socket, config.deadlines.query).await?;
+        let names = Names::new(&config.provider_id);
+        let (engine_major, host_cores) = (0, HostCores(1));
+        let mut backend = Self { docker, config, names, engine_major, host_cores };
+        let inventory = backend.read_inventory().await?;
+        backend.engine_major =
+            inventory.engine_version.split('.').next().and_then(|v| v.parse().ok()).unwrap_or(0);
+        backend.host_cores = HostCores((inventory.cpu_millis / 1000).max(1));
+        Ok(backend)
+    }
+
+    /// This provider's names.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Removes everything of this provider's from the engine: containers,
+    /// networks, volumes, image names. For a provider that is given up, and
+    /// for tests.
+    pub async fn purge(&self) -> Result<(), RuntimeError> {
+        self.remove_labelled(&self.provider_filter()).await?;
+        self.remove_all_images().await
+    }
+
+    /// See [`DockerBackend::remove_unused_images`]; takes any ids.
+    pub async fn collect_images<'a>(
+        &self,
+        keep: impl IntoIterator<Item = &'a str>,
+    ) -> Result<usize, RuntimeError> {
+        let keep: BTreeSet<String> = keep.into_iter().map(String::from).collect();
+        self.remove_unused_images(&keep).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        during: impl Into<String>,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, RuntimeError> {
+        engine::bounded(during, deadline, call).await
+    }
+}
+
+/// This process's hard limit. An engine that runs under the same one and may
+/// not raise it (in a container or a confined machine) refuses to start a
+/// workload with more.
+fn own_open_files_limit() -> i64 {
+    use nix::sys::resource::{getrlimit, Resource};
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(_, hard)| hard);
+    i64::try_from(hard).unwrap_or(i64::MAX)
+}
+
+#[async_trait]
+impl Backend for DockerBackend {
+    async fn inventory(&self) -> Result<Inventory, RuntimeError> {
+        self.read_inventory().await
+    }
+
+    async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
+        self.apply_instance(spec).await
+    }
+
+    async fn stop(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
+        self.stop_container(&self.names.instance(key).workload).await
+    }
+
+    async fn restart(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
+        let name = self.names.instance(key).workload;
+        self.stop_container(&name).await?;
+        self.start_container(&name).await
+    }
+
+    async fn remove_instance(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
+        self.remove_one(key).await
+    }
+
+    async fn remove_lease(&self, lease: &str) -> Result<(), RuntimeError> {
+        let filter = self.label_filter(&[(names::label::LEASE, lease)]);
+        self.remove_labelled(&filter).await
+    }
+
+    async fn observe(&self) -> Result<Observation, RuntimeError> {
+        self.observe_all().await
+    }
+
+    async fn observe_instance(&self, key: &InstanceKey) -> Result<ObservedInstance, RuntimeError> {
+        self.observe_one(key).await
+    }
+
+    fn logs(
+        &self,
+        key: &InstanceKey,
+        request: LogRequest,
+    ) -> BoxStream<'static, Result<LogPiece, RuntimeError>> {
+        self.stream_logs(key, request)
+    }
+
+    async fn stats(&self, key: &InstanceKey) -> Result<InstanceStats, RuntimeError> {
+        self.read_stats(key).await
+    }
+
+    async fn storage(&self) -> Result<Vec<StorageUse>, RuntimeError> {
+        self.measure_storage().await
+    }
+
+    fn events(&self) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {
+        self.stream_events()
+    }
+
+    async fn checks(&self) -> Result<Vec<Check>, RuntimeError> {
+        self.run_checks().await
+    }
+}

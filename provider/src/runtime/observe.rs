@@ -1,0 +1,285 @@
+//! What is there, read from the engine and from nothing else.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use bollard::models::{ContainerInspectResponse, HealthStatusEnum, Network};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+};
+use futures::{StreamExt, TryStreamExt};
+use serde::Serialize;
+
+use super::names::{key_of, label, InstanceKey, Role};
+use super::network::subnet_of;
+use super::spec::ImageRef;
+use super::subnet::Subnet;
+use super::{DockerBackend, RuntimeError};
+
+/// Inspections under way at a time.
+const PARALLEL_INSPECTIONS: usize = 8;
+
+/// All of this provider's objects at one look. An error instead of an
+/// observation means that nothing is known; it never means that nothing is
+/// there.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Observation {
+    /// By instance, whichever of its objects exist.
+    pub instances: BTreeMap<InstanceKey, ObservedInstance>,
+    /// Leases that have persistent volumes.
+    pub leases_with_volumes: BTreeSet<String>,
+    /// Objects with this provider's label but without a readable key.
+    pub unreadable: Vec<String>,
+}
+
+/// One instance, or what there is of it.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ObservedInstance {
+    pub workload: Option<ObservedContainer>,
+    pub link: Option<ObservedContainer>,
+    pub network: Option<ObservedNetwork>,
+}
+
+/// A container.
+#[derive(Debug, Clone, Serialize)]
+pub struct ObservedContainer {
+    pub id: String,
+    pub name: String,
+    pub state: ContainerState,
+    pub health: Health,
+    /// The process' id on the host while it runs.
+    pub pid: Option<i64>,
+    /// RFC 3339, as the engine gives them; `None` where it never started.
+    pub started_at: Option<String>,
+    pub finished_at: Option<String>,
+    pub exit_code: i64,
+    pub out_of_memory: bool,
+    /// Restarts by the engine since it was made.
+    pub restarts: i64,
+    pub spec_hash: String,
+    pub manifest_version: String,
+    pub generation: u64,
+    pub image: ImageRef,
+    /// The path of the network namespace while it runs.
+    pub netns: Option<PathBuf>,
+}
+
+/// An instance's network.
+#[derive(Debug, Clone, Serialize)]
+pub struct ObservedNetwork {
+    pub id: String,
+    pub name: String,
+    /// The addresses in it, where its subnet is one of ours.
+    pub link_address: Option<Ipv4Addr>,
+    pub workload_address: Option<Ipv4Addr>,
+}
+
+/// A container's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    Created,
+    Running,
+    /// It ended and the engine will start it again after a pause.
+    Restarting,
+    Exited,
+    /// Paused, dead, being removed: nothing that serves.
+    Other,
+}
+
+/// What the image's health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    /// The image has no check.
+    Unchecked,
+    Starting,
+    Healthy,
+    Unhealthy,
+}
+
+impl ObservedInstance {
+    /// True where both containers run and the image's check, if any, does
+    /// not say otherwise.
+    pub fn is_serving(&self) -> bool {
+        let running =
+            |c: &Option<ObservedContainer>| c.as_ref().is_some_and(ObservedContainer::is_running);
+        let health = self.workload.as_ref().map_or(Health::Unchecked, |c| c.health);
+        running(&self.workload)
+            && running(&self.link)
+            && matches!(health, Health::Unchecked | Health::Healthy)
+    }
+}
+
+impl ObservedContainer {
+    pub fn is_running(&self) -> bool {
+        self.state == ContainerState::Running
+    }
+
+    fn read(inspected: ContainerInspectResponse) -> Self {
+        let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
+        let labelled = |name: &str| labels.get(name).cloned().unwrap_or_default();
+        let state = inspected.state.unwrap_or_default();
+        let running = state.running == Some(true);
+        let settings = inspected.network_settings.unwrap_or_default();
+        Self {
+            id: inspected.id.unwrap_or_default(),
+            name: inspected.name.unwrap_or_default().trim_start_matches('/').to_string(),
+            state: state_of(&state),
+            health: health_of(state.health.and_then(|health| health.status)),
+            pid: state.pid.filter(|pid| running && *pid > 0),
+            started_at: moment(state.started_at),
+            finished_at: moment(state.finished_at),
+            exit_code: state.exit_code.unwrap_or(0),
+            out_of_memory: state.oom_killed.unwrap_or(false),
+            restarts: inspected.restart_count.unwrap_or(0),
+            spec_hash: labelled(label::SPEC),
+            manifest_version: labelled(label::MANIFEST),
+            generation: labelled(label::GENERATION).parse().unwrap_or(0),
+            image: ImageRef {
+                id: inspected.image.unwrap_or_default(),
+                source: labelled(label::IMAGE),
+            },
+            netns: settings
+                .sandbox_key
+                .filter(|path| running && !path.is_empty())
+                .map(PathBuf::from),
+        }
+    }
+}
+
+impl ObservedNetwork {
+    fn read(network: &Network) -> Self {
+        let subnet = subnet_of(network.ipam.as_ref());
+        Self {
+            id: network.id.clone().unwrap_or_default(),
+            name: network.name.clone().unwrap_or_default(),
+            link_address: subnet.map(Subnet::link),
+            workload_address: subnet.map(Subnet::workload),
+        }
+    }
+}
+
+impl DockerBackend {
+    pub(super) async fn observe_all(&self) -> Result<Observation, RuntimeError> {
+        let mut seen = Observation::default();
+        for container in self.inspect_all().await? {
+            seen.add_container(container);
+        }
+        for network in self.own_networks().await? {
+            let labels = network.labels.clone().unwrap_or_default();
+            match key_of(&labels) {
+                Some(key) => {
+                    let entry = seen.instances.entry(key).or_default();
+                    entry.network = Some(ObservedNetwork::read(&network));
+                }
+                None => seen.unreadable.push(network.name.unwrap_or_default()),
+            }
+        }
+        seen.leases_with_volumes = self.leases_with_volumes().await?;
+        Ok(seen)
+    }
+
+    /// One instance; empty where none of its objects exists.
+    pub(super) async fn observe_one(
+        &self,
+        key: &InstanceKey,
+    ) -> Result<ObservedInstance, RuntimeError> {
+        let names = self.names.instance(key);
+        let workload = self.inspect_container(&names.workload).await?;
+        let link = self.inspect_container(&names.link).await?;
+        let filter = self.label_filter(&[
+            (label::LEASE, &key.lease),
+            (label::SERVICE, &key.service),
+            (label::INSTANCE, &key.index.to_string()),
+        ]);
+        let networks = self.list_networks(&filter).await?;
+        Ok(ObservedInstance {
+            workload: workload.map(ObservedContainer::read),
+            link: link.map(ObservedContainer::read),
+            network: networks.first().map(ObservedNetwork::read),
+        })
+    }
+
+    async fn inspect_all(&self) -> Result<Vec<ContainerInspectResponse>, RuntimeError> {
+        let filter = self.provider_filter();
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filter).build();
+        let call = self.docker.list_containers(Some(options));
+        let listed = self.bounded("listing containers", self.config.deadlines.query, call).await?;
+        let inspections = listed
+            .into_iter()
+            .filter_map(|container| container.id)
+            .map(|id| async move { self.inspect_container(&id).await });
+        // Gone between list and inspection: it is not there.
+        let found: Vec<_> = futures::stream::iter(inspections)
+            .buffer_unordered(PARALLEL_INSPECTIONS)
+            .try_collect()
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    async fn own_networks(&self) -> Result<Vec<Network>, RuntimeError> {
+        self.list_networks(&self.provider_filter()).await
+    }
+
+    async fn list_networks(
+        &self,
+        filter: &HashMap<String, Vec<String>>,
+    ) -> Result<Vec<Network>, RuntimeError> {
+        let options = ListNetworksOptionsBuilder::default().filters(filter).build();
+        let call = self.docker.list_networks(Some(options));
+        self.bounded("listing networks", self.config.deadlines.query, call).await
+    }
+
+    async fn leases_with_volumes(&self) -> Result<BTreeSet<String>, RuntimeError> {
+        let options = ListVolumesOptionsBuilder::default().filters(&self.provider_filter()).build();
+        let call = self.docker.list_volumes(Some(options));
+        let found = self.bounded("listing volumes", self.config.deadlines.query, call).await?;
+        let volumes = found.volumes.unwrap_or_default();
+        Ok(volumes.into_iter().filter_map(|mut v| v.labels.remove(label::LEASE)).collect())
+    }
+}
+
+impl Observation {
+    fn add_container(&mut self, inspected: ContainerInspectResponse) {
+        let labels =
+            inspected.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+        let role = labels.get(label::ROLE).map(String::as_str);
+        let container = ObservedContainer::read(inspected);
+        match (key_of(&labels), role) {
+            (Some(key), Some(role)) if role == Role::Workload.as_str() => {
+                self.instances.entry(key).or_default().workload = Some(container);
+            }
+            (Some(key), Some(role)) if role == Role::Link.as_str() => {
+                self.instances.entry(key).or_default().link = Some(container);
+            }
+            _ => self.unreadable.push(container.name),
+        }
+    }
+}
+
+fn state_of(state: &bollard::models::ContainerState) -> ContainerState {
+    use bollard::models::ContainerStateStatusEnum as Engine;
+    match state.status {
+        Some(Engine::CREATED) => ContainerState::Created,
+        Some(Engine::RUNNING) => ContainerState::Running,
+        Some(Engine::RESTARTING) => ContainerState::Restarting,
+        Some(Engine::EXITED) => ContainerState::Exited,
+        _ => ContainerState::Other,
+    }
+}
+
+fn health_of(status: Option<HealthStatusEnum>) -> Health {
+    match status {
+        Some(HealthStatusEnum::STARTING) => Health::Starting,
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        _ => Health::Unchecked,
+    }
+}
+
+/// The engine writes year 1 for "never".
+fn moment(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty() && !text.starts_with("0001-"))
+}

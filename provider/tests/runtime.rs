@@ -1,0 +1,291 @@
+//! The runtime on a real engine. Each test is a provider of its own, so they
+//! run side by side, and takes away what it made even when it fails.
+
+mod support;
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::Duration;
+
+use futures::StreamExt;
+use stoa_provider::runtime::{
+    Applied, Backend, ContainerState, DockerBackend, ImageBlob, InstanceKey, LogRequest,
+    RuntimeConfig, RuntimeError, VolumeClass, VolumeSpec, WORKLOAD_CAPABILITIES,
+};
+use support::{docker, exec, exec_fails, Provider};
+
+#[tokio::test]
+async fn an_instance_is_made_adopted_replaced_and_removed() {
+    let provider = Provider::start("life").await;
+    let image = provider.busybox().await;
+    let mut spec = provider.spec("life-lease", "web", &image);
+    spec.volumes = vec![VolumeSpec {
+        name: "data".into(),
+        bytes: 1 << 20,
+        class: VolumeClass::Persistent,
+        mount: "/data".into(),
+        read_only: false,
+    }];
+    let backend = &provider.backend;
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Created);
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Unchanged);
+    let workload = backend.names().instance(&spec.key).workload;
+    exec(&workload, "echo kept > /data/file");
+
+    // A second daemon on the same engine finds it and leaves it alone.
+    let restarted = provider.reconnect().await;
+    let before = restarted.observe_instance(&spec.key).await.unwrap();
+    assert!(before.is_serving(), "{before:?}");
+    assert_eq!(restarted.apply(&spec).await.unwrap(), Applied::Unchanged);
+    let seen = restarted.observe().await.unwrap();
+    assert_eq!(seen.instances.len(), 1);
+    let instance = &seen.instances[&spec.key];
+    let found = instance.workload.as_ref().unwrap();
+    assert_eq!(found.id, before.workload.as_ref().unwrap().id);
+    assert_eq!((found.spec_hash.as_str(), found.generation), (spec.hash().as_str(), 1));
+    assert_eq!(found.image, spec.image);
+    let netns = instance.link.as_ref().unwrap().netns.as_ref().unwrap();
+    assert!(netns.exists(), "{netns:?}");
+
+    // Another version of the manifest alone changes nothing; another argument does.
+    spec.manifest_version = "ff".into();
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Unchanged);
+    spec.env.push("VERSION=2".into());
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Replaced);
+    assert_eq!(exec(&workload, "cat /data/file; echo $VERSION"), "kept\n2\n");
+
+    backend.stop(&spec.key).await.unwrap();
+    let stopped = backend.observe_instance(&spec.key).await.unwrap();
+    assert_eq!(stopped.workload.unwrap().state, ContainerState::Exited);
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Started);
+
+    backend.remove_instance(&spec.key).await.unwrap();
+    let seen = backend.observe().await.unwrap();
+    assert!(seen.instances.is_empty(), "{seen:?}");
+    assert!(seen.leases_with_volumes.contains("life-lease"), "volumes outlive the instance");
+    backend.remove_lease("life-lease").await.unwrap();
+    backend.remove_lease("life-lease").await.unwrap();
+    assert!(backend.observe().await.unwrap().leases_with_volumes.is_empty());
+    assert_eq!(backend.collect_images([image.id.as_str()]).await.unwrap(), 0);
+    assert_eq!(backend.collect_images([]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_workload_is_confined() {
+    let provider = Provider::start("walls").await;
+    let image = provider.busybox().await;
+    let mut spec = provider.spec("walls-lease", "api", &image);
+    spec.cpu_millis = 64_000; // more than this machine has: sold by over-commit
+    spec.volumes = vec![VolumeSpec {
+        name: "scratch".into(),
+        bytes: 1 << 20,
+        class: VolumeClass::Ram,
+        mount: "/scratch".into(),
+        read_only: false,
+    }];
+    provider.backend.apply(&spec).await.unwrap();
+    let workload = provider.backend.names().instance(&spec.key).workload;
+
+    let bounding = exec(&workload, "grep CapBnd /proc/self/status");
+    let bits = u64::from_str_radix(bounding.split_whitespace().nth(1).unwrap(), 16).unwrap();
+    assert_eq!(bits.count_ones() as usize, WORKLOAD_CAPABILITIES.len(), "{bounding}");
+    const NET_RAW: u64 = 1 << 13;
+    const SYS_ADMIN: u64 = 1 << 21;
+    assert_eq!(bits & (NET_RAW | SYS_ADMIN), 0);
+    assert!(exec(&workload, "grep NoNewPrivs /proc/self/status").contains('1'));
+    assert!(exec(&workload, "grep Seccomp: /proc/self/status").contains('2'));
+    assert!(exec(&workload, "df -k /scratch").contains(" 1024 "), "the ram volume has its size");
+    let settings = docker(&[
+        "inspect",
+        "-f",
+        "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.PidsLimit}} \
+         {{.HostConfig.IpcMode}} {{.HostConfig.CgroupnsMode}} {{.HostConfig.Privileged}} \
+         {{len .HostConfig.PortBindings}}",
+        &workload,
+    ]);
+    assert_eq!(settings.trim(), "67108864 67108864 1024 private private false 0");
+
+    // It has not the memory that it was not sold.
+    exec_fails(&workload, "dd if=/dev/zero of=/dev/null bs=100M count=1");
+}
+
+#[tokio::test]
+async fn a_workload_reaches_neither_host_nor_neighbour_nor_internet() {
+    let provider = Provider::start("alone").await;
+    let image = provider.busybox().await;
+    let spec = provider.spec("alone-lease", "a", &image);
+    let neighbour = provider.spec("alone-lease", "b", &image);
+    provider.backend.apply(&spec).await.unwrap();
+    provider.backend.apply(&neighbour).await.unwrap();
+    let names = provider.backend.names().instance(&spec.key);
+    let other = provider.backend.observe_instance(&neighbour.key).await.unwrap();
+    let own = provider.backend.observe_instance(&spec.key).await.unwrap();
+    let other_address = other.network.unwrap().workload_address.unwrap();
+    let own_network = own.network.unwrap();
+    let own_address = own_network.workload_address.unwrap();
+
+    // The neighbour serves: it reaches itself.
+    let page = |address: &str| format!("wget -q -T 2 -O - http://{address}/ 2>&1");
+    let neighbour_name = provider.backend.names().instance(&neighbour.key).workload;
+    let own_page = page(&format!("{other_address}:8080"));
+    assert_eq!(exec(&neighbour_name, &format!("until {own_page}; do sleep 0.1; done")), "hello\n");
+    exec_fails(&names.workload, &page(&format!("{other_address}:8080")));
+
+    // A listener on every address of this host, tried at each of them.
+    let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let bridge = own_address.to_string().replace(".3", ".1");
+    for address in support::host_addresses().into_iter().chain([bridge]) {
+        exec_fails(&names.workload, &format!("nc -w 2 {address} {port} </dev/null"));
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "no connection may arrive at the host");
+
+    exec_fails(&names.workload, "nc -w 2 1.1.1.1 53 </dev/null");
+    exec_fails(&names.workload, "nc -w 2 169.254.169.254 80 </dev/null");
+    exec_fails(&names.workload, "timeout 3 nslookup example.com");
+    assert!(support::interface_addresses(&names.bridge).is_empty(), "the bridge has no address");
+}
+
+#[tokio::test]
+async fn images_come_in_both_forms_and_bring_no_tag() {
+    let provider = Provider::start("images").await;
+    let foreign = "library/innocent:latest";
+    for form in [support::Form::DockerArchive, support::Form::OciGzip] {
+        let archive = support::busybox_archive(form, foreign, "images");
+        let (hash, bytes) = (archive.blake3(), archive.bytes());
+        let blob = ImageBlob { path: archive.path(), blake3_hex: &hash, bytes };
+        let image = provider.backend.load_blob_image(blob.clone()).await.unwrap();
+        assert_eq!(provider.backend.load_blob_image(blob).await.unwrap(), image);
+        assert!(image.read_only_root, "the image's label asks for it");
+        let tags = docker(&["image", "inspect", "-f", "{{join .RepoTags \" \"}}", &image.id]);
+        for tag in tags.split_whitespace() {
+            assert!(tag.starts_with("stoa.invalid/"), "{tags}");
+        }
+        let mut spec = provider.spec("images-lease", "web", &image);
+        spec.read_only_root = image.read_only_root;
+        provider.backend.apply(&spec).await.unwrap();
+        let workload = provider.backend.names().instance(&spec.key).workload;
+        exec_fails(&workload, "touch /root-is-writable");
+    }
+    let archive = support::busybox_archive(support::Form::DockerArchive, foreign, "other");
+    let wrong = "0".repeat(64);
+    let blob = ImageBlob { path: archive.path(), blake3_hex: &wrong, bytes: archive.bytes() };
+    let error = provider.backend.load_blob_image(blob).await.unwrap_err().to_string();
+    assert!(error.contains("BLAKE3"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unreachable_registry_and_engine_are_named() {
+    let provider = Provider::start("pull").await;
+    let error = provider.backend.pull_image("127.0.0.1:1/nothing:1", None).await.unwrap_err();
+    assert!(error.to_string().contains("is the registry reachable"), "{error}");
+
+    let mut config = RuntimeConfig::new("nobody");
+    config.socket = "/nonexistent/docker.sock".into();
+    let error = DockerBackend::connect(config).await.err().unwrap();
+    assert!(matches!(error, RuntimeError::Unknown { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn logs_events_and_use_are_seen() {
+    let provider = Provider::start("look").await;
+    let image = provider.busybox().await;
+    let mut spec = provider.spec("look-lease", "talker", &image);
+    spec.command = vec!["/bin/sh".into(), "-c".into()];
+    spec.args = vec!["echo one; echo two >&2; head -c 2000000 /dev/zero > /big; sleep 600".into()];
+    spec.ephemeral_bytes = 1_000_000;
+    let backend = &provider.backend;
+    let mut events = backend.events();
+    let first_event =
+        tokio::spawn(
+            async move { tokio::time::timeout(Duration::from_secs(20), events.next()).await },
+        );
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    backend.apply(&spec).await.unwrap();
+    let event = first_event.await.unwrap().unwrap().unwrap().unwrap();
+    assert_eq!(event.key, spec.key);
+
+    let request = LogRequest { follow: true, tail: None, since: None };
+    let mut pieces: Vec<_> = backend.logs(&spec.key, request).take(2).collect().await;
+    pieces.sort_by_key(|piece| piece.as_ref().unwrap().stderr);
+    let texts: Vec<_> = pieces
+        .into_iter()
+        .map(|piece| String::from_utf8(piece.unwrap().bytes.to_vec()).unwrap())
+        .collect();
+    assert!(texts[0].ends_with(" one\n") && texts[1].ends_with(" two\n"), "{texts:?}");
+
+    let stats = backend.stats(&spec.key).await.unwrap();
+    assert!(stats.processes > 0 && stats.memory_bytes > 0, "{stats:?}");
+    let mut over = false;
+    for _ in 0..50 {
+        let storage = backend.storage().await.unwrap();
+        over = storage[0].used_bytes > storage[0].limit_bytes;
+        if over {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(over, "2 MB in the writable layer must be seen against a limit of 1 MB");
+    let inventory = backend.inventory().await.unwrap();
+    assert!(inventory.cpu_millis >= 1000 && inventory.disk_bytes > 0, "{inventory:?}");
+    let checks = backend.checks().await.unwrap();
+    assert!(checks.iter().any(|check| check.name == "host firewall rule"), "{checks:?}");
+}
+
+/// Steps between which a daemon may die while it makes an instance, in order.
+const STEPS: [&str; 6] = [
+    "runtime.after_network_create",
+    "runtime.after_link_create",
+    "runtime.after_link_start",
+    "runtime.after_volume_create",
+    "runtime.after_container_create",
+    "runtime.after_container_start",
+];
+const KILLED_PROVIDER: &str = "STOA_TEST_KILLED_PROVIDER";
+
+#[tokio::test]
+async fn a_death_between_any_two_steps_is_continued() {
+    let provider = Provider::start("death").await;
+    let image = provider.busybox().await;
+    for step in STEPS {
+        let spec = killed_spec(&provider.id, &image.id);
+        let status = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_dies", "--ignored"])
+            .env(KILLED_PROVIDER, format!("{} {}", provider.id, image.id))
+            .env(stoa_provider::failpoint::ENVIRONMENT_VARIABLE, step)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert_eq!(status.signal(), Some(9), "{step}: the child must die there");
+        provider.backend.apply(&spec).await.unwrap();
+        let seen = provider.backend.observe().await.unwrap();
+        assert_eq!(seen.instances.len(), 1, "{step}: {seen:?}");
+        assert!(seen.instances[&spec.key].is_serving(), "{step}: {seen:?}");
+        assert_eq!(provider.containers().len(), 2, "{step}: no orphan");
+        assert_eq!(provider.networks().len(), 1, "{step}: no orphan");
+        provider.backend.remove_lease(&spec.key.lease).await.unwrap();
+        assert!(provider.containers().is_empty() && provider.networks().is_empty());
+    }
+}
+
+#[tokio::test]
+#[ignore = "the child process of a_death_between_any_two_steps_is_continued"]
+async fn child_that_dies() {
+    let arguments = std::env::var(KILLED_PROVIDER).expect("started by its parent test only");
+    let (provider, image) = arguments.split_once(' ').unwrap();
+    let backend = DockerBackend::connect(support::config(provider)).await.unwrap();
+    backend.apply(&killed_spec(provider, image)).await.unwrap();
+}
+
+fn killed_spec(provider: &str, image: &str) -> stoa_provider::runtime::WorkloadSpec {
+    let key = InstanceKey { lease: format!("{provider}-lease"), service: "w".into(), index: 0 };
+    let mut spec = support::spec(key, image);
+    spec.volumes = vec![VolumeSpec {
+        name: "data".into(),
+        bytes: 1 << 20,
+        class: VolumeClass::Persistent,
+        mount: "/data".into(),
+        read_only: false,
+    }];
+    spec
+}
