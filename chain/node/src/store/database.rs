@@ -1,7 +1,6 @@
 //! Staging and committing blocks.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -9,6 +8,7 @@ use std::{
 use jmt::{storage::TreeUpdateBatch, KeyHash, OwnedValue, Sha256Jmt};
 use rocksdb::WriteBatch;
 use sha2::Sha256;
+use stoa_chain::store::{is_index, Changes};
 
 use super::{
     engine::Engine,
@@ -17,12 +17,9 @@ use super::{
     options::Options,
     prune::Pruner,
     snapshot::Snapshot,
-    tree::{hex, to_tree_error, TreeView},
-    AppHash, INDEX_START, MAX_KEY_LEN,
+    tree::{to_tree_error, TreeView},
+    AppHash, MAX_KEY_LEN,
 };
-
-/// The final value of each key that a block changed; `None` deletes the key.
-pub type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The store of one node: one writer, any number of readers.
 pub struct Database {
@@ -102,8 +99,9 @@ impl Database {
 
     /// Computes the tree after a block's changes; nothing is written.
     ///
+    /// `time` is the block's in Unix seconds; it is kept beside the height for queries.
     /// The first block may have any height from 1 on; each further one follows its predecessor.
-    pub fn stage(&self, height: u64, changes: &Changes) -> Result<Staged, StoreError> {
+    pub fn stage(&self, height: u64, time: u64, changes: &Changes) -> Result<Staged, StoreError> {
         let base = self.latest();
         let last = base.height();
         if height == 0 || (last != 0 && last.checked_add(1) != Some(height)) {
@@ -118,7 +116,7 @@ impl Database {
         };
         let leaves = block.put_values(changes)?;
         let app_hash = block.put_tree(leaves)?;
-        let head = Head { height, app_hash, oldest: self.oldest_after(&base, height) };
+        let head = Head { height, time, oldest: self.oldest_after(&base, height), app_hash };
         block.batch.put_cf(self.engine.family(layout::META), layout::META_HEAD, head.encode());
         Ok(Staged { head, parent: last, batch: block.batch, stale: block.stale })
     }
@@ -166,8 +164,8 @@ fn check_root(snapshot: &Snapshot) -> Result<(), StoreError> {
         return Err(StoreError::Corrupt(format!(
             "height {} says app hash {}, its tree has {}",
             snapshot.height(),
-            hex(&snapshot.app_hash()),
-            hex(&root.0)
+            hex::encode(snapshot.app_hash()),
+            hex::encode(root.0)
         )));
     }
     Ok(())
@@ -262,13 +260,12 @@ impl Block<'_> {
 
 /// Whether an entry is state; an error if it can be neither state nor index.
 fn check_entry(key: &[u8], value: Option<&[u8]>) -> Result<bool, StoreError> {
-    let first = match key.first() {
-        Some(first) if key.len() <= MAX_KEY_LEN => *first,
-        _ => return Err(StoreError::KeyLength { len: key.len(), max: MAX_KEY_LEN }),
-    };
-    let is_state = first < INDEX_START;
+    if key.is_empty() || key.len() > MAX_KEY_LEN {
+        return Err(StoreError::KeyLength { len: key.len(), max: MAX_KEY_LEN });
+    }
+    let is_state = !is_index(key);
     if is_state && value.is_some_and(<[u8]>::is_empty) {
-        return Err(StoreError::EmptyValue { key: hex(key) });
+        return Err(StoreError::EmptyValue { key: hex::encode(key) });
     }
     Ok(is_state)
 }

@@ -118,27 +118,37 @@ impl ValueEntry {
 pub struct Head {
     /// Last committed height; 0 before the first.
     pub height: u64,
-    /// Merkle root at that height.
-    pub app_hash: AppHash,
+    /// Time of that block in Unix seconds; 0 before the first.
+    pub time: u64,
     /// Oldest height whose history is kept; 0 before the first commit.
     pub oldest: u64,
+    /// Merkle root at that height.
+    pub app_hash: AppHash,
 }
 
 impl Head {
+    /// Bytes of its encoding.
+    const LEN: usize = 56;
+
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(48);
+        let mut out = Vec::with_capacity(Self::LEN);
         out.extend_from_slice(&self.height.to_be_bytes());
+        out.extend_from_slice(&self.time.to_be_bytes());
         out.extend_from_slice(&self.oldest.to_be_bytes());
         out.extend_from_slice(&self.app_hash);
         out
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
-        let damaged = || StoreError::Corrupt(format!("the head has {} bytes, not 48", bytes.len()));
+        let damaged = || {
+            StoreError::Corrupt(format!("the head has {} bytes, not {}", bytes.len(), Self::LEN))
+        };
         let (height, rest) = bytes.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let (time, rest) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
         let (oldest, hash) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
         Ok(Self {
             height: u64::from_be_bytes(*height),
+            time: u64::from_be_bytes(*time),
             oldest: u64::from_be_bytes(*oldest),
             app_hash: hash.try_into().map_err(|_| damaged())?,
         })
@@ -166,7 +176,7 @@ mod tests {
             assert_eq!(entry, ValueEntry { key: b"key".to_vec(), value });
         }
         assert!(ValueEntry::decode(&[1, 0, 9, 1]).is_err());
-        let head = Head { height: 7, oldest: 2, app_hash: [3; 32] };
+        let head = Head { height: 7, time: 9, oldest: 2, app_hash: [3; 32] };
         assert_eq!(Head::decode(&head.encode()).unwrap(), head);
         assert!(Head::decode(&head.encode()[1..]).is_err());
     }

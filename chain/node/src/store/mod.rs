@@ -5,8 +5,8 @@
 //! at the last committed height with that height's app hash.
 //!
 //! Reads go through a [`Snapshot`]: a consistent view at a committed height which later commits
-//! neither change nor wait for. Keys below [`INDEX_START`] are state and stand in the tree; keys
-//! from there on are derived indexes and are flat only.
+//! neither change nor wait for. State keys stand in the tree; keys of derived indexes (see
+//! [`stoa_chain::store::is_index`]) are flat only.
 
 mod database;
 mod engine;
@@ -20,13 +20,10 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-pub use database::{Changes, Database, Staged};
+pub use database::{Database, Staged};
 pub use error::StoreError;
 pub use options::Options;
 pub use snapshot::Snapshot;
-
-/// First key byte of the derived indexes; state keys begin with a smaller byte.
-pub const INDEX_START: u8 = 0x80;
 
 /// Longest key that the store takes, in bytes: the tree's value entries carry its length in two.
 pub const MAX_KEY_LEN: usize = u16::MAX as usize;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jmt::{KeyHash, Sha256Jmt};
 use rocksdb::{Direction, IteratorMode, ReadOptions};
 use sha2::Sha256;
+use stoa_chain::store::{is_index, Entries, Store};
 
 use super::{
     engine::Engine,
     error::{fatal, StoreError},
     layout::{self, Head, ValueEntry},
     tree::TreeView,
-    AppHash, INDEX_START,
+    AppHash,
 };
 
 /// One key with its value.
@@ -46,7 +47,7 @@ impl Snapshot {
         };
         let head = match snapshot.get_cf(engine.family(layout::META), layout::META_HEAD)? {
             Some(bytes) => Head::decode(&bytes)?,
-            None => Head { height: 0, app_hash: EMPTY_ROOT, oldest: 0 },
+            None => Head { height: 0, time: 0, oldest: 0, app_hash: EMPTY_ROOT },
         };
         Ok(Self { view: Arc::new(View { snapshot, engine: Arc::clone(engine), head }) })
     }
@@ -54,6 +55,11 @@ impl Snapshot {
     /// The committed height that this shows; 0 before the first.
     pub fn height(&self) -> u64 {
         self.view.head.height
+    }
+
+    /// Time of that height's block in Unix seconds; 0 before the first.
+    pub fn time(&self) -> u64 {
+        self.view.head.time
     }
 
     /// The Merkle root at that height.
@@ -167,14 +173,15 @@ impl Snapshot {
         }
         Ok(())
     }
+}
 
-    /// [`Self::try_get`] for callers that cannot go on without an answer.
-    pub fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+/// The state machine cannot go on without an answer.
+impl Store for Snapshot {
+    fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.try_get(key).unwrap_or_else(|error| fatal("state read failed", &error))
     }
 
-    /// [`Self::try_range`] for callers that cannot go on without an answer.
-    pub fn range<'a>(&'a self, from: &[u8], to: &[u8]) -> Box<dyn Iterator<Item = Entry> + 'a> {
+    fn range<'a>(&'a self, from: &[u8], to: &[u8]) -> Entries<'a> {
         let entries = self.try_range(from, to);
         Box::new(
             entries.map(|entry| entry.unwrap_or_else(|error| fatal("state read failed", &error))),
@@ -188,9 +195,7 @@ pub(super) const EMPTY_ROOT: AppHash = Sha256Jmt::<'static, TreeView<'static>>::
 fn check_provable(key: &[u8]) -> Result<(), StoreError> {
     match key.first() {
         None => Err(StoreError::KeyLength { len: 0, max: super::MAX_KEY_LEN }),
-        Some(first) if *first >= INDEX_START => {
-            Err(StoreError::NotProvable { key: super::tree::hex(key) })
-        }
+        Some(_) if is_index(key) => Err(StoreError::NotProvable { key: hex::encode(key) }),
         Some(_) => Ok(()),
     }
 }

@@ -123,8 +123,3 @@ impl<I: Iterator<Item = Result<Entry, StoreError>>> Iterator for StateAt<I> {
         }
     }
 }
-
-/// Bytes as hex, for messages.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

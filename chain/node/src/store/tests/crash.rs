@@ -10,7 +10,9 @@ use std::{
 use rand::{rngs::StdRng, Rng, SeedableRng};
 
 use super::{apply, commit, options, random_changes, Model};
-use crate::store::{Changes, Database, StoreError};
+use stoa_chain::store::Changes;
+
+use crate::store::{Database, StoreError};
 
 const CHILD_DIR: &str = "STOAD_CRASH_TEST_DIR";
 

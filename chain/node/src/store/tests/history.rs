@@ -3,7 +3,9 @@
 use rand::{rngs::StdRng, SeedableRng};
 
 use super::{apply, commit, options, random_changes, Model};
-use crate::store::{layout, Changes, Database, StoreError, INDEX_START};
+use stoa_chain::store::{is_index, Changes};
+
+use crate::store::{layout, Database, StoreError};
 
 fn state_at(db: &Database, height: u64) -> Model {
     db.latest().state_at(height).unwrap().collect::<Result<_, _>>().unwrap()
@@ -25,7 +27,7 @@ fn kept_heights_show_their_state_and_older_ones_are_refused() {
         apply(&mut model, &changes);
         commit(&db, &changes);
         let mut state = model.clone();
-        state.retain(|key, _| key[0] < INDEX_START);
+        state.retain(|key, _| !is_index(key));
         past.push(state);
         if height % 7 == 0 {
             drop(db);
@@ -60,7 +62,7 @@ fn pruning_leaves_the_records_of_one_height() {
     for _ in 0..60 {
         commit(&db, &Changes::new());
     }
-    let state = model.keys().filter(|key| key[0] < INDEX_START).count();
+    let state = model.keys().filter(|key| !is_index(key)).count();
     assert_eq!(records(&db, layout::VALUES), state, "one value a key and no deletion");
     let fresh_dir = tempfile::tempdir().unwrap();
     let fresh = Database::open(fresh_dir.path(), options(1)).unwrap();

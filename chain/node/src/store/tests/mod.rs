@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use rand::{rngs::StdRng, Rng};
 
-use super::{Changes, Database, Options, INDEX_START};
+use stoa_chain::store::{Changes, INDEX_SPACE};
+
+use super::{Database, Options};
 
 pub type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -36,7 +38,7 @@ pub fn apply(model: &mut Model, changes: &Changes) {
 pub fn random_changes(rng: &mut StdRng, max: usize) -> Changes {
     (0..rng.gen_range(0..=max))
         .map(|_| {
-            let first = if rng.gen_bool(0.2) { INDEX_START + rng.gen_range(0..3) } else { 1 };
+            let first = if rng.gen_bool(0.2) { INDEX_SPACE + rng.gen_range(0..3) } else { 1 };
             let key = vec![first, rng.gen_range(0..60)];
             let value = rng.gen_bool(0.6).then(|| rng.gen::<[u8; 3]>().to_vec());
             (key, value)
@@ -45,7 +47,7 @@ pub fn random_changes(rng: &mut StdRng, max: usize) -> Changes {
 }
 
 pub fn commit(db: &Database, changes: &Changes) {
-    let staged = db.stage(db.height() + 1, changes).unwrap();
+    let staged = db.stage(db.height() + 1, 0, changes).unwrap();
     let hash = staged.app_hash();
     db.commit(staged).unwrap();
     assert_eq!(db.app_hash(), hash);
@@ -56,5 +58,5 @@ pub fn root_of(model: &Model) -> super::AppHash {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path(), options(0)).unwrap();
     let changes = model.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-    db.stage(1, &changes).unwrap().app_hash()
+    db.stage(1, 0, &changes).unwrap().app_hash()
 }

@@ -3,7 +3,9 @@
 use rand::{rngs::StdRng, Rng, SeedableRng};
 
 use super::{apply, commit, options, random_changes, root_of, Model};
-use crate::store::{Changes, Database, StoreError};
+use stoa_chain::store::{Changes, Store};
+
+use crate::store::{Database, StoreError};
 
 fn check_reads(db: &Database, model: &Model, rng: &mut StdRng) {
     let view = db.latest();
@@ -96,11 +98,11 @@ fn a_snapshot_does_not_see_later_blocks() {
 fn blocks_come_in_order_and_from_any_first_height() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path(), options(0)).unwrap();
-    assert!(matches!(db.stage(0, &Changes::new()), Err(StoreError::OutOfOrder { .. })));
-    db.commit(db.stage(1000, &Changes::new()).unwrap()).unwrap();
-    assert!(matches!(db.stage(1000, &Changes::new()), Err(StoreError::OutOfOrder { .. })));
-    assert!(matches!(db.stage(1002, &Changes::new()), Err(StoreError::OutOfOrder { .. })));
-    let late = db.stage(1001, &Changes::new()).unwrap();
+    assert!(matches!(db.stage(0, 0, &Changes::new()), Err(StoreError::OutOfOrder { .. })));
+    db.commit(db.stage(1000, 0, &Changes::new()).unwrap()).unwrap();
+    assert!(matches!(db.stage(1000, 0, &Changes::new()), Err(StoreError::OutOfOrder { .. })));
+    assert!(matches!(db.stage(1002, 0, &Changes::new()), Err(StoreError::OutOfOrder { .. })));
+    let late = db.stage(1001, 0, &Changes::new()).unwrap();
     commit(&db, &Changes::from([(vec![1], Some(vec![1]))]));
     assert!(matches!(db.commit(late), Err(StoreError::OutOfOrder { last: 1001, got: 1001 })));
     assert!(db.prove(1001, &[1]).is_ok());
@@ -111,9 +113,9 @@ fn staging_writes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path(), options(0)).unwrap();
     let changes = Changes::from([(vec![1], Some(vec![1]))]);
-    let first = db.stage(1, &changes).unwrap().app_hash();
+    let first = db.stage(1, 0, &changes).unwrap().app_hash();
     assert_eq!(db.height(), 0);
-    assert_eq!(db.stage(1, &changes).unwrap().app_hash(), first);
+    assert_eq!(db.stage(1, 0, &changes).unwrap().app_hash(), first);
     assert_eq!(db.latest().get(&[1]), None);
 }
 
@@ -122,7 +124,7 @@ fn what_has_no_proof_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let db = Database::open(dir.path(), options(0)).unwrap();
     let stage = |key: Vec<u8>, value: Option<Vec<u8>>| {
-        db.stage(1, &Changes::from([(key, value)])).map(|staged| staged.height())
+        db.stage(1, 0, &Changes::from([(key, value)])).map(|staged| staged.height())
     };
     assert!(matches!(stage(vec![], None), Err(StoreError::KeyLength { len: 0, .. })));
     assert!(matches!(stage(vec![1; 70_000], None), Err(StoreError::KeyLength { .. })));
@@ -138,7 +140,7 @@ fn a_second_writer_is_refused_and_a_reader_writes_nothing() {
     assert!(matches!(Database::open(dir.path(), options(0)), Err(StoreError::Engine(_))));
     let reader = Database::open_read_only(dir.path(), options(0)).unwrap();
     assert_eq!(reader.app_hash(), db.app_hash());
-    let staged = reader.stage(2, &Changes::new()).unwrap();
+    let staged = reader.stage(2, 0, &Changes::new()).unwrap();
     assert!(matches!(reader.commit(staged), Err(StoreError::ReadOnly)));
     assert!(Database::open_read_only(&dir.path().join("none"), options(0)).is_err());
 }

@@ -4,7 +4,9 @@ use ics23::{commitment_proof::Proof, CommitmentProof, HostFunctionsManager};
 use rand::{rngs::StdRng, SeedableRng};
 
 use super::{apply, commit, options, random_changes, Model};
-use crate::store::{proof_spec, AppHash, Changes, Database, StoreError};
+use stoa_chain::store::Changes;
+
+use crate::store::{proof_spec, AppHash, Database, StoreError};
 
 fn verifies(proof: &CommitmentProof, root: &AppHash, key: &[u8], value: Option<&[u8]>) -> bool {
     let (root, spec) = (root.to_vec(), proof_spec());

@@ -1,0 +1,71 @@
+//! Settings that chains begin with.
+
+use stoa_chain::modules::auth;
+
+use crate::{
+    document::{
+        AbciParams, BlockParams, ConsensusParams, EvidenceParams, ValidatorKeyParams, VersionParams,
+    },
+    AppState,
+};
+
+/// Protocol version of the state machine, reported by Info.
+pub const APP_VERSION: u64 = 1;
+
+/// Bytes of a block.
+const MAX_BLOCK_BYTES: i64 = 4 << 20;
+
+const NANOSECONDS: i64 = 1_000_000_000;
+
+/// A set of settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// For development: short windows, so that a deployment is matched within seconds.
+    Devnet,
+    /// The defaults of a real network.
+    #[default]
+    Mainnet,
+}
+
+impl std::str::FromStr for Preset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "devnet" => Ok(Self::Devnet),
+            "mainnet" => Ok(Self::Mainnet),
+            _ => Err(format!("{text:?} is no preset; there are devnet and mainnet")),
+        }
+    }
+}
+
+impl Preset {
+    /// What CometBFT enforces. Evidence lives as long as stake stays bonded after it leaves.
+    pub fn consensus_params(self) -> ConsensusParams {
+        let (age_blocks, age_seconds) = match self {
+            Self::Devnet => (100_000, 2 * 86_400),
+            Self::Mainnet => (1_814_400, 21 * 86_400),
+        };
+        ConsensusParams {
+            block: BlockParams {
+                max_bytes: MAX_BLOCK_BYTES,
+                max_gas: i64::try_from(auth::Params::default().max_block_gas).unwrap_or(-1),
+            },
+            evidence: EvidenceParams {
+                max_age_num_blocks: age_blocks,
+                max_age_duration: age_seconds * NANOSECONDS,
+                max_bytes: 1 << 20,
+            },
+            validator: ValidatorKeyParams { pub_key_types: vec!["ed25519".to_owned()] },
+            version: VersionParams { app: APP_VERSION },
+            abci: AbciParams::default(),
+        }
+    }
+
+    /// The modules' parameters, without accounts.
+    pub fn app_state(self) -> AppState {
+        match self {
+            Self::Devnet | Self::Mainnet => AppState::default(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Documents, requests, and how they go wrong.
+
+use stoa_chain::types::{Address, Amount, Coin, Coins, Denom};
+use time::OffsetDateTime;
+
+use crate::{ConsensusKey, Document, Gentx, GentxBody, OperatorKey, Preset};
+
+fn coins(amount: u128) -> Coins {
+    let denom = Denom::try_from("ustoa").unwrap();
+    [Coin::new(denom, Amount::from_raw(amount))].into_iter().collect()
+}
+
+fn operator(seed: u8) -> OperatorKey {
+    OperatorKey::from_bytes([seed; 32]).unwrap()
+}
+
+fn body(seed: u8) -> GentxBody {
+    GentxBody {
+        chain_id: "stoa-test".to_owned(),
+        moniker: format!("validator {seed}"),
+        operator: operator(seed).public().address(),
+        consensus_key: ConsensusKey::ed25519([seed; 32]),
+        power: 10,
+        peer: String::new(),
+    }
+}
+
+fn gentx(seed: u8) -> Gentx {
+    Gentx::sign(body(seed), &operator(seed)).unwrap()
+}
+
+/// A document with accounts of the operators 1 to 3.
+fn document() -> Document {
+    let mut document = Document::new("stoa-test", OffsetDateTime::UNIX_EPOCH, Preset::Devnet);
+    for seed in 1..=3 {
+        document.add_account(operator(seed).public().address(), coins(1_000)).unwrap();
+    }
+    document
+}
+
+fn whole() -> Document {
+    let mut document = document();
+    document.collect(&[gentx(1), gentx(2)]).unwrap();
+    document
+}
+
+#[test]
+fn a_document_reads_back_as_it_was_written() {
+    let document = whole();
+    document.validate().unwrap();
+    let text = document.to_json().unwrap();
+    assert_eq!(Document::from_json(&text).unwrap(), document);
+    assert!(text.contains(r#""initial_height": "1""#), "numbers are strings: {text}");
+    assert!(text.contains(r#""genesis_time": "1970-01-01T00:00:00Z""#), "{text}");
+}
+
+#[test]
+fn unknown_and_missing_fields_are_refused() {
+    let text = whole().to_json().unwrap();
+    let extra = text.replacen('{', r#"{"extra": 1,"#, 1);
+    assert!(Document::from_json(&extra).unwrap_err().to_string().contains("extra"));
+    let error = Document::from_json("{}").unwrap_err().to_string();
+    assert!(error.contains("genesis_time"), "{error}");
+}
+
+#[test]
+fn every_field_is_looked_at() {
+    type Spoil = fn(&mut Document);
+    let cases: [(Spoil, &str); 14] = [
+        (|d| d.chain_id = "a b".to_owned(), "chain_id"),
+        (|d| d.initial_height = 0, "initial_height"),
+        (|d| d.app_hash = "00".to_owned(), "app_hash"),
+        (|d| d.consensus_params.block.max_bytes = 5, "block.max_bytes"),
+        (|d| d.consensus_params.block.max_gas = 0, "block.max_gas"),
+        (|d| d.consensus_params.evidence.max_age_duration = 0, "evidence"),
+        (|d| d.consensus_params.evidence.max_bytes = i64::MAX, "evidence.max_bytes"),
+        (|d| d.consensus_params.validator.pub_key_types.clear(), "pub_key_types"),
+        (|d| d.validators.clear(), "collect-gentxs"),
+        (|d| d.validators[1].power = 0, "validators[1]: power 0"),
+        (|d| d.validators[1].pub_key = d.validators[0].pub_key.clone(), "validators[1]: address"),
+        (|d| d.validators[0].pub_key.value = "AAAA".to_owned(), "3 bytes"),
+        (|d| d.validators[0].power = i64::MAX, "sums to more"),
+        (|d| d.app_state.bank.supply = coins(1), "app_state"),
+    ];
+    for (spoil, expected) in cases {
+        let mut document = whole();
+        spoil(&mut document);
+        let error = document.validate().unwrap_err().to_string();
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn accounts_add_up_and_stand_once() {
+    let mut document = document();
+    assert_eq!(document.app_state.bank.supply, coins(3_000));
+    assert_eq!(document.app_state.auth.next_number, 3);
+    let accounts = &document.app_state.auth.accounts;
+    assert!(accounts.is_sorted_by_key(|known| known.address));
+    let known = operator(1).public().address();
+    let refused = |document: &mut Document, address, coins| {
+        let before = document.clone();
+        let error = document.add_account(address, coins).unwrap_err().to_string();
+        assert_eq!(*document, before, "a refusal changes nothing");
+        error
+    };
+    assert!(refused(&mut document, known, coins(1)).contains("already"));
+    let new = Address::new([9; 20]);
+    assert!(refused(&mut document, new, Coins::new()).contains("no coins"));
+    assert!(refused(&mut document, new, coins(u128::MAX)).contains("more than may exist"));
+}
+
+#[test]
+fn the_order_of_requests_does_not_matter() {
+    let (mut one, mut other) = (document(), document());
+    one.collect(&[gentx(1), gentx(2), gentx(3)]).unwrap();
+    other.collect(&[gentx(3), gentx(1), gentx(2)]).unwrap();
+    assert_eq!(one, other);
+    one.validate().unwrap();
+}
+
+#[test]
+fn wrong_requests_are_refused() {
+    let refusal = |gentxs: &[Gentx]| {
+        let mut document = document();
+        let error = document.collect(gentxs).unwrap_err().to_string();
+        assert!(document.validators.is_empty());
+        error
+    };
+    let mut changed = gentx(1);
+    changed.body.power = 1_000_000;
+    assert!(refusal(&[changed]).contains("signature does not fit"));
+    let mut stolen = gentx(1);
+    stolen.public_key = operator(2).public();
+    assert!(refusal(&[stolen]).contains("the operator is"));
+    assert!(refusal(&[gentx(4)]).contains("no account"));
+    assert!(refusal(&[gentx(1), gentx(1)]).contains("another request"));
+    let shared = GentxBody { consensus_key: body(1).consensus_key, ..body(2) };
+    let shared = Gentx::sign(shared, &operator(2)).unwrap();
+    assert!(refusal(&[gentx(1), shared]).contains("same consensus key"));
+    let other = GentxBody { chain_id: "other".to_owned(), ..body(1) };
+    let other = Gentx::sign(other, &operator(1)).unwrap();
+    assert!(refusal(&[other]).contains("meant for chain other"));
+    assert!(Gentx::sign(GentxBody { power: 0, ..body(1) }, &operator(1)).is_err());
+    assert!(Gentx::sign(body(1), &operator(2)).is_err());
+}
+
+#[test]
+fn requests_read_back_and_keys_stay_hidden() {
+    let text = serde_json::to_string(&gentx(1)).unwrap();
+    assert_eq!(Gentx::from_json(&text).unwrap(), gentx(1));
+    assert!(Gentx::from_json("{}").is_err());
+    let shown = format!("{:?}", operator(1));
+    assert!(!shown.contains(&hex::encode([1; 32])) && shown.contains("stoa1"), "{shown}");
+    assert!(OperatorKey::from_bytes([0; 32]).is_err());
+}

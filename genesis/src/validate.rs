@@ -1,0 +1,126 @@
+//! Whether a document can begin a chain.
+
+use std::collections::BTreeSet;
+
+use crate::{document::Validator, ConsensusParams, Document, GenesisError};
+
+/// Longest chain id in bytes, CometBFT's bound.
+const MAX_CHAIN_ID: usize = 50;
+
+/// Largest block of CometBFT, in bytes.
+const MAX_BLOCK_BYTES: i64 = 100 << 20;
+
+/// Smallest block that has room for a transaction of the largest size beside votes.
+const MIN_BLOCK_BYTES: i64 = 256 << 10;
+
+/// Sum of voting powers that CometBFT can compute with.
+const MAX_TOTAL_POWER: i64 = i64::MAX / 8;
+
+/// Most validators; their votes have to fit in a block.
+const MAX_VALIDATORS: usize = 1_000;
+
+impl Document {
+    /// Looks at every field, and lets the state machine begin with its part.
+    ///
+    /// # Errors
+    /// The first field that is wrong, with what would be right.
+    pub fn validate(&self) -> Result<(), GenesisError> {
+        check_chain_id(&self.chain_id)?;
+        if self.initial_height < 1 {
+            return Err(GenesisError::field("initial_height", "the first block is at least 1"));
+        }
+        if !self.app_hash.is_empty() {
+            let reason = "leave it empty: the state machine computes it from app_state";
+            return Err(GenesisError::field("app_hash", reason));
+        }
+        check_params(&self.consensus_params)?;
+        check_validators(&self.validators)?;
+        self.check_state()
+    }
+
+    /// Whether the state machine begins with `app_state`.
+    ///
+    /// # Errors
+    /// What it refuses.
+    pub fn check_state(&self) -> Result<(), GenesisError> {
+        let block = self.genesis_block()?;
+        stoa_chain::app::init_chain(&self.app_state, block).map_err(GenesisError::State).map(drop)
+    }
+}
+
+/// Whether a text can name a chain.
+///
+/// # Errors
+/// What would be right.
+pub fn check_chain_id(chain_id: &str) -> Result<(), GenesisError> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if chain_id.is_empty() || chain_id.len() > MAX_CHAIN_ID || !chain_id.bytes().all(fits) {
+        return Err(GenesisError::field(
+            "chain_id",
+            format!("{chain_id:?}: use 1 to {MAX_CHAIN_ID} letters, digits or any of - _ ."),
+        ));
+    }
+    Ok(())
+}
+
+fn check_params(params: &ConsensusParams) -> Result<(), GenesisError> {
+    let refuse = |name: &str, reason: String| {
+        Err(GenesisError::field(format!("consensus_params.{name}"), reason))
+    };
+    let block = &params.block;
+    if !(MIN_BLOCK_BYTES..=MAX_BLOCK_BYTES).contains(&block.max_bytes) {
+        let range =
+            format!("{} is not from {MIN_BLOCK_BYTES} to {MAX_BLOCK_BYTES}", block.max_bytes);
+        return refuse("block.max_bytes", range);
+    }
+    if block.max_gas < -1 || block.max_gas == 0 {
+        return refuse("block.max_gas", "use a positive number, or -1 for no bound".to_owned());
+    }
+    let evidence = &params.evidence;
+    if evidence.max_age_num_blocks < 1 || evidence.max_age_duration < 1 {
+        return refuse("evidence", "both maximal ages must be positive".to_owned());
+    }
+    if evidence.max_bytes < 0 || evidence.max_bytes > block.max_bytes {
+        return refuse("evidence.max_bytes", "it must fit in a block".to_owned());
+    }
+    if params.validator.pub_key_types != ["ed25519"] {
+        return refuse("validator.pub_key_types", "validators have ed25519 keys alone".to_owned());
+    }
+    if params.abci.vote_extensions_enable_height != 0 {
+        let reason = "0: this chain has no vote extensions";
+        return refuse("abci.vote_extensions_enable_height", reason.to_owned());
+    }
+    Ok(())
+}
+
+fn check_validators(validators: &[Validator]) -> Result<(), GenesisError> {
+    if validators.is_empty() {
+        let reason = "there is none; collect genesis transactions with collect-gentxs";
+        return Err(GenesisError::field("validators", reason));
+    }
+    if validators.len() > MAX_VALIDATORS {
+        let reason = format!("{} are more than {MAX_VALIDATORS}", validators.len());
+        return Err(GenesisError::field("validators", reason));
+    }
+    let mut keys = BTreeSet::new();
+    let mut total = 0_i64;
+    for (index, validator) in validators.iter().enumerate() {
+        let refuse = |reason: String| GenesisError::field(format!("validators[{index}]"), reason);
+        let address = validator.pub_key.address().map_err(refuse)?;
+        if !validator.address.is_empty() && validator.address != address {
+            return Err(refuse(format!("address {}; its key's is {address}", validator.address)));
+        }
+        if !keys.insert(address) {
+            return Err(refuse("the key is another validator's too".to_owned()));
+        }
+        if validator.power < 1 {
+            return Err(refuse(format!("power {}; give at least 1", validator.power)));
+        }
+        total = total.saturating_add(validator.power);
+    }
+    if total > MAX_TOTAL_POWER {
+        let reason = format!("their power sums to more than {MAX_TOTAL_POWER}");
+        return Err(GenesisError::field("validators", reason));
+    }
+    Ok(())
+}
