@@ -6,6 +6,8 @@ pub const TX_BYTE: u64 = 10;
 pub const VERIFY_SECP256K1: u64 = 1_000;
 /// Gas for verifying one ed25519 signature.
 pub const VERIFY_ED25519: u64 = 1_000;
+/// Gas for reading a certificate and verifying its signature.
+pub const VERIFY_CERTIFICATE: u64 = 10_000;
 /// Gas for reading a record, and for each of its bytes.
 pub const READ: u64 = 500;
 /// See [`READ`].

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ctx::Ctx;
-use crate::modules::{auth, bank};
+use crate::modules::{audit, auth, bank, cert, provider};
 
 /// Every module's part, named as the module is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,12 @@ pub struct Genesis {
     pub auth: auth::Genesis,
     /// Supply.
     pub bank: bank::Genesis,
+    /// Providers and their stake.
+    pub provider: provider::Genesis,
+    /// Auditors' records.
+    pub audit: audit::Genesis,
+    /// Tenants' certificates.
+    pub cert: cert::Genesis,
 }
 
 /// Writes every module's part, then looks at the whole.
@@ -24,6 +30,9 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
     let within = |module: &'static str| move |error: String| format!("{module}: {error}");
     auth::init(ctx, &genesis.auth).map_err(within("auth"))?;
     bank::init(ctx, &genesis.bank).map_err(within("bank"))?;
+    provider::init(ctx, &genesis.provider).map_err(within("provider"))?;
+    audit::init(ctx, &genesis.audit).map_err(within("audit"))?;
+    cert::init(ctx, &genesis.cert).map_err(within("cert"))?;
     let broken = crate::modules::check_invariants(ctx);
     if broken.is_empty() {
         Ok(())
@@ -34,5 +43,11 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
 
 /// Every module's part as it is.
 pub fn export(ctx: &Ctx<'_>) -> Genesis {
-    Genesis { auth: auth::export(ctx), bank: bank::export(ctx) }
+    Genesis {
+        auth: auth::export(ctx),
+        bank: bank::export(ctx),
+        provider: provider::export(ctx),
+        audit: audit::export(ctx),
+        cert: cert::export(ctx),
+    }
 }

@@ -35,5 +35,8 @@ pub mod page;
 pub mod query;
 pub mod state;
 pub mod store;
+#[cfg(test)]
+mod testing;
 pub mod tx;
 pub mod types;
+pub mod x509;

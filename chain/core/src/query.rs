@@ -23,6 +23,9 @@ impl Router {
         let mut router = Self { handlers: BTreeMap::new() };
         modules::auth::routes(&mut router);
         modules::bank::routes(&mut router);
+        modules::provider::routes(&mut router);
+        modules::audit::routes(&mut router);
+        modules::cert::routes(&mut router);
         router
     }
 

@@ -19,8 +19,11 @@
 //! | 0xb0.. | market's indexes |
 //! | 0xc0.. | escrow's indexes |
 
+pub mod audit;
 pub mod auth;
 pub mod bank;
+pub mod cert;
+pub mod provider;
 
 use std::collections::BTreeMap;
 
@@ -28,12 +31,17 @@ use crate::ctx::Ctx;
 use crate::types::{Denom, Fine};
 
 /// What is due at a block's end. Nothing here can fail.
-pub fn end_block(_ctx: &mut Ctx<'_>) {}
+pub fn end_block(ctx: &mut Ctx<'_>) {
+    provider::end_block(ctx);
+}
 
 /// What is wrong with the state, in words; empty: nothing.
 pub fn check_invariants(ctx: &Ctx<'_>) -> Vec<String> {
     let mut broken = Vec::new();
     check_supply(ctx, &mut broken);
+    provider::check_invariants(ctx, &mut broken);
+    audit::check_invariants(ctx, &mut broken);
+    cert::check_invariants(ctx, &mut broken);
     broken
 }
 
@@ -44,6 +52,7 @@ fn check_supply(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
         account.balances.iter().for_each(|coin| held.add(&coin.denom, coin.amount.to_fine()));
     }
     bank::collected_fees(ctx).iter().for_each(|coin| held.add(&coin.denom, coin.amount.to_fine()));
+    provider::add_holdings(ctx, &mut held);
     for coin in bank::supplies(ctx) {
         let found = held.0.remove(&coin.denom).unwrap_or_default();
         if found != coin.amount.to_fine() {

@@ -5,7 +5,7 @@ use prost::Name;
 
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
-use crate::modules::bank;
+use crate::modules::{audit, bank, cert, provider};
 use crate::types::Address;
 
 /// A message: what it is in protobuf, who must sign it, what it does.
@@ -96,4 +96,13 @@ macro_rules! messages {
 messages! {
     Send = bank::Send,
     MultiSend = bank::MultiSend,
+    CreateProvider = provider::Create,
+    UpdateProvider = provider::Update,
+    DeleteProvider = provider::Delete,
+    StakeProvider = provider::Stake,
+    UnstakeProvider = provider::Unstake,
+    SignProviderAttributes = audit::SignAttributes,
+    DeleteProviderAttributes = audit::DeleteAttributes,
+    CreateCertificate = cert::Create,
+    RevokeCertificate = cert::Revoke,
 }

@@ -13,6 +13,9 @@ use crate::error::SdkError;
 /// Most coins that one message or account may list.
 pub const MAX_COINS: usize = 16;
 
+/// The denom that stake is in.
+pub const STAKE_DENOM: &str = "ustoa";
+
 /// A denom: `[a-zA-Z][a-zA-Z0-9/:._-]{2,63}`.
 #[derive(
     Clone,
@@ -31,6 +34,11 @@ pub const MAX_COINS: usize = 16;
 pub struct Denom(String);
 
 impl Denom {
+    /// The denom that stake is in.
+    pub fn stake() -> Self {
+        Self(STAKE_DENOM.to_owned())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -238,5 +246,15 @@ impl FromIterator<Coin> for Coins {
             all.set(coin.denom, sum);
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stake_denom_is_a_denom() {
+        assert_eq!(Denom::try_from(STAKE_DENOM), Ok(Denom::stake()));
     }
 }

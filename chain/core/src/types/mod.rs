@@ -10,7 +10,7 @@ mod text;
 
 pub use address::{Address, PREFIX};
 pub use attribute::Attribute;
-pub use coin::{Coin, Coins, Denom, MAX_COINS};
+pub use coin::{Coin, Coins, Denom, MAX_COINS, STAKE_DENOM};
 pub use hash::Hash;
 pub use ids::{DeploymentId, GroupId, LeaseId, OrderId};
 pub use money::{mul_div_floor, mul_div_rem, Amount, Fine, Rate, BASIS_POINTS, ONE};

@@ -1,0 +1,158 @@
+//! Providers: who may bid, where each is reached, what it offers, which root
+//! its certificates chain to, and its stake.
+//!
+//! Owns: a record for each provider, its stake in it, and unbondings, first
+//! to complete first. Invariants: a provider's root is its own, self-signed;
+//! attributes are sorted, their keys distinct; an unbonding is never of
+//! nothing; the index of unbondings by provider is derived from them. Stake
+//! and unbondings are in [`crate::types::STAKE_DENOM`] and part of its supply.
+
+mod error;
+mod genesis;
+mod keys;
+mod msgs;
+mod pending;
+mod profile;
+mod query;
+mod rests;
+mod root;
+#[cfg(test)]
+mod tests;
+mod unbonding;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+use stoa_proto::provider::v1 as pb;
+
+pub use error::Error;
+pub use genesis::{export, init, Genesis};
+pub use msgs::{Create, Delete, Stake, Unstake, Update};
+pub use query::routes;
+pub use root::{roots, EarlierRoot};
+pub use unbonding::{end_block, unbondings, unbondings_of, Unbonding};
+
+use crate::ctx::Ctx;
+use crate::event;
+use crate::modules::Holdings;
+use crate::types::{Address, Amount, Attribute, Denom};
+
+/// Bounds and times.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Seconds that an earlier root certificate stays valid.
+    pub root_overlap: u64,
+    /// Seconds until unstaked coins return.
+    pub unbonding: u64,
+    /// Bytes of a certificate's DER, tenants' included; at most
+    /// [`crate::x509::MAX_BYTES`].
+    pub max_certificate_bytes: u32,
+    /// Attributes of a provider, and of an auditor's record about one.
+    pub max_attributes: u32,
+    /// Unbondings under way of one provider.
+    pub max_unbondings: u32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            root_overlap: 604_800,
+            unbonding: 604_800,
+            max_certificate_bytes: 4_096,
+            max_attributes: 64,
+            max_unbondings: 7,
+        }
+    }
+}
+
+/// A provider.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// Account that bids and is paid.
+    pub owner: Address,
+    /// Where its gateway listens: https, host and port.
+    pub host_uri: String,
+    /// Sorted, keys distinct.
+    pub attributes: Vec<Attribute>,
+    /// Where to write to; may be empty.
+    pub email: String,
+    /// Where to read more; may be empty.
+    pub website: String,
+    /// X.509 in DER.
+    #[serde(with = "hex::serde")]
+    pub root_certificate: Vec<u8>,
+    /// The root before, for a while; see [`roots`].
+    pub earlier_root: Option<EarlierRoot>,
+    /// Whether governance keeps it from bidding.
+    pub jailed: bool,
+    /// Unix seconds.
+    pub created_at: u64,
+    /// Bonded, in [`crate::types::STAKE_DENOM`].
+    pub stake: Amount,
+}
+
+/// The provider that `owner` is.
+pub fn provider(ctx: &Ctx<'_>, owner: &Address) -> Option<Provider> {
+    ctx.get(&keys::provider(owner))
+}
+
+/// Whether `owner` is registered.
+pub fn is_registered(ctx: &Ctx<'_>, owner: &Address) -> bool {
+    ctx.has(&keys::provider(owner))
+}
+
+/// All providers, by address.
+pub fn providers<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = Provider> + 'a {
+    ctx.prefix(&keys::providers()).map(|(key, value)| crate::state::decode(&key, &value))
+}
+
+/// The parameters in force.
+pub fn params(ctx: &Ctx<'_>) -> Params {
+    ctx.get(&keys::params()).unwrap_or_default()
+}
+
+/// Jails the provider or frees it: governance's decision.
+///
+/// # Errors
+/// It is not registered.
+pub fn set_jailed(ctx: &mut Ctx<'_>, owner: &Address, jailed: bool) -> Result<(), Error> {
+    let mut provider = existing(ctx, owner)?;
+    provider.jailed = jailed;
+    put(ctx, &provider);
+    ctx.emit(event!(pb::EventProviderJailed { provider: owner, jailed: jailed }));
+    Ok(())
+}
+
+/// Adds stake and unbondings to what is held.
+pub fn add_holdings(ctx: &Ctx<'_>, held: &mut Holdings) {
+    let denom = Denom::stake();
+    providers(ctx).for_each(|provider| held.add(&denom, provider.stake.to_fine()));
+    unbondings(ctx).for_each(|unbonding| held.add(&denom, unbonding.amount.to_fine()));
+}
+
+/// What is wrong with provider's records.
+pub fn check_invariants(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
+    for provider in providers(ctx) {
+        if !is_sorted(&provider.attributes) {
+            broken.push(format!("attributes of provider {} are not sorted", provider.owner));
+        }
+    }
+    for unbonding in unbondings(ctx).filter(|unbonding| unbonding.amount.is_zero()) {
+        let Unbonding { provider, completes_at, .. } = unbonding;
+        broken.push(format!("the unbonding of {provider} at {completes_at} is of nothing"));
+    }
+    unbonding::check_index(ctx, broken);
+}
+
+fn is_sorted(attributes: &[Attribute]) -> bool {
+    attributes.is_sorted_by(|a, b| a.key < b.key)
+}
+
+fn existing(ctx: &Ctx<'_>, owner: &Address) -> Result<Provider, Error> {
+    provider(ctx, owner).ok_or(Error::UnknownProvider(*owner))
+}
+
+fn put(ctx: &mut Ctx<'_>, provider: &Provider) {
+    ctx.put(keys::provider(&provider.owner), provider);
+}
