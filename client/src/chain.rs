@@ -25,6 +25,8 @@ const POLL: Duration = Duration::from_millis(400);
 const REBROADCAST: Duration = Duration::from_secs(5);
 /// How often a wrong sequence is corrected before giving up.
 const SEQUENCE_ATTEMPTS: u32 = 4;
+/// How long one transaction is waited for, from start to end.
+const CONFIRM_DEADLINE: Duration = Duration::from_secs(180);
 
 /// A connection to one chain. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -269,21 +271,11 @@ impl Chain {
         for _ in 0..SEQUENCE_ATTEMPTS {
             let (signed, sent) = self.prepare(key, account, messages.clone(), options).await?;
             before(&signed, &sent)?;
-            if let Err(error) = self.broadcast_patiently(&signed).await {
-                let expected = error.refusal().and_then(Refusal::expected_sequence);
-                // A lost answer may hide that this very transaction landed.
-                let landed = match &expected {
-                    Some(_) => self.rpc().tx(&sent.hash).await?,
-                    None => None,
-                };
-                match (landed, expected) {
-                    (Some(found), _) => return found.result.succeeded(),
-                    (None, Some(sequence)) => account.sequence = sequence,
-                    (None, None) => return Err(error),
-                }
+            if let Err(refusal) = self.send(&signed).await {
+                account.sequence = refusal.expected_sequence().ok_or(refusal)?;
                 continue;
             }
-            let deadline = Instant::now() + Duration::from_secs(120);
+            let deadline = Instant::now() + CONFIRM_DEADLINE;
             return match self.confirm(Some(&signed), &sent, deadline).await? {
                 Fate::Included(result) => result.succeeded(),
                 Fate::Dropped | Fate::Undecided => Err(Error::Timeout(format!(
@@ -298,18 +290,31 @@ impl Chain {
         ))
     }
 
-    /// Broadcasts over a short absence of the node.
-    async fn broadcast_patiently(&self, signed: &SignedTx) -> Result<()> {
+    /// Broadcasts over a short absence of the node. Well means that it may be
+    /// under way: [`Self::confirm`] tells (and sends again).
+    ///
+    /// # Errors
+    /// Only where no node can have it.
+    pub async fn send(&self, signed: &SignedTx) -> Result<(), Refusal> {
         let mut wait = Duration::from_millis(200);
+        // After a lost answer a refusal proves nothing: the node may say "wrong
+        // sequence" because this very transaction landed.
+        let mut uncertain = false;
         loop {
             match self.broadcast(signed).await {
-                Err(e) if e.is_transient() && wait < Duration::from_secs(5) => {
-                    tracing::debug!("broadcasting {}: {e}", signed.hash);
-                    tokio::time::sleep(wait).await;
-                    wait *= 2;
+                Ok(()) => return Ok(()),
+                Err(Error::Refused(refusal)) if !uncertain => return Err(*refusal),
+                Err(Error::Refused(_)) => return Ok(()),
+                Err(error) => {
+                    tracing::debug!("broadcasting {}: {error}", signed.hash);
+                    uncertain = true;
                 }
-                other => return other,
             }
+            if wait > Duration::from_secs(4) {
+                return Ok(());
+            }
+            tokio::time::sleep(wait).await;
+            wait *= 2;
         }
     }
 

@@ -86,6 +86,8 @@ pub const SDK: &str = "sdk";
 pub const CODE_WRONG_SEQUENCE: u32 = 32;
 /// The node's mempool is full.
 pub const CODE_MEMPOOL_FULL: u32 = 20;
+/// It used more gas than it was given.
+pub const CODE_OUT_OF_GAS: u32 = 11;
 /// The same transaction is in the mempool already.
 pub const CODE_TX_IN_MEMPOOL: u32 = 19;
 
