@@ -181,7 +181,8 @@ fn check_mounts(
         if mount.read_only && volume.attribute("class") == Some("ram") {
             let message = "a volume of class ram cannot be read-only: it begins empty";
             diags.push(match version {
-                Version::UnitPerProfile => Diagnostic::error(mount.at, &mount.path, message),
+                Version::UnitPerProfile => Diagnostic::error(mount.at, &mount.path, message)
+                    .help("take `readOnly: true` away"),
                 Version::UnitPerService => Diagnostic::warning(mount.at, &mount.path, message),
             });
         }
