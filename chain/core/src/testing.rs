@@ -78,10 +78,7 @@ pub fn send<M: Message>(ctx: &mut Ctx<'_>, proto: M::Proto) -> Result<M::Respons
 
 /// The code in `codespace` by which a message is refused.
 pub fn refusal<M: Message>(ctx: &mut Ctx<'_>, proto: M::Proto, codespace: &str) -> u32 {
-    let failure = match send::<M>(ctx, proto) {
-        Ok(_) => panic!("the message was not refused"),
-        Err(failure) => failure,
-    };
+    let Err(failure) = send::<M>(ctx, proto) else { panic!("the message was not refused") };
     assert_eq!(failure.codespace, codespace, "{failure}");
     failure.code
 }

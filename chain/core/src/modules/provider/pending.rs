@@ -19,12 +19,8 @@ pub fn requirement_lost(_: &Ctx<'_>, _: &Address, _: &[Attribute]) -> Option<Ord
     None
 }
 
-pub fn live_leases(_: &Ctx<'_>, _: &Address) -> u64 {
-    0
-}
-
-pub fn open_bids(_: &Ctx<'_>, _: &Address) -> u64 {
-    0
+pub fn engagements(_: &Ctx<'_>, _: &Address) -> (u64, u64) {
+    (0, 0)
 }
 
 pub fn reputation(_: &Ctx<'_>, _: &Address, _: Amount) -> u32 {

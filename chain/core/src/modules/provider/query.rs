@@ -1,14 +1,18 @@
 //! Queries about providers.
 
+use cosmos_sdk_proto::cosmos::base::query::v1beta1::PageRequest;
 use stoa_proto::provider::v1 as pb;
 
 use super::pending as market;
-use super::{keys, params, unbondings_of, Error, Provider, Unbonding};
+use super::{keys, params, unbondings_of, Provider, Unbonding};
 use crate::ctx::Ctx;
-use crate::error::Failure;
+use crate::error::{Failure, SdkError};
 use crate::page;
 use crate::query::Router;
 use crate::types::Address;
+
+/// Most providers on a page: each one's leases and bids are counted.
+const MAX_PAGE: u64 = 100;
 
 /// Mounts them.
 pub fn routes(router: &mut Router) {
@@ -22,7 +26,8 @@ fn query_provider(
     request: pb::QueryProviderRequest,
 ) -> Result<pb::QueryProviderResponse, Failure> {
     let owner: Address = request.owner.parse()?;
-    let provider = super::provider(ctx, &owner).ok_or(Error::UnknownProvider(owner))?;
+    let missing = || SdkError::NotFound(format!("provider {owner}"));
+    let provider = super::provider(ctx, &owner).ok_or_else(missing)?;
     Ok(pb::QueryProviderResponse {
         reputation: market::reputation(ctx, &owner, provider.stake),
         unbondings: unbondings_of(ctx, &owner).map(Into::into).collect(),
@@ -34,10 +39,11 @@ fn query_providers(
     ctx: &Ctx<'_>,
     request: pb::QueryProvidersRequest,
 ) -> Result<pb::QueryProvidersResponse, Failure> {
-    let (providers, pagination) =
-        page::collect(ctx, &keys::providers(), request.pagination, |key, value| {
-            Some(to_proto(ctx, crate::state::decode(key, value)))
-        })?;
+    let page =
+        request.pagination.map(|page| PageRequest { limit: page.limit.min(MAX_PAGE), ..page });
+    let (providers, pagination) = page::collect(ctx, &keys::providers(), page, |key, value| {
+        Some(to_proto(ctx, crate::state::decode(key, value)))
+    })?;
     Ok(pb::QueryProvidersResponse { providers, pagination: Some(pagination) })
 }
 
@@ -60,9 +66,8 @@ fn to_proto(ctx: &Ctx<'_>, provider: Provider) -> pb::Provider {
     let earlier = provider.earlier_root.filter(|earlier| earlier.is_valid_at(ctx.now()));
     let (earlier_root, earlier_root_until) =
         earlier.map(|earlier| (earlier.der, earlier.until)).unwrap_or_default();
+    let (live_leases, open_bids) = market::engagements(ctx, &provider.owner);
     pb::Provider {
-        live_leases: market::live_leases(ctx, &provider.owner),
-        open_bids: market::open_bids(ctx, &provider.owner),
         owner: provider.owner.to_string(),
         host_uri: provider.host_uri,
         attributes: provider.attributes.into_iter().map(Into::into).collect(),
@@ -73,6 +78,8 @@ fn to_proto(ctx: &Ctx<'_>, provider: Provider) -> pb::Provider {
         jailed: provider.jailed,
         created_at: provider.created_at,
         stake: provider.stake.to_string(),
+        live_leases,
+        open_bids,
     }
 }
 

@@ -378,3 +378,66 @@ fn invariants_see_a_lost_index_and_lost_stake() {
     let broken = crate::modules::check_invariants(&ctx).join("; ");
     assert!(broken.contains("not sorted") && broken.contains("supply of ustoa"), "{broken}");
 }
+
+fn ask<Q: prost::Message, R: prost::Message + Default>(
+    ctx: Ctx<'static>,
+    method: &str,
+    request: &Q,
+) -> Result<R, crate::error::Failure> {
+    let block = ctx.block().clone();
+    let mut store = crate::store::MemoryStore::default();
+    store.apply(&ctx.into_changes());
+    let path = format!("/stoa.provider.v1.Query/{method}");
+    let router = crate::query::Router::new();
+    let bytes = router.answer(&store, block, &path, &request.encode_to_vec())?;
+    Ok(R::decode(bytes.as_slice()).unwrap())
+}
+
+#[test]
+fn a_provider_is_shown_with_its_roots_and_unbondings() {
+    let rotated = || {
+        let (mut ctx, first) = registered();
+        let second = root(&owner());
+        send::<Update>(&mut ctx, rotation(&second, false)).unwrap();
+        send::<Stake>(&mut ctx, stake_msg(coin(600))).unwrap();
+        send::<Unstake>(&mut ctx, unstake_msg(coin(200))).unwrap();
+        (ctx, first, second)
+    };
+    let request = pb::QueryProviderRequest { owner: owner().to_string() };
+    let (ctx, first, second) = rotated();
+    let answer: pb::QueryProviderResponse = ask(ctx, "Provider", &request).unwrap();
+    let found = answer.provider.unwrap();
+    assert_eq!((found.root_certificate, found.earlier_root), (second, first));
+    assert_eq!((found.earlier_root_until, found.stake.as_str()), (NOW + WEEK, "400"));
+    assert_eq!((found.live_leases, found.open_bids), (0, 0));
+    assert_eq!(found.info.unwrap().email, "ops@p.example");
+    let unbonding = &answer.unbondings[0];
+    assert_eq!((unbonding.completes_at, unbonding.amount.as_str()), (NOW + WEEK, "200"));
+
+    let after = later(rotated().0, WEEK);
+    let answer: pb::QueryProviderResponse = ask(after, "Provider", &request).unwrap();
+    let found = answer.provider.unwrap();
+    assert!(found.earlier_root.is_empty() && found.earlier_root_until == 0, "no longer valid");
+
+    let missing = pb::QueryProviderRequest { owner: address(2).to_string() };
+    let refused = ask::<_, pb::QueryProviderResponse>(rotated().0, "Provider", &missing);
+    assert_eq!(refused.unwrap_err().code, 38);
+}
+
+#[test]
+fn providers_and_parameters_are_shown() {
+    let list = pb::QueryProvidersRequest { pagination: None };
+    let answer: pb::QueryProvidersResponse = ask(registered().0, "Providers", &list).unwrap();
+    assert_eq!(answer.providers.len(), 1);
+    assert_eq!(answer.providers[0].owner, owner().to_string());
+    let none = pb::QueryParamsRequest {};
+    let answer: pb::QueryParamsResponse = ask(registered().0, "Params", &none).unwrap();
+    let wanted = pb::Params {
+        root_overlap: WEEK,
+        unbonding: WEEK,
+        max_certificate_bytes: 4_096,
+        max_attributes: 64,
+        max_unbondings: 7,
+    };
+    assert_eq!(answer.params, Some(wanted));
+}
