@@ -24,6 +24,7 @@ use x509_parser::oid_registry::{
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Version;
 
+use self::signature::Algorithms;
 use crate::types::Address;
 
 /// Bytes of a certificate, whatever the parameters say.
@@ -52,8 +53,7 @@ impl Certificate {
     /// # Errors
     /// The first rule that it breaks.
     pub fn read(der: &[u8], owner: &Address) -> Result<Self, Error> {
-        let certificate = parse(der)?;
-        check_version(&certificate)?;
+        let (certificate, algorithms) = parse(der)?;
         let serial = serial(certificate.raw_serial())?;
         check_names(&certificate, owner)?;
         let extensions = certificate.extensions();
@@ -65,7 +65,7 @@ impl Certificate {
             authority: authority(extensions)?,
             signs_certificates: signs_certificates(extensions)?,
         };
-        signature::verify(&certificate)?;
+        signature::verify(&certificate, &algorithms)?;
         Ok(read)
     }
 
@@ -104,7 +104,7 @@ impl Certificate {
     }
 }
 
-fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
+fn parse(der: &[u8]) -> Result<(X509Certificate<'_>, Algorithms<'_>), Error> {
     if der.len() > MAX_BYTES {
         return Err(Error::TooLarge { size: der.len(), max: MAX_BYTES });
     }
@@ -124,7 +124,9 @@ fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     if contents.whole != certificate.tbs_certificate.as_ref() {
         return Err(malformed("fields after the extensions"));
     }
-    Ok(certificate)
+    check_version(&certificate)?;
+    let algorithms = Algorithms::find(&parts).ok_or_else(|| malformed("too few fields"))?;
+    Ok((certificate, algorithms))
 }
 
 fn check_version(certificate: &X509Certificate<'_>) -> Result<(), Error> {
