@@ -5,7 +5,7 @@
 //! to complete first. Invariants: a provider's root is its own, self-signed;
 //! attributes are sorted, their keys distinct; an unbonding is never of
 //! nothing; the index of unbondings by provider is derived from them. Stake
-//! and unbondings are in [`crate::types::STAKE_DENOM`] and part of its supply.
+//! and unbondings are in [`STAKE_DENOM`] and part of its supply.
 
 mod error;
 mod genesis;
@@ -30,6 +30,8 @@ pub use msgs::{Create, Delete, Stake, Unstake, Update};
 pub use query::routes;
 pub use root::{roots, EarlierRoot};
 pub use unbonding::{end_block, unbondings, unbondings_of, Unbonding};
+
+pub use crate::types::STAKE_DENOM;
 
 use crate::ctx::Ctx;
 use crate::event;
@@ -88,7 +90,7 @@ pub struct Provider {
     pub jailed: bool,
     /// Unix seconds.
     pub created_at: u64,
-    /// Bonded, in [`crate::types::STAKE_DENOM`].
+    /// Bonded, in [`STAKE_DENOM`].
     pub stake: Amount,
 }
 

@@ -23,6 +23,6 @@ pub fn engagements(_: &Ctx<'_>, _: &Address) -> (u64, u64) {
     (0, 0)
 }
 
-pub fn reputation(_: &Ctx<'_>, _: &Address, _: Amount) -> u32 {
+pub fn reputation(_: &Ctx<'_>, _: &Address) -> u32 {
     0
 }

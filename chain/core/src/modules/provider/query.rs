@@ -29,7 +29,7 @@ fn query_provider(
     let missing = || SdkError::NotFound(format!("provider {owner}"));
     let provider = super::provider(ctx, &owner).ok_or_else(missing)?;
     Ok(pb::QueryProviderResponse {
-        reputation: market::reputation(ctx, &owner, provider.stake),
+        reputation: market::reputation(ctx, &owner),
         unbondings: unbondings_of(ctx, &owner).map(Into::into).collect(),
         provider: Some(to_proto(ctx, provider)),
     })
