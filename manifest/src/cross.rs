@@ -71,7 +71,8 @@ fn undeclared<'a>(
     name: &str,
     known: impl Iterator<Item = &'a String>,
 ) -> Diagnostic {
-    let known: Vec<&str> = known.map(String::as_str).collect();
+    const MOST_LISTED: usize = 200;
+    let known: Vec<&str> = known.map(String::as_str).take(MOST_LISTED).collect();
     let message = format!("there is no {what} named `{}`", shown(name));
     let found = Diagnostic::error(at, path, message);
     match suggest::nearest(name, known.iter().copied()) {

@@ -1,5 +1,7 @@
 //! `resources.gpu`: how many, and which are acceptable.
 
+use std::collections::BTreeSet;
+
 use crate::compute::warn_length;
 use crate::diagnostics::Diags;
 use crate::limits::{self, plain};
@@ -48,7 +50,7 @@ fn attributes(field: &Field<'_>, diags: &mut Diags) -> Vec<Attribute> {
     let help = "name one: `vendor: {nvidia: }`";
     let Some(map) = field.map(&["vendor"], diags) else { return Vec::new() };
     let Some(vendor) = map.required("vendor", help, diags) else { return Vec::new() };
-    let mut list = Vec::new();
+    let mut found = BTreeSet::new();
     let vendors = vendor.names(diags).unwrap_or_default();
     if vendors.is_empty() {
         diags.push(vendor.name_error("no GPU vendor is named").help(help));
@@ -62,18 +64,18 @@ fn attributes(field: &Field<'_>, diags: &mut Diags) -> Vec<Attribute> {
             );
             diags.push(field.name_warning(message));
         }
-        models(name, &field, &mut list, diags);
+        models(name, &field, &mut found, diags);
     }
-    list.sort();
+    let list: Vec<Attribute> = found.into_iter().collect();
     warn_length(&limits::GPU_MODELS, "the number of GPU models", list.len(), field, diags);
     list
 }
 
 /// A key for each acceptable model; `*` where none is named.
-fn models(vendor: &str, field: &Field<'_>, list: &mut Vec<Attribute>, diags: &mut Diags) {
+fn models(vendor: &str, field: &Field<'_>, list: &mut BTreeSet<Attribute>, diags: &mut Diags) {
     let items = field.list(diags).unwrap_or_default();
     if items.is_empty() {
-        list.push(Attribute::new(format!("vendor/{vendor}/model/*"), "true"));
+        list.insert(Attribute::new(format!("vendor/{vendor}/model/*"), "true"));
     }
     for item in items {
         let Some(model) = model(&item, diags) else { continue };
@@ -82,10 +84,9 @@ fn models(vendor: &str, field: &Field<'_>, list: &mut Vec<Attribute>, diags: &mu
             let message = format!("`{}` is not an attribute's key", shown(&key));
             diags.push(item.error(message).help("use letters, digits, `-`, `.`, 128 in all"));
         }
-        if list.iter().any(|known| known.key == key) {
+        if !list.insert(Attribute::new(key, "true")) {
             diags.push(item.error("this model is there twice").help("keep one of them"));
         }
-        list.push(Attribute::new(key, "true"));
     }
 }
 
@@ -93,7 +94,11 @@ fn models(vendor: &str, field: &Field<'_>, list: &mut Vec<Attribute>, diags: &mu
 fn model(field: &Field<'_>, diags: &mut Diags) -> Option<String> {
     let map = field.map(&["model", "ram", "interface"], diags)?;
     let help = "name it, such as `model: a100`; leave the list empty for any";
-    let mut key = map.required("model", help, diags)?.text(diags)?.to_owned();
+    let named = map.required("model", help, diags)?;
+    let mut key = named.text(diags)?.to_owned();
+    if key.is_empty() {
+        diags.push(named.error("`model` is empty").help(help));
+    }
     if let Some(field) = map.get("ram") {
         match bytes(field.text(diags)?) {
             Ok(bytes) if bytes >= GI => key.push_str(&format!("/ram/{}Gi", bytes / GI)),

@@ -49,6 +49,7 @@ pub(crate) fn read(field: &Field<'_>, diags: &mut Diags) -> Option<ParamsSdl> {
 
 fn mounts(field: &Field<'_>, diags: &mut Diags) -> BTreeMap<String, MountSdl> {
     let mut mounts: BTreeMap<String, MountSdl> = BTreeMap::new();
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (volume, field) in field.names(diags).unwrap_or_default() {
         let Some(map) = field.map(&["mount", "readOnly"], diags) else { continue };
         let help = "say where the volume appears: `mount: /data`";
@@ -58,7 +59,7 @@ fn mounts(field: &Field<'_>, diags: &mut Diags) -> BTreeMap<String, MountSdl> {
             let message = format!("`{}` is not an absolute path", shown(path));
             diags.push(mount.error(message).help("begin it with `/`, without `..`"));
         }
-        if let Some((other, _)) = mounts.iter().find(|(_, known)| known.mount == path) {
+        if let Some(other) = taken.insert(path, volume) {
             let message = format!("volume `{}` is mounted at the same path", shown(other));
             diags.push(mount.error(message).help("give each volume a path of its own"));
         }

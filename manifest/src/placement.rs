@@ -1,6 +1,6 @@
 //! `profiles.placement`: where a group may run, and what it may cost there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compute::warn_length;
 use crate::diagnostics::Diags;
@@ -127,7 +127,8 @@ fn ours(field: &Field<'_>, options: &Options, diags: &mut Diags) -> Option<Requi
         map.get("min_reputation").and_then(|f| f.integer(0, MAX_REPUTATION, diags));
     let exclude = providers(&map, "exclude", options, diags);
     let allow = providers(&map, "allow", options, diags);
-    if let Some(both) = exclude.iter().find(|provider| allow.contains(provider)) {
+    let allowed: BTreeSet<&String> = allow.iter().collect();
+    if let Some(both) = exclude.iter().find(|provider| allowed.contains(provider)) {
         let message = format!("`{}` is both excluded and allowed", shown(both));
         diags.push(field.error(message).help("keep it in one of the lists"));
     }

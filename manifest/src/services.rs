@@ -1,6 +1,6 @@
 //! `services`: what runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostics::{Diagnostic, Diags, Pos};
 use crate::expose::{self, ExposeSdl};
@@ -122,13 +122,14 @@ fn read_image(field: &Field<'_>, options: &Options, diags: &mut Diags) -> Option
 pub(crate) fn image_files(services: &Field<'_>) -> Vec<(String, u32, u32)> {
     let mut unheard = Diags::default();
     let mut files: Vec<(String, u32, u32)> = Vec::new();
+    let mut seen = BTreeSet::new();
     for (_, service) in services.names(&mut unheard).unwrap_or_default() {
         let Some(map) = service.map(KEYS, &mut unheard) else { continue };
         let Some(field) = map.get("image") else { continue };
         let Some(path) = field.text(&mut unheard).filter(|path| image::is_file(path)) else {
             continue;
         };
-        if !files.iter().any(|(known, ..)| known == path) {
+        if seen.insert(path) {
             files.push((path.to_owned(), field.at().line, field.at().column));
         }
     }

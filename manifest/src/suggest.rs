@@ -6,12 +6,15 @@ pub(crate) fn nearest<'a>(
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     const LONGEST: usize = 64;
+    // Names come from the file, which may be hostile: look at so many and no more.
+    const MOST: usize = 200;
     if written.len() > LONGEST {
         return None;
     }
     let plain = fold(written);
     known
         .into_iter()
+        .take(MOST)
         .filter(|word| word.len() <= LONGEST)
         .map(|word| (distance(&plain, &fold(word)), word))
         .filter(|(distance, word)| *distance <= (word.chars().count() / 3).max(1))

@@ -187,7 +187,10 @@ impl Builder {
             || frame.size.nodes > MAX_NODES
             || frame.size.weight > MAX_WEIGHT
         {
-            let message = "the file is too large once its aliases are expanded";
+            let message = format!(
+                "the file holds too much, its aliases expanded: at most {MAX_NODES} values and \
+                 {MAX_WEIGHT} bytes are read"
+            );
             return Err(Diagnostic::error(at, "", message));
         }
         match &mut frame.items {
@@ -320,10 +323,10 @@ mod tests {
             let aliases = vec![format!("*a{before}"); 10].join(", ");
             text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
         }
-        assert!(refusal(&text).contains("aliases"), "{}", refusal(&text));
+        assert!(refusal(&text).contains("holds too much"), "{}", refusal(&text));
         assert!(refusal("a: &a [*a]").contains("within what it names"));
         let long = format!("a: &a {}\nb: [{}]", "x".repeat(50_000), vec!["*a"; 1000].join(", "));
-        assert!(refusal(&long).contains("aliases"));
+        assert!(refusal(&long).contains("holds too much"));
     }
 
     #[test]
