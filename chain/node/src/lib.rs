@@ -1,6 +1,9 @@
 //! The Stoa node: storage, the ABCI server and what carries the state machine between them.
 
 pub mod abci;
+pub mod app;
 pub mod comet;
+pub mod config;
 pub mod home;
+pub mod query;
 pub mod store;

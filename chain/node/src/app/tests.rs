@@ -1,0 +1,364 @@
+//! A mock consensus drives the application: blocks, replays, restarts and refusals.
+
+use std::{path::Path, sync::Arc};
+
+use cosmos_sdk_proto::{
+    cosmos::{
+        bank::v1beta1::{MsgSend, QueryBalanceRequest, QueryBalanceResponse},
+        base::v1beta1::Coin as PbCoin,
+        tx::v1beta1::{
+            mode_info, AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, SimulateRequest,
+            SimulateResponse, TxBody, TxRaw,
+        },
+    },
+    traits::Message,
+    Any,
+};
+use ed25519_dalek::{Signer, SigningKey};
+use stoa_chain::{
+    modules::auth::PublicKey,
+    types::{Address, Amount, Coin, Coins, Denom},
+};
+use stoa_genesis::{Document, Preset};
+use tendermint_proto::{
+    google::protobuf::Timestamp,
+    v0_38::abci::{
+        ExecTxResult, RequestCheckTx, RequestFinalizeBlock, RequestInfo, RequestInitChain,
+        RequestPrepareProposal, RequestProcessProposal, RequestQuery, ResponseQuery,
+    },
+};
+
+use super::{App, AppOptions, Machine};
+use crate::{
+    abci::Application,
+    query::{Queries, SIMULATE_PATH},
+    store::{Database, Options},
+};
+
+const CHAIN: &str = "stoa-test";
+const GENESIS_TIME: i64 = 1_700_000_000;
+
+/// An account with its key and its next sequence.
+struct Wallet {
+    key: SigningKey,
+    number: u64,
+    sequence: u64,
+}
+
+impl Wallet {
+    fn new(seed: u8) -> Self {
+        Self { key: SigningKey::from_bytes(&[seed; 32]), number: 0, sequence: 0 }
+    }
+
+    fn public(&self) -> PublicKey {
+        PublicKey::Ed25519(self.key.verifying_key().to_bytes())
+    }
+
+    fn address(&self) -> Address {
+        self.public().address()
+    }
+
+    /// A signed send with the next sequence.
+    fn send(&mut self, to: Address, amount: u64) -> Vec<u8> {
+        let coin = |amount: u64| PbCoin { denom: "ustoa".to_owned(), amount: amount.to_string() };
+        let send = MsgSend {
+            from_address: self.address().to_string(),
+            to_address: to.to_string(),
+            amount: vec![coin(amount)],
+        };
+        let message = Any {
+            type_url: "/cosmos.bank.v1beta1.MsgSend".to_owned(),
+            value: send.encode_to_vec(),
+        };
+        let body = TxBody { messages: vec![message], ..Default::default() }.encode_to_vec();
+        let direct = ModeInfo { sum: Some(mode_info::Sum::Single(mode_info::Single { mode: 1 })) };
+        let signer = SignerInfo {
+            public_key: Some(self.public().to_any()),
+            mode_info: Some(direct),
+            sequence: self.sequence,
+        };
+        let fee = Fee { amount: vec![coin(500)], gas_limit: 200_000, ..Default::default() };
+        let auth = AuthInfo { signer_infos: vec![signer], fee: Some(fee), ..Default::default() }
+            .encode_to_vec();
+        let document = SignDoc {
+            body_bytes: body.clone(),
+            auth_info_bytes: auth.clone(),
+            chain_id: CHAIN.to_owned(),
+            account_number: self.number,
+        };
+        let signature = self.key.sign(&document.encode_to_vec()).to_vec();
+        self.sequence += 1;
+        TxRaw { body_bytes: body, auth_info_bytes: auth, signatures: vec![signature] }
+            .encode_to_vec()
+    }
+}
+
+/// Plays CometBFT's part for one application.
+struct Consensus {
+    app: App,
+    height: i64,
+}
+
+fn open(dir: &Path) -> App {
+    let database = Database::open(dir, Options::local()).unwrap();
+    let options = AppOptions { retain_blocks: 3, ..Default::default() };
+    let machine = Machine::new(database, CHAIN, GENESIS_TIME as u64, options);
+    let machine = Arc::new(machine);
+    App::new(Arc::clone(&machine), Arc::new(Queries::new(machine)))
+}
+
+fn time(height: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds: GENESIS_TIME + height, nanos: 999_999_999 })
+}
+
+fn genesis(wallets: &[&Wallet]) -> Vec<u8> {
+    let mut document = Document::new(CHAIN, time::OffsetDateTime::UNIX_EPOCH, Preset::Devnet);
+    for wallet in wallets {
+        let denom = Denom::try_from("ustoa").unwrap();
+        let coins = [Coin::new(denom, Amount::from_raw(1_000_000))].into_iter().collect::<Coins>();
+        document.add_account(wallet.address(), coins).unwrap();
+    }
+    serde_json::to_vec(&document.app_state).unwrap()
+}
+
+impl Consensus {
+    /// What a restarted CometBFT does: asks where the application stands.
+    fn connect(app: App) -> Self {
+        let info = app.info(RequestInfo::default());
+        Self { app, height: info.last_block_height }
+    }
+
+    fn begin(&self, app_state: Vec<u8>) -> Vec<u8> {
+        let request = RequestInitChain {
+            time: time(0),
+            chain_id: CHAIN.to_owned(),
+            app_state_bytes: app_state.into(),
+            initial_height: 1,
+            ..Default::default()
+        };
+        self.app.init_chain(request).app_hash.to_vec()
+    }
+
+    fn check(&self, tx: &[u8]) -> (u32, String) {
+        let response = self.app.check_tx(RequestCheckTx { tx: tx.to_vec().into(), r#type: 0 });
+        (response.code, response.log)
+    }
+
+    fn propose(&self, txs: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let request = RequestPrepareProposal {
+            max_tx_bytes: 1 << 20,
+            txs: txs.iter().cloned().map(Into::into).collect(),
+            height: self.height + 1,
+            time: time(self.height + 1),
+            ..Default::default()
+        };
+        self.app.prepare_proposal(request).txs.into_iter().map(|tx| tx.to_vec()).collect()
+    }
+
+    fn accepts(&self, txs: &[Vec<u8>]) -> bool {
+        let request = RequestProcessProposal {
+            txs: txs.iter().cloned().map(Into::into).collect(),
+            height: self.height + 1,
+            time: time(self.height + 1),
+            ..Default::default()
+        };
+        self.app.process_proposal(request).status == 1
+    }
+
+    fn execute(&self, txs: &[Vec<u8>]) -> (Vec<ExecTxResult>, Vec<u8>) {
+        let request = RequestFinalizeBlock {
+            txs: txs.iter().cloned().map(Into::into).collect(),
+            height: self.height + 1,
+            time: time(self.height + 1),
+            ..Default::default()
+        };
+        let response = self.app.finalize_block(request);
+        (response.tx_results, response.app_hash.to_vec())
+    }
+
+    /// A whole block: proposed, accepted, executed, committed.
+    fn block(&mut self, txs: &[Vec<u8>]) -> (Vec<ExecTxResult>, Vec<u8>) {
+        let txs = self.propose(txs);
+        assert!(self.accepts(&txs), "what is prepared is accepted");
+        let executed = self.execute(&txs);
+        self.app.commit();
+        self.height += 1;
+        executed
+    }
+
+    fn query(&self, path: &str, data: Vec<u8>, height: i64, prove: bool) -> ResponseQuery {
+        let path = path.to_owned();
+        self.app.query(RequestQuery { data: data.into(), path, height, prove })
+    }
+
+    fn balance(&self, of: Address) -> String {
+        let request = QueryBalanceRequest { address: of.to_string(), denom: "ustoa".to_owned() };
+        let response =
+            self.query("/cosmos.bank.v1beta1.Query/Balance", request.encode_to_vec(), 0, false);
+        assert_eq!(response.code, 0, "{}", response.log);
+        let balance = QueryBalanceResponse::decode(response.value.as_ref()).unwrap();
+        balance.balance.map(|coin| coin.amount).unwrap_or_default()
+    }
+}
+
+#[test]
+fn a_send_goes_from_the_pool_into_the_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::new(1);
+    let to = Address::new([9; 20]);
+    let mut chain = Consensus::connect(open(dir.path()));
+    let first_hash = chain.begin(genesis(&[&wallet]));
+    assert_eq!(first_hash.len(), 32);
+    let empty = chain.app.info(RequestInfo::default());
+    assert_eq!((empty.last_block_height, empty.last_block_app_hash.len()), (0, 0));
+
+    let (tx, next) = (wallet.send(to, 70), wallet.send(to, 7));
+    assert_eq!(chain.check(&tx), (0, String::new()));
+    assert_eq!(chain.check(&next).0, 0, "an account's transactions follow one another");
+    let (code, log) = chain.check(&tx);
+    assert_eq!(code, 32, "{log}");
+    assert!(log.contains("expected 2, got 0"), "{log}");
+
+    let (results, hash) = chain.block(&[tx.clone(), next.clone()]);
+    assert!(results.iter().all(|result| result.code == 0), "{results:?}");
+    assert!(results[0].events.iter().any(|event| event.r#type == "message"));
+    assert_ne!(hash, first_hash);
+    assert_eq!(chain.balance(to), "77");
+    let info = chain.app.info(RequestInfo::default());
+    assert_eq!((info.last_block_height, info.last_block_app_hash.to_vec()), (1, hash));
+    assert_eq!(chain.check(&tx).0, 32, "the pool is checked on the committed state");
+}
+
+#[test]
+fn proposals_hold_only_what_can_be_admitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut rich, mut poor) = (Wallet::new(1), Wallet::new(2));
+    let chain = Consensus::connect(open(dir.path()));
+    chain.begin(genesis(&[&rich]));
+    let to = Address::new([9; 20]);
+    let good = rich.send(to, 1);
+    let bad = [b"junk".to_vec(), poor.send(to, 1), good[..good.len() - 1].to_vec()];
+    let mut offered = bad.to_vec();
+    offered.push(good.clone());
+    offered.push(good.clone());
+    assert_eq!(chain.propose(&offered), std::slice::from_ref(&good));
+    for bad in bad {
+        assert!(!chain.accepts(std::slice::from_ref(&bad)));
+        assert_ne!(chain.check(&bad).0, 0);
+    }
+    assert!(!chain.accepts(&[good.clone(), good.clone()]), "a sequence is used once");
+    // Consensus may still decide a block with a refused transaction; it changes nothing.
+    let (results, _) = chain.execute(&[good, b"junk".to_vec()]);
+    assert_eq!((results[0].code, results[1].code), (0, 2));
+}
+
+#[test]
+fn a_restart_at_any_point_gives_the_same_hashes() {
+    let (steady_dir, restarted_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut wallet = Wallet::new(1);
+    let state = genesis(&[&wallet]);
+    let mut steady = Consensus::connect(open(steady_dir.path()));
+    let restarted = Consensus::connect(open(restarted_dir.path()));
+    assert_eq!(steady.begin(state.clone()), restarted.begin(state.clone()));
+    // Killed before the first commit: CometBFT begins the chain again.
+    let first = wallet.send(Address::new([9; 20]), 5);
+    restarted.execute(std::slice::from_ref(&first));
+    drop(restarted);
+    let mut restarted = Consensus::connect(open(restarted_dir.path()));
+    assert_eq!(restarted.height, 0);
+    restarted.begin(state);
+
+    assert_eq!(steady.block(std::slice::from_ref(&first)), restarted.block(&[first]));
+    for n in 0..6 {
+        let txs: Vec<_> = (0..n).map(|_| wallet.send(Address::new([n; 20]), 10)).collect();
+        let (expected, hash) = steady.block(&txs);
+        if n % 2 == 0 {
+            // Killed between FinalizeBlock and Commit: CometBFT replays the block.
+            assert_eq!(restarted.execute(&txs).1, hash);
+        }
+        if n % 3 == 0 {
+            drop(restarted);
+            restarted = Consensus::connect(open(restarted_dir.path()));
+            assert_eq!(restarted.height, steady.height - 1);
+        }
+        assert_eq!(restarted.block(&txs), (expected, hash));
+    }
+}
+
+#[test]
+fn queries_name_the_height_that_they_saw() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::new(1);
+    let mut chain = Consensus::connect(open(dir.path()));
+    let before = chain.query("/no.Such/Path", vec![], 0, false);
+    assert_eq!((before.code, before.height), (6, 1), "never 0: {}", before.log);
+    chain.begin(genesis(&[&wallet]));
+    assert_eq!(chain.balance(wallet.address()), "1000000", "genesis can be queried at once");
+    chain.block(&[]);
+    chain.block(&[wallet.send(Address::new([9; 20]), 1)]);
+    let path = "/cosmos.auth.v1beta1.Query/Params";
+    for asked in [0, 2] {
+        let response = chain.query(path, vec![], asked, false);
+        assert_eq!((response.code, response.height), (0, 2), "{}", response.log);
+    }
+    let past = chain.query(path, vec![], 1, false);
+    assert!(past.code != 0 && past.log.contains("last height"), "{}", past.log);
+    let garbage = chain.query("/cosmos.bank.v1beta1.Query/Balance", vec![0xff], 0, false);
+    assert_eq!(garbage.code, 18, "{}", garbage.log);
+}
+
+#[test]
+fn raw_keys_come_with_proofs_of_the_height_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::new(1);
+    let mut chain = Consensus::connect(open(dir.path()));
+    chain.begin(genesis(&[&wallet]));
+    let mut hashes = vec![];
+    for _ in 0..3 {
+        hashes.push(chain.block(&[wallet.send(Address::new([9; 20]), 1)]).1);
+    }
+    let (base, _) = chain.app.machine.view();
+    let entries: Vec<_> = stoa_chain::store::Store::range(&base, &[], &[0x80]).collect();
+    let (key, last) = entries.into_iter().next().unwrap();
+    for (height, root) in (1..).zip(&hashes) {
+        let response = chain.query("/store/key", key.clone(), height, true);
+        assert_eq!((response.code, response.height), (0, height), "{}", response.log);
+        let op = &response.proof_ops.unwrap().ops[0];
+        let proof = ics23::CommitmentProof::decode(op.data.as_slice()).unwrap();
+        let spec = crate::store::proof_spec();
+        assert!(ics23::verify_membership::<ics23::HostFunctionsManager>(
+            &proof,
+            &spec,
+            root,
+            &key,
+            &response.value
+        ));
+    }
+    assert_eq!(chain.query("/store/bank/key", key.clone(), 0, false).value, last);
+    let future = chain.query("/store/key", key, 9, true);
+    assert!(future.code != 0 && future.log.contains("not committed yet"), "{}", future.log);
+}
+
+#[test]
+fn simulation_needs_no_signature_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::new(1);
+    let mut chain = Consensus::connect(open(dir.path()));
+    chain.begin(genesis(&[&wallet]));
+    chain.block(&[]);
+    let mut raw = TxRaw::decode(wallet.send(Address::new([9; 20]), 5).as_slice()).unwrap();
+    raw.signatures = vec![vec![]];
+    let simulate = |tx_bytes: Vec<u8>| {
+        #[allow(deprecated)]
+        let request = SimulateRequest { tx: None, tx_bytes }.encode_to_vec();
+        chain.query(SIMULATE_PATH, request, 0, false)
+    };
+    let response = simulate(raw.encode_to_vec());
+    assert_eq!(response.code, 0, "{}", response.log);
+    let response = SimulateResponse::decode(response.value.as_ref()).unwrap();
+    assert!(response.gas_info.unwrap().gas_used > 0);
+    assert_eq!(response.result.unwrap().msg_responses.len(), 1);
+    assert_eq!(chain.balance(Address::new([9; 20])), "0");
+    let failed = simulate(wallet.send(Address::new([9; 20]), 99_000_000));
+    assert!(failed.code != 0, "what would fail says so");
+}

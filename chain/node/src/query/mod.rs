@@ -1,0 +1,108 @@
+//! Queries, answered on a committed state and never waiting for a block.
+//!
+//! | path | answer |
+//! |------|--------|
+//! | `/package.Service/Method` | the state machine's query; protobuf in and out |
+//! | `/cosmos.tx.v1beta1.Service/Simulate` | what a transaction would come to |
+//! | `/store/key`, `/store/NAME/key` | raw value of a state key, with an ICS 23 proof if asked |
+//!
+//! ABCI Query and gRPC share this router.
+
+mod simulate;
+mod stored;
+
+use std::sync::Arc;
+
+use stoa_chain::{
+    error::{Failure, SdkError},
+    query::Router,
+};
+use tendermint_proto::v0_38::abci::{RequestQuery, ResponseQuery};
+
+use crate::app::Machine;
+
+pub use simulate::SIMULATE_PATH;
+
+/// Largest request in bytes: a transaction to simulate, with room.
+pub const MAX_REQUEST: usize = 2 << 20;
+
+/// The router over one machine.
+pub struct Queries {
+    machine: Arc<Machine>,
+    router: Router,
+}
+
+impl Queries {
+    /// All queries on a machine.
+    pub fn new(machine: Arc<Machine>) -> Self {
+        Self { machine, router: Router::new() }
+    }
+
+    /// Paths that are served, in order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.router.paths().chain([SIMULATE_PATH])
+    }
+
+    /// Answers a protobuf request; returns the height of the state that was looked at, at least
+    /// 1, since clients take 0 for no answer.
+    ///
+    /// # Errors
+    /// An unknown path, a malformed request, or the handler's refusal.
+    pub fn answer(&self, path: &str, data: &[u8]) -> Result<(u64, Vec<u8>), Failure> {
+        if data.len() > MAX_REQUEST {
+            let text = format!("a query of {} bytes; at most {MAX_REQUEST} are taken", data.len());
+            return Err(SdkError::InvalidRequest(text).into());
+        }
+        let (base, block) = self.machine.view();
+        let height = block.height.max(1);
+        let answer = match path {
+            SIMULATE_PATH => simulate::answer(&self.machine, data)?,
+            _ => self.router.answer(&base, block, path, data)?,
+        };
+        Ok((height, answer))
+    }
+
+    /// Answers ABCI's Query.
+    pub fn answer_abci(&self, request: &RequestQuery) -> ResponseQuery {
+        let mut response = if stored::is_store_path(&request.path) {
+            stored::answer(&self.machine, request)
+        } else {
+            self.check_height(request.height)
+                .and_then(|()| self.answer(&request.path, &request.data))
+                .map(|(height, value)| ResponseQuery {
+                    value: value.into(),
+                    height: i64::try_from(height).unwrap_or(i64::MAX),
+                    ..Default::default()
+                })
+        }
+        .unwrap_or_else(refusal);
+        if response.height == 0 {
+            let (_, block) = self.machine.view();
+            response.height = i64::try_from(block.height.max(1)).unwrap_or(i64::MAX);
+        }
+        response
+    }
+
+    /// Typed queries are answered at the last height alone.
+    fn check_height(&self, asked: i64) -> Result<(), Failure> {
+        let (_, block) = self.machine.view();
+        let last = i64::try_from(block.height).unwrap_or(i64::MAX);
+        if asked == 0 || asked == last {
+            return Ok(());
+        }
+        let text = format!(
+            "height {asked}: queries are answered at the last height, now {last}; \
+             ask for height 0, or for a raw key under /store/key"
+        );
+        Err(SdkError::InvalidRequest(text).into())
+    }
+}
+
+fn refusal(failure: Failure) -> ResponseQuery {
+    ResponseQuery {
+        code: failure.code,
+        codespace: failure.codespace.to_owned(),
+        log: failure.message,
+        ..Default::default()
+    }
+}
