@@ -40,6 +40,7 @@ pub fn finalize_block<T: AsRef<[u8]>>(
     signatures: &dyn Signatures,
 ) -> BlockResult {
     let mut ctx = Ctx::new(store, block);
+    crate::modules::begin_block(&mut ctx);
     let indexed = (0u32..).zip(txs);
     let txs = indexed.map(|(i, tx)| tx::deliver(&mut ctx, i, tx.as_ref(), signatures)).collect();
     crate::modules::end_block(&mut ctx);

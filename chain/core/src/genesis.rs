@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ctx::Ctx;
-use crate::modules::{audit, auth, bank, cert, provider};
+use crate::modules::{audit, auth, bank, cert, deployment, escrow, market, provider};
 
 /// Every module's part, named as the module is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +20,12 @@ pub struct Genesis {
     pub audit: audit::Genesis,
     /// Tenants' certificates.
     pub cert: cert::Genesis,
+    /// Deployments and groups.
+    pub deployment: deployment::Genesis,
+    /// Orders, bids, leases.
+    pub market: market::Genesis,
+    /// Escrow accounts and the community pool.
+    pub escrow: escrow::Genesis,
 }
 
 /// Writes every module's part, then looks at the whole.
@@ -33,6 +39,9 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
     provider::init(ctx, &genesis.provider).map_err(within("provider"))?;
     audit::init(ctx, &genesis.audit).map_err(within("audit"))?;
     cert::init(ctx, &genesis.cert).map_err(within("cert"))?;
+    deployment::init(ctx, &genesis.deployment).map_err(within("deployment"))?;
+    market::init(ctx, &genesis.market).map_err(within("market"))?;
+    escrow::init(ctx, &genesis.escrow).map_err(within("escrow"))?;
     let broken = crate::modules::check_invariants(ctx);
     if broken.is_empty() {
         Ok(())
@@ -49,5 +58,8 @@ pub fn export(ctx: &Ctx<'_>) -> Genesis {
         provider: provider::export(ctx),
         audit: audit::export(ctx),
         cert: cert::export(ctx),
+        deployment: deployment::export(ctx),
+        market: market::export(ctx),
+        escrow: escrow::export(ctx),
     }
 }

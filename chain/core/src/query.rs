@@ -26,6 +26,9 @@ impl Router {
         modules::provider::routes(&mut router);
         modules::audit::routes(&mut router);
         modules::cert::routes(&mut router);
+        modules::deployment::routes(&mut router);
+        modules::market::routes(&mut router);
+        modules::escrow::routes(&mut router);
         router
     }
 

@@ -16,13 +16,17 @@
 //! | 0x30.. | market |
 //! | 0x40.. | escrow |
 //! | 0x90.. | provider's indexes |
+//! | 0xa0 | the queue of deadlines |
 //! | 0xb0.. | market's indexes |
-//! | 0xc0.. | escrow's indexes |
 
 pub mod audit;
 pub mod auth;
 pub mod bank;
 pub mod cert;
+pub mod deadlines;
+pub mod deployment;
+pub mod escrow;
+pub mod market;
 pub mod provider;
 
 use std::collections::BTreeMap;
@@ -30,9 +34,27 @@ use std::collections::BTreeMap;
 use crate::ctx::Ctx;
 use crate::types::{Denom, Fine};
 
+/// Key of the last block's time.
+const LAST_BLOCK: u8 = 0x00;
+
+/// Unix seconds of the last block; none before the first.
+pub fn last_block_time(ctx: &Ctx<'_>) -> Option<u64> {
+    ctx.get(&[LAST_BLOCK])
+}
+
+/// Before a block's transactions.
+pub fn begin_block(ctx: &mut Ctx<'_>) {
+    if let Some(last) = last_block_time(ctx) {
+        market::shift_deadlines_after_gap(ctx, last);
+    }
+    let now = ctx.now();
+    ctx.put(vec![LAST_BLOCK], &now);
+}
+
 /// What is due at a block's end. Nothing here can fail.
 pub fn end_block(ctx: &mut Ctx<'_>) {
     provider::end_block(ctx);
+    market::end_block(ctx);
 }
 
 /// What is wrong with the state, in words; empty: nothing.
@@ -42,7 +64,32 @@ pub fn check_invariants(ctx: &Ctx<'_>) -> Vec<String> {
     provider::check_invariants(ctx, &mut broken);
     audit::check_invariants(ctx, &mut broken);
     cert::check_invariants(ctx, &mut broken);
+    check_indexes(ctx, &mut broken);
     broken
+}
+
+/// The derived indexes are what the records say.
+fn check_indexes(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
+    if market::derive(ctx) != market::stored(ctx) {
+        broken.push("the market's indexes are not what its records say".to_owned());
+    }
+    let escrows = escrow::accounts(ctx).flat_map(|(id, a)| escrow::deadlines_of(id, &a));
+    let deployments = deployment::all(ctx).filter_map(|(id, d)| deployment::deadlines_of(id, &d));
+    let groups =
+        deployment::all_groups(ctx).filter_map(|(id, g)| deployment::group_deadlines_of(id, &g));
+    let waiting = market::deadlines_of_all(ctx).into_iter();
+    let waiting = waiting.chain(escrows).chain(deployments).chain(groups);
+    let wanted: std::collections::BTreeSet<Vec<u8>> =
+        waiting.map(|deadline| deadlines::entry_key(&deadline)).collect();
+    let found = deadlines::between(ctx, 0, u64::MAX.saturating_sub(1));
+    let found = found.iter().map(deadlines::entry_key).collect();
+    if wanted != found {
+        let missing: Vec<_> =
+            wanted.difference(&found).filter_map(|k| deadlines::parse_entry(k)).collect();
+        let surplus: Vec<_> =
+            found.difference(&wanted).filter_map(|k| deadlines::parse_entry(k)).collect();
+        broken.push(format!("the queue of deadlines lacks {missing:?}, has {surplus:?}"));
+    }
 }
 
 /// balances + what modules hold = supply, in every denom.
@@ -53,6 +100,9 @@ fn check_supply(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
     }
     bank::collected_fees(ctx).iter().for_each(|coin| held.add(&coin.denom, coin.amount.to_fine()));
     provider::add_holdings(ctx, &mut held);
+    for (denom, money) in escrow::held(ctx).chain(escrow::pool(ctx)).chain(market::held(ctx)) {
+        held.add(&denom, money);
+    }
     for coin in bank::supplies(ctx) {
         let found = held.0.remove(&coin.denom).unwrap_or_default();
         if found != coin.amount.to_fine() {

@@ -5,7 +5,7 @@ use prost::Name;
 
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
-use crate::modules::{audit, bank, cert, provider};
+use crate::modules::{audit, bank, cert, deployment, escrow, market, provider};
 use crate::types::Address;
 
 /// A message: what it is in protobuf, who must sign it, what it does.
@@ -105,4 +105,21 @@ messages! {
     DeleteProviderAttributes = audit::DeleteAttributes,
     CreateCertificate = cert::Create,
     RevokeCertificate = cert::Revoke,
+    CreateDeployment = deployment::CreateDeployment,
+    AddGroups = deployment::AddGroups,
+    UpdateDeployment = deployment::UpdateDeployment,
+    CloseDeployment = deployment::CloseDeployment,
+    PauseGroup = deployment::PauseGroup,
+    StartGroup = deployment::StartGroup,
+    CloseGroup = deployment::CloseGroup,
+    ReopenGroup = deployment::ReopenGroup,
+    CreateBid = market::CreateBid,
+    WithdrawBid = market::WithdrawBid,
+    CommitBid = market::CommitBid,
+    RevealBid = market::RevealBid,
+    StartLease = market::StartLease,
+    CloseBid = market::CloseBid,
+    CloseLease = market::CloseLease,
+    WithdrawLease = market::WithdrawLease,
+    DepositDeployment = escrow::Deposit,
 }

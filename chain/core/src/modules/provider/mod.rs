@@ -11,7 +11,6 @@ mod error;
 mod genesis;
 mod keys;
 mod msgs;
-mod pending;
 mod profile;
 mod query;
 mod rests;
@@ -35,7 +34,7 @@ pub use crate::types::STAKE_DENOM;
 
 use crate::ctx::Ctx;
 use crate::event;
-use crate::modules::Holdings;
+use crate::modules::{market, Holdings};
 use crate::types::{Address, Amount, Attribute, Denom};
 
 /// Bounds and times.
@@ -114,7 +113,8 @@ pub fn params(ctx: &Ctx<'_>) -> Params {
     ctx.get(&keys::params()).unwrap_or_default()
 }
 
-/// Jails the provider or frees it: governance's decision.
+/// Jails the provider, which queues its leases to close, or frees it:
+/// governance's decision.
 ///
 /// # Errors
 /// It is not registered.
@@ -122,6 +122,9 @@ pub fn set_jailed(ctx: &mut Ctx<'_>, owner: &Address, jailed: bool) -> Result<()
     let mut provider = existing(ctx, owner)?;
     provider.jailed = jailed;
     put(ctx, &provider);
+    if jailed {
+        market::provider_jailed(ctx, owner);
+    }
     ctx.emit(event!(pb::EventProviderJailed { provider: owner, jailed: jailed }));
     Ok(())
 }

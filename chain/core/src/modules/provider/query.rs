@@ -3,10 +3,10 @@
 use cosmos_sdk_proto::cosmos::base::query::v1beta1::PageRequest;
 use stoa_proto::provider::v1 as pb;
 
-use super::pending as market;
 use super::{keys, params, unbondings_of, Provider, Unbonding};
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
+use crate::modules::market;
 use crate::page;
 use crate::query::Router;
 use crate::types::Address;

@@ -1,8 +1,8 @@
 //! What open bids and live leases forbid a provider to change.
 
-use super::pending as market;
 use super::Error;
 use crate::ctx::Ctx;
+use crate::modules::market;
 use crate::types::{Address, Amount, Attribute};
 
 /// Whether nothing would be left without its provider.

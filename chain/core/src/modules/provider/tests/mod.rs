@@ -1,3 +1,5 @@
+mod rests;
+
 use stoa_proto::provider::v1 as pb;
 
 use super::unbonding::MAX_PER_BLOCK;
