@@ -177,7 +177,7 @@ impl Backend for DockerBackend {
     }
 
     async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
-        self.apply_instance(spec).await
+        Box::pin(self.apply_instance(spec)).await
     }
 
     async fn stop(&self, key: &InstanceKey) -> Result<(), RuntimeError> {

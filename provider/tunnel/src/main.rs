@@ -1,2 +1,63 @@
-//! stoa-tunnel
-fn main() {}
+//! `stoa-tunnel`: the provider's data plane. Runs as root beside the
+//! provider's daemon, because it enters network namespaces.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use stoa_tunnel::{Config, IngressLimits};
+use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// Carries requests from the internet to workloads.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// Where HTTP is served.
+    #[arg(long, env = "STOA_TUNNEL_LISTEN", default_value = "0.0.0.0:80")]
+    listen: SocketAddr,
+    /// The unix socket on which the provider's daemon pushes routes.
+    #[arg(long, env = "STOA_TUNNEL_CONTROL", default_value = "/run/stoa/tunnel.sock")]
+    control: PathBuf,
+    /// The directory in which the last routes are kept.
+    #[arg(long, env = "STOA_TUNNEL_STATE", default_value = "/var/lib/stoa/tunnel")]
+    state: PathBuf,
+    /// Client connections open at a time.
+    #[arg(long, env = "STOA_TUNNEL_CONNECTIONS", default_value_t = IngressLimits::default().connections)]
+    max_connections: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    anyhow::ensure!(arguments.max_connections > 0, "--max-connections must be at least 1");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config {
+        listen: arguments.listen,
+        control: arguments.control,
+        state: arguments.state,
+        limits: IngressLimits {
+            connections: arguments.max_connections,
+            ..IngressLimits::default()
+        },
+    };
+    let (end, ending) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("ending; requests under way may finish");
+        let _ = end.send(true);
+    });
+    stoa_tunnel::run(config, ending).await.context("the data plane cannot go on")
+}

@@ -1,0 +1,240 @@
+//! Which host name leads to which workloads: the table that the control
+//! daemon pushes, whole, each time.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Bounds on a table.
+pub const MAX_ROUTES: usize = 20_000;
+pub const MAX_HOSTS_PER_ROUTE: usize = 64;
+pub const MAX_TARGETS_PER_ROUTE: usize = 256;
+const MAX_HOST_NAME: usize = 253;
+const MAX_TEXT: usize = 1024;
+
+/// All routes at one moment. The desired state, not a change to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteTable {
+    /// Grows with every change; an older table never replaces a newer one.
+    pub generation: u64,
+    pub routes: Vec<Route>,
+}
+
+/// Host names that lead to one service's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Exact names, without port.
+    pub hosts: Vec<String>,
+    #[serde(default)]
+    pub http: HttpOptions,
+    /// May be empty: the deployment is known but nothing runs.
+    pub targets: Vec<Target>,
+}
+
+/// One instance, reached from its link container's network namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// For people and logs: `lease/service[index]`.
+    pub instance: String,
+    /// The link container's name.
+    pub link: String,
+    /// The link container's network namespace (the engine's `SandboxKey`).
+    /// The control daemon pushes a new table when it changes.
+    pub netns: PathBuf,
+    /// The workload's address in that namespace.
+    pub address: SocketAddr,
+}
+
+/// `http_options` of the manifest's `expose`, with its defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpOptions {
+    /// Bytes; 0 is no limit.
+    pub max_body_size: u64,
+    /// Milliseconds between two reads from the workload; 0 is an hour.
+    pub read_timeout: u32,
+    /// Milliseconds between two writes to the workload; 0 is an hour.
+    pub send_timeout: u32,
+    /// Instances tried for one request; 0 is all.
+    pub next_tries: u32,
+    /// Milliseconds within which another instance is still tried; 0 is no
+    /// limit.
+    pub next_timeout: u32,
+    /// What makes another instance be tried.
+    pub next_cases: Vec<NextCase>,
+}
+
+/// A reason to try another instance; the names are those of the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NextCase {
+    #[serde(rename = "error")]
+    Error,
+    #[serde(rename = "timeout")]
+    Timeout,
+    #[serde(rename = "403")]
+    Status403,
+    #[serde(rename = "404")]
+    Status404,
+    #[serde(rename = "429")]
+    Status429,
+    #[serde(rename = "500")]
+    Status500,
+    #[serde(rename = "502")]
+    Status502,
+    #[serde(rename = "503")]
+    Status503,
+    #[serde(rename = "504")]
+    Status504,
+    /// Never try another.
+    #[serde(rename = "off")]
+    Off,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            max_body_size: 1_048_576,
+            read_timeout: 60_000,
+            send_timeout: 60_000,
+            next_tries: 3,
+            next_timeout: 0,
+            next_cases: vec![NextCase::Error, NextCase::Timeout],
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Whether the manifest wants another instance tried in this case.
+    pub fn tries_next_on(&self, case: NextCase) -> bool {
+        !self.next_cases.contains(&NextCase::Off) && self.next_cases.contains(&case)
+    }
+}
+
+impl NextCase {
+    /// The case of an answer's status, if there is one for it.
+    pub fn of_status(status: u16) -> Option<Self> {
+        Some(match status {
+            403 => Self::Status403,
+            404 => Self::Status404,
+            429 => Self::Status429,
+            500 => Self::Status500,
+            502 => Self::Status502,
+            503 => Self::Status503,
+            504 => Self::Status504,
+            _ => return None,
+        })
+    }
+}
+
+impl RouteTable {
+    /// Refuses a table that could not be served, saying which part and why.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.routes.len() > MAX_ROUTES {
+            return Err(format!("{} routes; at most {MAX_ROUTES}", self.routes.len()));
+        }
+        let mut seen = HashSet::new();
+        for route in &self.routes {
+            route.validate()?;
+            for host in &route.hosts {
+                if !seen.insert(host.to_ascii_lowercase()) {
+                    return Err(format!("the host {host} is in two routes"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Route {
+    fn validate(&self) -> Result<(), String> {
+        if self.hosts.is_empty() || self.hosts.len() > MAX_HOSTS_PER_ROUTE {
+            return Err(format!("a route has 1 to {MAX_HOSTS_PER_ROUTE} hosts"));
+        }
+        if let Some(host) = self.hosts.iter().find(|host| !is_host_name(host)) {
+            return Err(format!("{host:?} is not a host name"));
+        }
+        if self.targets.len() > MAX_TARGETS_PER_ROUTE {
+            return Err(format!("{}: at most {MAX_TARGETS_PER_ROUTE} targets", self.hosts[0]));
+        }
+        self.targets.iter().try_for_each(Target::validate)
+    }
+}
+
+impl Target {
+    fn validate(&self) -> Result<(), String> {
+        let name = &self.instance;
+        if [name.len(), self.link.len(), self.netns.as_os_str().len()].iter().any(|l| *l > MAX_TEXT)
+        {
+            return Err(format!("a target's texts have at most {MAX_TEXT} bytes"));
+        }
+        if !self.netns.is_absolute() {
+            return Err(format!("{name}: the namespace's path must be absolute"));
+        }
+        let ip = self.address.ip();
+        if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() || self.address.port() == 0
+        {
+            return Err(format!("{name}: {} is not a workload's address", self.address));
+        }
+        Ok(())
+    }
+}
+
+/// RFC 1123: letters, digits and inner hyphens, in labels of at most 63.
+pub fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    name.len() <= MAX_HOST_NAME && name.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(hosts: &[&str], address: &str) -> RouteTable {
+        let target = Target {
+            instance: "l/web[0]".into(),
+            link: "x-link".into(),
+            netns: "/run/docker/netns/1".into(),
+            address: address.parse().unwrap(),
+        };
+        let route = |host: &&str| Route {
+            hosts: vec![host.to_string()],
+            http: HttpOptions::default(),
+            targets: vec![target.clone()],
+        };
+        RouteTable { generation: 1, routes: hosts.iter().map(route).collect() }
+    }
+
+    #[test]
+    fn refuses_what_could_not_be_served() {
+        table(&["a.example", "b.example"], "10.0.0.3:80").validate().unwrap();
+        for (hosts, address, word) in [
+            (vec!["a.example", "A.Example"], "10.0.0.3:80", "two routes"),
+            (vec!["a b"], "10.0.0.3:80", "not a host name"),
+            (vec!["-a.example"], "10.0.0.3:80", "not a host name"),
+            (vec!["a.example"], "127.0.0.1:80", "not a workload's address"),
+            (vec!["a.example"], "0.0.0.0:80", "not a workload's address"),
+            (vec!["a.example"], "10.0.0.3:0", "not a workload's address"),
+        ] {
+            let error = table(&hosts, address).validate().unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn options_take_the_manifests_words() {
+        let options: HttpOptions =
+            serde_json::from_str(r#"{"next_cases":["error","503"],"next_tries":0}"#).unwrap();
+        assert!(options.tries_next_on(NextCase::Status503));
+        assert!(!options.tries_next_on(NextCase::Timeout));
+        assert_eq!(options.max_body_size, 1_048_576);
+        let off = HttpOptions { next_cases: vec![NextCase::Off, NextCase::Error], ..options };
+        assert!(!off.tries_next_on(NextCase::Error));
+    }
+}

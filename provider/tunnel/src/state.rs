@@ -1,0 +1,91 @@
+//! The last table on disk, so that the data plane serves after a restart of
+//! its own without asking anyone.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::routes::RouteTable;
+
+const TABLE: &str = "routes.json";
+const TEMPORARY: &str = "routes.json.new";
+const LOCK: &str = "lock";
+/// A table within the bounds of [`crate::routes`] is smaller.
+pub const MAX_TABLE_BYTES: u64 = 256 << 20;
+
+/// The state directory, held by one process at a time.
+pub struct StateDir {
+    path: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl StateDir {
+    /// Makes the directory (0700) where it is missing, and locks it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let lock = private().truncate(false).open(path.join(LOCK))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|_| {
+            io::Error::other(format!("another stoa-tunnel uses {}", path.display()))
+        })?;
+        Ok(Self { path: path.into(), _lock: lock })
+    }
+
+    /// The last table; an empty one where there is none.
+    pub fn load(&self) -> io::Result<RouteTable> {
+        let path = self.path.join(TABLE);
+        let bytes = match fs::metadata(&path) {
+            Ok(metadata) if metadata.len() > MAX_TABLE_BYTES => {
+                return Err(io::Error::other(format!("{} is too large", path.display())))
+            }
+            Ok(_) => fs::read(&path)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(RouteTable::default())
+            }
+            Err(error) => return Err(error),
+        };
+        let table: RouteTable = serde_json::from_slice(&bytes)
+            .map_err(|e| io::Error::other(format!("{}: {e}", path.display())))?;
+        table.validate().map_err(|e| io::Error::other(format!("{}: {e}", path.display())))?;
+        Ok(table)
+    }
+
+    /// Writes a table so that a crash leaves the old one or the new one.
+    pub fn save(&self, table: &RouteTable) -> io::Result<()> {
+        let temporary = self.path.join(TEMPORARY);
+        let mut file = private().truncate(true).open(&temporary)?;
+        file.write_all(&serde_json::to_vec(table)?)?;
+        file.sync_all()?;
+        fs::rename(&temporary, self.path.join(TABLE))?;
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_kept_and_the_directory_has_one_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let state = StateDir::open(&path).unwrap();
+        assert_eq!(state.load().unwrap(), RouteTable::default());
+        let table = RouteTable { generation: 7, routes: vec![] };
+        state.save(&table).unwrap();
+        assert_eq!(state.load().unwrap(), table);
+        assert!(StateDir::open(&path).is_err());
+        drop(state);
+        fs::write(path.join(TABLE), b"{").unwrap();
+        let error = StateDir::open(&path).unwrap().load().unwrap_err().to_string();
+        assert!(error.contains("routes.json"), "{error}");
+    }
+}

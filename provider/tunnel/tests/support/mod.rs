@@ -1,0 +1,358 @@
+//! A data plane, namespaces with little servers in them, and a container.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sched::{setns, CloneFlags};
+use stoa_tunnel::routes::{HttpOptions, Route, RouteTable, Target};
+use stoa_tunnel::ControlClient;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A name that no other test on this machine uses.
+fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| {
+        panic!("these tests need {program}: {error}");
+    });
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).trim().to_string()
+}
+
+/// The process under test.
+pub struct DataPlane {
+    pub control: ControlClient,
+    address: SocketAddr,
+    directory: tempfile::TempDir,
+    child: Child,
+}
+
+impl DataPlane {
+    pub async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let control = ControlClient::new(directory.path().join("control.sock"));
+        let child = spawn(&directory);
+        let address = await_ready(&control).await;
+        Self { control, address, directory, child }
+    }
+
+    pub async fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.directory);
+        self.address = await_ready(&self.control).await;
+    }
+
+    pub async fn push(&self, table: RouteTable) {
+        self.control.set_routes(&table).await.unwrap();
+    }
+
+    pub async fn get(&self, path: &str, host: &str, headers: &str) -> String {
+        self.send(&request("GET", path, host, headers)).await
+    }
+
+    /// Sends text, reads until the answer's end.
+    pub async fn send(&self, text: &str) -> String {
+        let mut connection = self.open(text).await;
+        connection.read_answer().await
+    }
+
+    pub async fn open(&self, text: &str) -> Connection {
+        Connection::open(self.address, text).await.unwrap()
+    }
+}
+
+impl Drop for DataPlane {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(directory: &tempfile::TempDir) -> Child {
+    let path = |name: &str| directory.path().join(name);
+    Command::new(env!("CARGO_BIN_EXE_stoa-tunnel"))
+        .args(["--listen", "127.0.0.1:0"])
+        .arg("--control")
+        .arg(path("control.sock"))
+        .arg("--state")
+        .arg(path("state"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+async fn await_ready(control: &ControlClient) -> SocketAddr {
+    for _ in 0..100 {
+        if let Ok(status) = control.status().await {
+            return status.listen;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("stoa-tunnel did not become ready; these tests need root");
+}
+
+/// A raw HTTP/1.1 connection.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub async fn open(address: SocketAddr, text: &str) -> std::io::Result<Self> {
+        let mut connection = Self(BufReader::new(TcpStream::connect(address).await?));
+        connection.write(text).await;
+        Ok(connection)
+    }
+
+    pub async fn write(&mut self, text: &str) {
+        // A refused request may be cut off while it is written.
+        let _ = self.0.write_all(text.as_bytes()).await;
+    }
+
+    pub async fn read_head(&mut self) -> String {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            let reading = self.0.read_line(&mut head);
+            let read = tokio::time::timeout(PATIENCE, reading).await.expect(&head).unwrap_or(0);
+            if read == 0 {
+                break;
+            }
+        }
+        head
+    }
+
+    pub async fn read_exact(&mut self, count: usize) -> String {
+        let mut bytes = vec![0; count];
+        let reading = self.0.read_exact(&mut bytes);
+        tokio::time::timeout(PATIENCE, reading).await.expect("bytes in time").unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// Head and body by Content-Length, else until the end.
+    async fn read_answer(&mut self) -> String {
+        let head = self.read_head().await;
+        let length = head.to_ascii_lowercase().lines().find_map(|line| {
+            line.strip_prefix("content-length: ").and_then(|length| length.trim().parse().ok())
+        });
+        match length {
+            Some(length) => head + &self.read_exact(length).await,
+            None => {
+                let mut body = Vec::new();
+                let reading = self.0.read_to_end(&mut body);
+                let _ = tokio::time::timeout(PATIENCE, reading).await.expect("an end in time");
+                head + &String::from_utf8_lossy(&body)
+            }
+        }
+    }
+}
+
+pub fn request(method: &str, path: &str, host: &str, headers: &str) -> String {
+    format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n")
+}
+
+pub fn one_route(generation: u64, host: &str, targets: &[&Target]) -> RouteTable {
+    let route = Route {
+        hosts: vec![host.into()],
+        http: HttpOptions::default(),
+        targets: targets.iter().map(|target| (*target).clone()).collect(),
+    };
+    RouteTable { generation, routes: vec![route] }
+}
+
+/// A network namespace with three addresses; stands in for a link
+/// container's.
+pub struct Namespace {
+    name: String,
+}
+
+/// What a little server does.
+#[derive(Clone, Copy)]
+pub enum Reply {
+    /// Sends the request's head back as the body.
+    Echo,
+    Name(&'static str),
+    Unavailable,
+    /// Reads and never answers.
+    Silence,
+    /// 101, then sends back what comes.
+    Upgrade,
+    /// Answers at once, then sends back the body's bytes as they come.
+    EchoChunks,
+}
+
+impl Namespace {
+    pub fn new() -> Self {
+        let name = unique("stoatest");
+        run("ip", &["netns", "add", &name]);
+        let namespace = Self { name };
+        for last in 1..=3 {
+            namespace.ip(&["addr", "add", &format!("10.9.9.{last}/32"), "dev", "lo"]);
+        }
+        namespace.ip(&["link", "set", "lo", "up"]);
+        namespace
+    }
+
+    fn ip(&self, arguments: &[&str]) {
+        run("ip", &[&["-n", self.name.as_str()], arguments].concat());
+    }
+
+    fn path(&self) -> PathBuf {
+        PathBuf::from("/run/netns").join(&self.name)
+    }
+
+    /// A target where nobody listens.
+    pub fn nobody(&self, last: u8) -> Target {
+        Target {
+            instance: format!("lease/{}[{last}]", self.name),
+            link: format!("{}-link", self.name),
+            netns: self.path(),
+            address: ([10, 9, 9, last], 8080).into(),
+        }
+    }
+
+    /// A server at 10.9.9.`last` inside the namespace.
+    pub fn serve(&self, last: u8, reply: Reply) -> Target {
+        let target = self.nobody(last);
+        let (path, address) = (self.path(), target.address);
+        // A thread of its own: it stays in the namespace for ever.
+        let listener = std::thread::spawn(move || {
+            let file = std::fs::File::open(path).unwrap();
+            setns(&file, CloneFlags::CLONE_NEWNET).expect("entering a namespace takes root");
+            std::net::TcpListener::bind(address).unwrap()
+        })
+        .join()
+        .unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve_one(BufReader::new(stream), reply));
+            }
+        });
+        target
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
+    }
+}
+
+async fn serve_one(mut stream: BufReader<TcpStream>, reply: Reply) -> std::io::Result<()> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let plain = |status: &str, body: &str| {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let answer = match reply {
+        Reply::Echo => plain("200 OK", &head),
+        Reply::Name(name) => plain("200 OK", name),
+        Reply::Unavailable => plain("503 Service Unavailable", "not now"),
+        Reply::Silence => String::new(),
+        Reply::Upgrade => {
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+                .into()
+        }
+        Reply::EchoChunks => "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".into(),
+    };
+    stream.write_all(answer.as_bytes()).await?;
+    let sends_back = matches!(reply, Reply::Upgrade | Reply::EchoChunks);
+    let mut buffer = [0; 1024];
+    loop {
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        if sends_back {
+            stream.write_all(&buffer[..read]).await?;
+        }
+    }
+}
+
+/// A busybox web server and its link container on an internal network, as
+/// the provider's runtime makes them.
+pub struct Container {
+    name: String,
+    pub target: Target,
+}
+
+impl Container {
+    pub fn start() -> Self {
+        let name = unique("stoatunnel");
+        let placeholder = Target {
+            instance: format!("lease/{name}[0]"),
+            link: format!("{name}-link"),
+            netns: PathBuf::new(),
+            address: ([10, 223, 255, 243], 8080).into(),
+        };
+        // From here on a panic cleans up.
+        let mut container = Self { name: name.clone(), target: placeholder };
+        container.import_image();
+        container.make_network();
+        container.run_member("-link", 242, "exec sleep 600");
+        let page = "mkdir /www; echo from the container > /www/index.html; ";
+        container.run_member("", 243, &format!("{page} exec httpd -f -p 8080 -h /www"));
+        let link = format!("{name}-link");
+        let key = run("docker", &["inspect", "-f", "{{.NetworkSettings.SandboxKey}}", &link]);
+        container.target.netns = key.into();
+        container
+    }
+
+    fn import_image(&self) {
+        let root = tempfile::tempdir().unwrap();
+        let bin = root.path().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        std::fs::copy("/bin/busybox", bin.join("busybox"))
+            .expect("this test needs Debian's busybox-static");
+        for applet in ["sh", "sleep", "mkdir", "httpd"] {
+            std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
+        }
+        let tarball = root.path().join("image.tar");
+        let (tarball, directory) = (tarball.to_str().unwrap(), root.path().to_str().unwrap());
+        run("tar", &["-C", directory, "-cf", tarball, "bin"]);
+        run("docker", &["import", tarball, &self.name]);
+    }
+
+    fn make_network(&self) {
+        let options = [
+            "--internal",
+            "--subnet=10.223.255.240/28",
+            "--opt=com.docker.network.bridge.inhibit_ipv4=true",
+            self.name.as_str(),
+        ];
+        run("docker", &[&["network", "create"][..], &options].concat());
+    }
+
+    fn run_member(&self, suffix: &str, last: u8, script: &str) {
+        let (name, ip) = (format!("{}{suffix}", self.name), format!("10.223.255.{last}"));
+        let network = self.name.as_str();
+        let options = ["run", "-d", "--name", &name, "--network", network, "--ip", &ip];
+        run("docker", &[&options[..], &[network, "/bin/sh", "-c", script]].concat());
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        let link = format!("{}-link", self.name);
+        for arguments in [
+            &["rm", "-fv", &self.name, &link][..],
+            &["network", "rm", &self.name],
+            &["rmi", &self.name],
+        ] {
+            let _ = Command::new("docker").args(arguments).output();
+        }
+    }
+}
