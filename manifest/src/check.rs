@@ -166,7 +166,10 @@ fn compare_units(ours: &ResourceUnit, chain: &ResourceUnit) -> Vec<(String, Stri
         attributes(&chain.memory.attributes),
     );
     compare("gpu.units", ours.gpu.units.to_string(), chain.gpu.units.to_string());
-    compare("gpu.attributes", attributes(&ours.gpu.attributes), attributes(&chain.gpu.attributes));
+    if ours.gpu.units > 0 || chain.gpu.units > 0 {
+        let (ours, chain) = (attributes(&ours.gpu.attributes), attributes(&chain.gpu.attributes));
+        compare("gpu.attributes", ours, chain);
+    }
     compare("storage", volumes(&ours.storage), volumes(&chain.storage));
     found
 }
@@ -183,10 +186,11 @@ fn attributes(list: &[Attribute]) -> String {
     }
 }
 
+/// Volumes in one order, by class rather than by attributes: the chain knows the class alone.
 fn volumes(list: &[Storage]) -> String {
     let mut words: Vec<_> = list
         .iter()
-        .map(|v| format!("{} {} ({})", v.name, v.size, attributes(&v.attributes)))
+        .map(|volume| format!("{} {} {}", shown(&volume.name), volume.size, volume.class()))
         .collect();
     words.sort();
     words.join(", ")

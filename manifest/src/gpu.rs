@@ -55,6 +55,12 @@ fn attributes(field: &Field<'_>, diags: &mut Diags) -> Vec<Attribute> {
     if vendors.is_empty() {
         diags.push(vendor.name_error("no GPU vendor is named").help(help));
     }
+    if vendors.len() > 1 {
+        diags.push(vendor.name_warning(
+            "several GPU vendors: the chain takes one for a unit, so this file cannot be deployed \
+             as it is; write a service for each",
+        ));
+    }
     for (name, field) in vendors {
         if name != KNOWN_VENDOR {
             let message = format!(
@@ -96,8 +102,9 @@ fn model(field: &Field<'_>, diags: &mut Diags) -> Option<String> {
     let help = "name it, such as `model: a100`; leave the list empty for any";
     let named = map.required("model", help, diags)?;
     let mut key = named.text(diags)?.to_owned();
-    if key.is_empty() {
-        diags.push(named.error("`model` is empty").help(help));
+    if key.is_empty() || key.contains('/') {
+        let message = format!("`{}` is not a GPU model", shown(&key));
+        diags.push(named.error(message).help(help));
     }
     if let Some(field) = map.get("ram") {
         match bytes(field.text(diags)?) {

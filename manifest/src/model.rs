@@ -184,6 +184,16 @@ impl Storage {
         self.attributes.iter().find(|a| a.key == key).map(|a| a.value.as_str())
     }
 
+    /// The chain's word for what kind of volume it is: `ephemeral`, `ram`, or a persistent class
+    /// (`default`, `beta1`, `beta2`, `beta3`), however the attributes spell it.
+    pub fn class(&self) -> &str {
+        match (self.attribute("class"), self.is_persistent()) {
+            (Some(class), _) => class,
+            (None, true) => "default",
+            (None, false) => "ephemeral",
+        }
+    }
+
     /// Whether the volume outlives its container.
     pub fn is_persistent(&self) -> bool {
         self.attribute("persistent") == Some("true")

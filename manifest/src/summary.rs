@@ -88,10 +88,10 @@ fn service_line(service: &Service) -> String {
 }
 
 fn volume(volume: &Storage) -> String {
-    let kind = match (volume.is_persistent(), volume.attribute("class")) {
-        (true, class) => format!(" persistent {}", class.unwrap_or("default")),
-        (false, Some(class)) => format!(" {class}"),
-        (false, None) => String::new(),
+    let kind = match volume.class() {
+        "ephemeral" => String::new(),
+        class if volume.is_persistent() => format!(" persistent {class}"),
+        class => format!(" {class}"),
     };
     format!("{}{kind}", show_bytes(volume.size))
 }
