@@ -225,9 +225,8 @@ impl Document {
             return Err(refuse("no coins; name some, as 1000000ustoa".to_owned()));
         }
         let accounts = &mut self.app_state.auth.accounts;
-        let place = match accounts.binary_search_by_key(&address, |known| known.address) {
-            Ok(_) => return Err(refuse("it is in the document already".to_owned())),
-            Err(place) => place,
+        let Err(place) = accounts.binary_search_by_key(&address, |known| known.address) else {
+            return Err(refuse("it is in the document already".to_owned()));
         };
         for coin in coins.iter() {
             let supply = &mut self.app_state.bank.supply;

@@ -18,7 +18,7 @@ pub const TEMPLATE: &str = include_str!("stoad.toml");
 
 /// Settings of one node.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct Config {
     /// `[abci]`
     pub abci: AbciConfig,

@@ -13,7 +13,7 @@ use stoa_chain::store::{is_index, Changes};
 use super::{
     engine::Engine,
     error::StoreError,
-    layout::{self, Head, ValueEntry, STALE_NODE, STALE_VALUE},
+    layout::{self, Head, ValueEntry, STALE_NODE, STALE_TIME, STALE_VALUE},
     options::Options,
     prune::Pruner,
     snapshot::Snapshot,
@@ -117,7 +117,7 @@ impl Database {
         let leaves = block.put_values(changes)?;
         let app_hash = block.put_tree(leaves)?;
         let head = Head { height, time, oldest: self.oldest_after(&base, height), app_hash };
-        block.batch.put_cf(self.engine.family(layout::META), layout::META_HEAD, head.encode());
+        block.put_head(&head);
         Ok(Staged { head, parent: last, batch: block.batch, stale: block.stale })
     }
 
@@ -216,6 +216,15 @@ impl Block<'_> {
         let values = self.engine.family(layout::VALUES);
         let at = layout::value_key(hash, self.height);
         self.batch.put_cf(values, at, ValueEntry::encode(key, value));
+    }
+
+    fn put_head(&mut self, head: &Head) {
+        let meta = self.engine.family(layout::META);
+        let time = layout::time_key(self.height);
+        self.batch.put_cf(meta, &time, head.time.to_be_bytes());
+        self.batch.put_cf(meta, layout::META_HEAD, head.encode());
+        // It is needed for as long as this height is kept.
+        self.put_stale(self.height + 1, STALE_TIME, &time);
     }
 
     fn put_stale(&mut self, since: u64, tag: u8, rest: &[u8]) {

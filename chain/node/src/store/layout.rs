@@ -6,7 +6,7 @@
 //! | nodes   | version, nibble count, packed nibbles | tree node (borsh)             |
 //! | values  | key hash, version                     | see [`ValueEntry`]            |
 //! | stale   | stale since, tag, rest of the key     | empty                         |
-//! | meta    | name                                  | see [`Head`]                  |
+//! | meta    | name                                  | see [`Head`], [`time_key`]    |
 //!
 //! Versions are heights, big-endian, so that nodes are written nearly in order and pruning
 //! walks `stale` from its beginning.
@@ -32,6 +32,8 @@ pub const META_HEAD: &[u8] = b"head";
 
 /// Tag of a stale tree node: the rest of the key is the node's key.
 pub const STALE_NODE: u8 = b'n';
+/// Tag of a height's time: the rest of the key is the key of the time in `meta`.
+pub const STALE_TIME: u8 = b't';
 /// Tag of a superseded value: the rest of the key is the key hash.
 pub const STALE_VALUE: u8 = b'v';
 
@@ -70,6 +72,13 @@ pub fn value_key(hash: KeyHash, version: Version) -> Vec<u8> {
     let mut out = Vec::with_capacity(40);
     out.extend_from_slice(&hash.0);
     out.extend_from_slice(&version.to_be_bytes());
+    out
+}
+
+/// Key in `meta` of the time of a height, Unix seconds in eight bytes.
+pub fn time_key(height: Version) -> Vec<u8> {
+    let mut out = b"time/".to_vec();
+    out.extend_from_slice(&height.to_be_bytes());
     out
 }
 

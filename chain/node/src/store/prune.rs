@@ -6,7 +6,7 @@ use rocksdb::WriteBatch;
 use super::{
     engine::Engine,
     error::StoreError,
-    layout::{self, STALE_NODE, STALE_VALUE},
+    layout::{self, STALE_NODE, STALE_TIME, STALE_VALUE},
     snapshot::Snapshot,
 };
 
@@ -35,7 +35,9 @@ impl Pruner {
         batch: &mut WriteBatch,
     ) -> Result<Pruned, StoreError> {
         // A record that is stale since a version is what the versions before it need.
-        let end = oldest.saturating_add(1).to_be_bytes().to_vec();
+        // What the block being written adds is stale since its own height: the walk ends before
+        // it, for nothing may be added behind the cursor.
+        let end = oldest.min(snapshot.height()).saturating_add(1).to_be_bytes().to_vec();
         let mut cursor = None;
         if self.cursor >= end {
             return Ok(Pruned { cursor });
@@ -69,6 +71,7 @@ fn remove(
     let (tag, key) = rest.split_first().ok_or_else(damaged)?;
     match *tag {
         STALE_NODE => batch.delete_cf(engine.family(layout::NODES), key),
+        STALE_TIME => batch.delete_cf(engine.family(layout::META), key),
         STALE_VALUE => {
             let hash = KeyHash(key.try_into().map_err(|_| damaged())?);
             remove_older_values(engine, snapshot, hash, u64::from_be_bytes(*since), batch)?;

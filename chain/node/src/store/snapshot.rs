@@ -114,6 +114,15 @@ impl Snapshot {
         Ok(self.value_entry(hash, height)?.and_then(|entry| entry.value))
     }
 
+    /// Time of a kept height's block in Unix seconds.
+    pub fn time_at(&self, height: u64) -> Result<u64, StoreError> {
+        self.check_kept(height)?;
+        let bytes = self.read(layout::META, &layout::time_key(height))?;
+        bytes
+            .and_then(|bytes| bytes.try_into().ok().map(u64::from_be_bytes))
+            .ok_or_else(|| StoreError::Corrupt(format!("the time of height {height} is missing")))
+    }
+
     /// All state at a kept height (no indexes), in no particular order, for an export.
     pub fn state_at(
         &self,
