@@ -15,7 +15,13 @@ use stoa_manifest::{group_specs_json, parse, Manifest, Options, Severity};
 /// The data's folder, or `None` where the tests are skipped.
 fn fixtures() -> Option<PathBuf> {
     let in_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
-    match std::env::var_os("SDL_FIXTURES").map(PathBuf::from) {
+    // A relative path is meant from the workspace, where the tests are started, and not from this
+    // package, where they run.
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    match std::env::var_os("SDL_FIXTURES")
+        .filter(|f| !f.is_empty())
+        .map(|folder| workspace.join(folder))
+    {
         Some(folder) if folder.join("hashes.tsv").is_file() => Some(folder),
         Some(folder) => panic!("SDL_FIXTURES={}: no hashes.tsv is there", folder.display()),
         None if in_ci => panic!("SDL_FIXTURES is not set; in CI it must name the conformance data"),
