@@ -236,52 +236,82 @@ async fn logs_events_and_use_are_seen() {
     assert!(checks.iter().any(|check| check.name == "host firewall rule"), "{checks:?}");
 }
 
-/// Steps between which a daemon may die while it makes an instance, in order.
-const STEPS: [&str; 6] = [
-    "runtime.after_network_create",
-    "runtime.after_link_create",
-    "runtime.after_link_start",
-    "runtime.after_volume_create",
-    "runtime.after_container_create",
-    "runtime.after_container_start",
+/// What the child does, and the step at which it dies.
+const DEATHS: [(&str, &str); 12] = [
+    ("make", "runtime.after_network_create"),
+    ("make", "runtime.after_link_create"),
+    ("make", "runtime.after_link_start"),
+    ("make", "runtime.after_volume_create"),
+    ("make", "runtime.after_container_create"),
+    ("make", "runtime.after_container_start"),
+    ("replace", "runtime.after_container_stop"),
+    ("replace", "runtime.after_container_remove"),
+    ("replace", "runtime.after_container_create"),
+    ("remove", "runtime.after_workload_remove"),
+    ("remove", "runtime.after_link_remove"),
+    ("close", "runtime.after_lease_containers_remove"),
 ];
-const KILLED_PROVIDER: &str = "STOA_TEST_KILLED_PROVIDER";
+const CHILD: &str = "STOA_TEST_CHILD";
 
 #[tokio::test]
 async fn a_death_between_any_two_steps_is_continued() {
     let provider = Provider::start("death").await;
     let image = provider.busybox().await;
-    for step in STEPS {
-        let spec = killed_spec(&provider.id, &image.id);
-        let status = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_dies", "--ignored"])
-            .env(KILLED_PROVIDER, format!("{} {}", provider.id, image.id))
-            .env(stoa_provider::failpoint::ENVIRONMENT_VARIABLE, step)
-            .stdout(std::process::Stdio::null())
-            .status()
-            .unwrap();
-        assert_eq!(status.signal(), Some(9), "{step}: the child must die there");
-        provider.backend.apply(&spec).await.unwrap();
-        let seen = provider.backend.observe().await.unwrap();
-        assert_eq!(seen.instances.len(), 1, "{step}: {seen:?}");
-        assert!(seen.instances[&spec.key].is_serving(), "{step}: {seen:?}");
-        assert_eq!(provider.containers().len(), 2, "{step}: no orphan");
-        assert_eq!(provider.networks().len(), 1, "{step}: no orphan");
+    let spec = child_spec(&provider.id, &image.id);
+    for (task, step) in DEATHS {
+        if task != "make" {
+            provider.backend.apply(&spec).await.unwrap();
+        }
+        die_at(&format!("{task} {} {}", provider.id, image.id), step);
+        if task == "make" || task == "replace" {
+            provider.backend.apply(&spec).await.unwrap();
+            let seen = provider.backend.observe().await.unwrap();
+            assert_eq!(seen.instances.len(), 1, "{step}: {seen:?}");
+            assert!(seen.instances[&spec.key].is_serving(), "{step}: {seen:?}");
+            assert_eq!(provider.containers().len(), 2, "{step}: no orphan");
+            assert_eq!(provider.networks().len(), 1, "{step}: no orphan");
+        } else {
+            let seen = provider.backend.observe().await.unwrap();
+            assert!(!seen.instances.is_empty(), "{step}: what is left is still seen");
+        }
         provider.backend.remove_lease(&spec.key.lease).await.unwrap();
-        assert!(provider.containers().is_empty() && provider.networks().is_empty());
+        assert!(provider.containers().is_empty() && provider.networks().is_empty(), "{step}");
+        assert!(provider.volumes().is_empty(), "{step}");
     }
+}
+
+fn die_at(task: &str, step: &str) {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_dies", "--ignored"])
+        .env(CHILD, task)
+        .env(stoa_provider::failpoint::ENVIRONMENT_VARIABLE, step)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.signal(), Some(9), "{task} must die at {step}");
 }
 
 #[tokio::test]
 #[ignore = "the child process of a_death_between_any_two_steps_is_continued"]
 async fn child_that_dies() {
-    let arguments = std::env::var(KILLED_PROVIDER).expect("started by its parent test only");
-    let (provider, image) = arguments.split_once(' ').unwrap();
+    let arguments = std::env::var(CHILD).expect("started by its parent test only");
+    let [task, provider, image] = arguments.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("{arguments}");
+    };
     let backend = DockerBackend::connect(support::config(provider)).await.unwrap();
-    backend.apply(&killed_spec(provider, image)).await.unwrap();
+    let mut spec = child_spec(provider, image);
+    match task {
+        "make" => drop(backend.apply(&spec).await.unwrap()),
+        "replace" => {
+            spec.env.push("NEW=1".into());
+            backend.apply(&spec).await.unwrap();
+        }
+        "remove" => backend.remove_instance(&spec.key).await.unwrap(),
+        _ => backend.remove_lease(&spec.key.lease).await.unwrap(),
+    }
 }
 
-fn killed_spec(provider: &str, image: &str) -> stoa_provider::runtime::WorkloadSpec {
+fn child_spec(provider: &str, image: &str) -> stoa_provider::runtime::WorkloadSpec {
     let key = InstanceKey { lease: format!("{provider}-lease"), service: "w".into(), index: 0 };
     let mut spec = support::spec(key, image);
     spec.volumes = vec![VolumeSpec {

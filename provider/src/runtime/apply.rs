@@ -114,7 +114,7 @@ impl DockerBackend {
             failpoint("runtime.after_container_remove");
         }
         if state != Found::Stopped {
-            let body = workload_body(spec, &self.names, network, &self.config, self.host_cores);
+            let body = workload_body(spec, &self.names, network, &self.config, self.host);
             self.create_container(&names.workload, body).await?;
             failpoint("runtime.after_container_create");
         }

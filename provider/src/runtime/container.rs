@@ -36,10 +36,15 @@ const NANO_CPUS_PER_MILLI: u64 = 1_000_000;
 const SHARES_PER_CORE: u64 = 1024;
 const MOST_SHARES: u64 = 262_144;
 
-/// The host's cores, for a limit beyond them is refused by the engine though
-/// an over-committing provider sells it.
+/// What of the host matters for a container's limits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct HostCores(pub(super) u64);
+pub(super) struct HostFacts {
+    /// The engine refuses a limit beyond them, though an over-committing
+    /// provider sells it.
+    pub(super) cores: u64,
+    /// The engine can bound a writable layer.
+    pub(super) storage_quota: bool,
+}
 
 /// The request for a workload's container.
 pub(super) fn workload_body(
@@ -47,7 +52,7 @@ pub(super) fn workload_body(
     names: &Names,
     network: &WorkloadNetwork,
     config: &RuntimeConfig,
-    cores: HostCores,
+    host: HostFacts,
 ) -> ContainerCreateBody {
     let mut labels = names.labels(&spec.key, Role::Workload);
     labels.extend(
@@ -71,7 +76,7 @@ pub(super) fn workload_body(
         ),
         labels: Some(labels),
         stop_timeout: i64::try_from(config.stop_grace.as_secs()).ok(),
-        host_config: Some(workload_host_config(spec, names, network, config, cores)),
+        host_config: Some(workload_host_config(spec, names, network, config, host)),
         networking_config: Some(endpoint(network, network.subnet.workload())),
         ..ContainerCreateBody::default()
     }
@@ -82,7 +87,7 @@ fn workload_host_config(
     names: &Names,
     network: &WorkloadNetwork,
     config: &RuntimeConfig,
-    cores: HostCores,
+    host: HostFacts,
 ) -> HostConfig {
     let memory = clamped(spec.memory_bytes.max(LEAST_MEMORY_BYTES));
     let millis = spec.cpu_millis.max(LEAST_CPU_MILLIS);
@@ -90,13 +95,17 @@ fn workload_host_config(
     HostConfig {
         memory: Some(memory),
         memory_swap: Some(memory),
-        nano_cpus: Some(clamped(millis.min(cores.0 * 1000).saturating_mul(NANO_CPUS_PER_MILLI))),
+        nano_cpus: Some(clamped(
+            millis.min(host.cores.saturating_mul(1000)).saturating_mul(NANO_CPUS_PER_MILLI),
+        )),
         cpu_shares: Some(clamped(shares)),
         pids_limit: Some(config.pids_limit),
         ulimits: Some(vec![ulimit("nofile", config.open_files_limit), ulimit("core", 0)]),
         init: Some(true),
         cap_add: Some(WORKLOAD_CAPABILITIES.map(String::from).to_vec()),
         readonly_rootfs: Some(spec.read_only_root),
+        storage_opt: (host.storage_quota && spec.ephemeral_bytes > 0)
+            .then(|| HashMap::from([("size".to_string(), spec.ephemeral_bytes.to_string())])),
         mounts: Some(spec.volumes.iter().map(|v| mount(&spec.key, v, names)).collect()),
         // A name that the workload looks up goes to its link container and
         // nowhere else: never to the host's resolver.

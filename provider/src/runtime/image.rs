@@ -21,6 +21,7 @@ use super::error::absent_is_none;
 use super::names::IMAGE_HOST;
 use super::pause::link_image_archive;
 use super::{DockerBackend, RuntimeError};
+use crate::failpoint::failpoint;
 
 /// An image with this label set to `true` says of itself that it runs on a
 /// read-only root. Nobody else can know, so this is the rule.
@@ -91,6 +92,7 @@ impl DockerBackend {
         let plan = self.read_blob(blob.path, &hash, blob.bytes).await?;
         let tag = self.names.blob_tag(&hash);
         self.send_to_engine(Arc::clone(&plan), tag.clone()).await?;
+        failpoint("runtime.after_image_load");
         self.check_loaded(&plan, &tag).await
     }
 

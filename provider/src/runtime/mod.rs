@@ -51,7 +51,7 @@ pub use spec::{ImageRef, PortSpec, Protocol, VolumeClass, VolumeSpec, WorkloadSp
 pub use streams::{EngineEvent, InstanceStats, LogPiece, LogRequest, StorageUse};
 pub use subnet::AddressPool;
 
-use container::HostCores;
+use container::HostFacts;
 
 /// What a provider needs of the place where workloads run.
 #[async_trait]
@@ -109,7 +109,7 @@ pub struct DockerBackend {
     config: RuntimeConfig,
     names: Names,
     engine_major: u64,
-    host_cores: HostCores,
+    host: HostFacts,
 }
 
 impl DockerBackend {
@@ -120,12 +120,15 @@ impl DockerBackend {
         config.open_files_limit = config.open_files_limit.min(own_open_files_limit());
         let docker = engine::connect(&config.socket, config.deadlines.query).await?;
         let names = Names::new(&config.provider_id);
-        let (engine_major, host_cores) = (0, HostCores(1));
-        let mut backend = Self { docker, config, names, engine_major, host_cores };
+        let host = HostFacts { cores: 1, storage_quota: false };
+        let mut backend = Self { docker, config, names, engine_major: 0, host };
         let inventory = backend.read_inventory().await?;
         backend.engine_major =
             inventory.engine_version.split('.').next().and_then(|v| v.parse().ok()).unwrap_or(0);
-        backend.host_cores = HostCores((inventory.cpu_millis / 1000).max(1));
+        backend.host = HostFacts {
+            cores: (inventory.cpu_millis / 1000).max(1),
+            storage_quota: inventory.storage_quota,
+        };
         Ok(backend)
     }
 

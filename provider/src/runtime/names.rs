@@ -121,15 +121,13 @@ impl Names {
     /// The provider's own name of an image that came as a blob. The host
     /// part is a reserved one that no registry can have (RFC 6761).
     pub fn blob_tag(&self, blake3_hex: &str) -> String {
-        let short: String = blake3_hex.chars().take(32).collect();
-        format!("{IMAGE_HOST}/{}/blob:{short}", self.provider_short)
+        format!("{IMAGE_HOST}/{}/blob:{blake3_hex}", self.provider_short)
     }
 
     /// The provider's own name of an image that came from a registry.
     pub fn pulled_tag(&self, image_id: &str) -> String {
         let hex = image_id.strip_prefix("sha256:").unwrap_or(image_id);
-        let short: String = hex.chars().take(32).collect();
-        format!("{IMAGE_HOST}/{}/pulled:{short}", self.provider_short)
+        format!("{IMAGE_HOST}/{}/pulled:{hex}", self.provider_short)
     }
 
     /// The link containers' image.

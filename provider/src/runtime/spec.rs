@@ -310,7 +310,8 @@ mod tests {
 
     #[test]
     fn refuses_specs_that_would_reach_out() {
-        let changes: [(fn(&mut WorkloadSpec), &str); 8] = [
+        type Change = fn(&mut WorkloadSpec);
+        let changes: [(Change, &str); 8] = [
             (|s| s.key.service = "../x".into(), "service's name"),
             (|s| s.image.id = "nginx:latest".into(), "image id"),
             (|s| s.volumes[0].mount = "/data/../../etc".into(), "absolute path"),

@@ -58,6 +58,10 @@ impl Provider {
         lines(&docker(&["network", "ls", "-q", "--filter", &self.filter()]))
     }
 
+    pub fn volumes(&self) -> Vec<String> {
+        lines(&docker(&["volume", "ls", "-q", "--filter", &self.filter()]))
+    }
+
     fn filter(&self) -> String {
         format!("label=stoa.provider={}", self.id)
     }

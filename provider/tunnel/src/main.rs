@@ -27,6 +27,9 @@ struct Arguments {
     /// Client connections open at a time.
     #[arg(long, env = "STOA_TUNNEL_CONNECTIONS", default_value_t = IngressLimits::default().connections)]
     max_connections: usize,
+    /// Of these, from one address.
+    #[arg(long, env = "STOA_TUNNEL_CLIENT_CONNECTIONS", default_value_t = IngressLimits::default().connections_per_client)]
+    max_client_connections: usize,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -45,6 +48,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         state: arguments.state,
         limits: IngressLimits {
             connections: arguments.max_connections,
+            connections_per_client: arguments.max_client_connections.max(1),
             ..IngressLimits::default()
         },
     };

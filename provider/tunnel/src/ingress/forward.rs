@@ -14,7 +14,6 @@ use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::answer::{text, AnswerBody, BodyError};
@@ -22,6 +21,7 @@ use super::body::{RequestBody, ResponseBody, Upload};
 use super::headers::{requested_host, rewrite_request, strip_hop_by_hop, wanted_upgrade};
 use super::io::WriteTimeout;
 use super::relay::relay;
+use super::slots::Slot;
 use super::Ingress;
 use crate::live::LiveRoute;
 use crate::routes::{HttpOptions, NextCase, Target};
@@ -37,7 +37,7 @@ pub(super) struct ClientSide {
     pub(super) peer: SocketAddr,
     pub(super) scheme: &'static str,
     /// Held until the connection, or what it was upgraded to, ends.
-    pub(super) slot: Arc<OwnedSemaphorePermit>,
+    pub(super) slot: Arc<Slot>,
 }
 
 type OutgoingBody = UnsyncBoxBody<Bytes, BodyError>;
@@ -129,9 +129,8 @@ impl Journey<'_> {
             if number > 0 && self.is_out_of_time() {
                 break;
             }
-            let has_next = number + 1 < tries;
             match self.try_instance(index).await {
-                Ok(answer) => match self.wants_another(&answer, has_next) {
+                Ok(answer) => match self.wants_another(&answer, number + 1 < tries) {
                     None => return answer,
                     Some(case) => last = Some(Failure { case, words: "its answer".into() }),
                 },
@@ -169,7 +168,8 @@ impl Journey<'_> {
     /// instead of this one.
     fn wants_another(&self, answer: &Response<Passed>, has_next: bool) -> Option<NextCase> {
         let case = NextCase::of_status(answer.status().as_u16())?;
-        (has_next && self.repeatable && self.options().tries_next_on(case)).then_some(case)
+        let may = has_next && self.repeatable && !self.is_out_of_time();
+        (may && self.options().tries_next_on(case)).then_some(case)
     }
 
     async fn try_instance(&mut self, index: usize) -> Result<Response<Passed>, Failure> {

@@ -88,6 +88,8 @@ pub(super) fn rewrite_request(
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         parts.headers.insert(header::UPGRADE, protocol);
     }
+    // hyper says `100 Continue` by itself when the body is wanted.
+    parts.headers.remove(header::EXPECT);
     // The ingress is the first hop that can be trusted: what a client says
     // of itself is replaced, not added to.
     parts.headers.remove(header::FORWARDED);

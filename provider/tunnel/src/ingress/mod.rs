@@ -8,6 +8,7 @@ mod headers;
 mod io;
 mod relay;
 mod serve;
+mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(crate) use serve::serve_http;
 pub struct IngressLimits {
     /// Connections open at a time; further ones wait in the kernel's queue.
     pub connections: usize,
+    /// Of these, from one address: nobody shuts the others out.
+    pub connections_per_client: usize,
     /// Bytes of a request's head.
     pub head_bytes: usize,
     pub headers: usize,
@@ -44,6 +47,7 @@ impl Default for IngressLimits {
     fn default() -> Self {
         Self {
             connections: 8192,
+            connections_per_client: 1024,
             head_bytes: 64 << 10,
             headers: 100,
             head_timeout: Duration::from_secs(30),

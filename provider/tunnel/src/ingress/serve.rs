@@ -18,6 +18,7 @@ use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
 
 use super::forward::{handle, ClientSide};
 use super::io::WriteTimeout;
+use super::slots::{places, ClientCounts, Slot};
 use super::Ingress;
 
 /// A failing accept (no more descriptors) is tried again after this.
@@ -32,14 +33,20 @@ pub(crate) async fn serve_http(
     ingress: Arc<Ingress>,
     mut ending: watch::Receiver<bool>,
 ) {
-    let slots = Arc::new(Semaphore::new(ingress.limits.connections));
+    let places = places(ingress.limits.connections);
+    let counts = Arc::new(ClientCounts::default());
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&listener, &slots) => accepted,
+            accepted = accept(&listener, &places) => accepted,
             () = ended(&mut ending) => break,
         };
-        let Some((stream, peer, slot)) = accepted else {
+        let Some((stream, peer, place)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let most = ingress.limits.connections_per_client;
+        let Some(slot) = Slot::take(&counts, peer.ip(), most, place) else {
+            tracing::debug!(%peer, "this client has too many connections open");
             continue;
         };
         let client = ClientSide { peer, scheme: "http", slot: Arc::new(slot) };
@@ -48,7 +55,7 @@ pub(crate) async fn serve_http(
     drop(listener);
     let all = u32::try_from(ingress.limits.connections).unwrap_or(u32::MAX);
     // Not all slots come back in time where a client holds on to an upgrade.
-    let _ = tokio::time::timeout(ingress.limits.drain, slots.acquire_many(all)).await;
+    let _ = tokio::time::timeout(ingress.limits.drain, places.acquire_many(all)).await;
 }
 
 /// Returns when the process is told to end.
@@ -59,11 +66,11 @@ async fn ended(ending: &mut watch::Receiver<bool>) {
 
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
+    places: &Arc<Semaphore>,
 ) -> Option<(tokio::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, slot)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             None
