@@ -10,6 +10,9 @@ use crate::modules::{audit, auth, bank, cert, deployment, escrow, market, provid
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Genesis {
+    /// Unix seconds of the block that an export was made after; none for a
+    /// chain that begins.
+    pub last_block_time: Option<u64>,
     /// Accounts and balances.
     pub auth: auth::Genesis,
     /// Supply.
@@ -34,6 +37,9 @@ pub struct Genesis {
 /// The module and what is wrong, or the invariants that do not hold.
 pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
     let within = |module: &'static str| move |error: String| format!("{module}: {error}");
+    if let Some(time) = genesis.last_block_time {
+        crate::modules::set_last_block_time(ctx, time);
+    }
     auth::init(ctx, &genesis.auth).map_err(within("auth"))?;
     bank::init(ctx, &genesis.bank).map_err(within("bank"))?;
     provider::init(ctx, &genesis.provider).map_err(within("provider"))?;
@@ -53,6 +59,7 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
 /// Every module's part as it is.
 pub fn export(ctx: &Ctx<'_>) -> Genesis {
     Genesis {
+        last_block_time: crate::modules::last_block_time(ctx),
         auth: auth::export(ctx),
         bank: bank::export(ctx),
         provider: provider::export(ctx),

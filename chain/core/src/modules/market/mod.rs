@@ -116,3 +116,6 @@ pub fn held<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = (Denom, Fine)> + 'a {
         .map(|(_, lease)| (lease.denom, lease.bid_deposit.to_fine()));
     bids.chain(leases)
 }
+
+#[cfg(test)]
+mod tests;
