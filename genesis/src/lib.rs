@@ -22,6 +22,7 @@ pub use document::{ConsensusKey, Validator};
 pub use error::GenesisError;
 pub use gentx::{Gentx, GentxBody, OperatorKey};
 pub use presets::Preset;
+pub use validate::check_chain_id;
 
 /// The state machine's part of the document.
 pub type AppState = stoa_chain::genesis::Genesis;

@@ -65,6 +65,11 @@ impl Home {
         self.config_dir().join("priv_validator_key.json")
     }
 
+    /// The operator's secret key, which signs this validator's genesis transaction.
+    pub fn operator_key(&self) -> PathBuf {
+        self.config_dir().join("operator.key")
+    }
+
     /// The state machine's database.
     pub fn database(&self) -> PathBuf {
         self.data_dir().join("stoa.db")

@@ -2,8 +2,10 @@
 
 pub mod abci;
 pub mod app;
+pub mod cmd;
 pub mod comet;
 pub mod config;
+pub mod grpc;
 pub mod home;
 pub mod query;
 pub mod store;

@@ -63,6 +63,11 @@ impl FileSettings {
         self.document.get("rpc")?.get("laddr")?.as_str()
     }
 
+    /// The node's name in the file.
+    pub fn moniker(&self) -> Option<&str> {
+        self.document.get("moniker")?.as_str()
+    }
+
     /// The node's name for people.
     pub fn set_moniker(&mut self, moniker: &str) {
         self.set(&["moniker"], value(moniker));

@@ -1,0 +1,170 @@
+//! The commands that make a genesis document.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{bail, Context, Result};
+use stoa_chain::types::{Address, Amount, Coin, Coins, Denom};
+use stoa_genesis::{ConsensusKey, Document, Gentx, GentxBody};
+
+use super::{
+    args::{AccountArgs, CollectArgs, GentxArgs, ValidateArgs},
+    keys, print, tell,
+};
+use crate::{
+    comet::{FileSettings, NodeKey, P2pSettings, ValidatorKey},
+    home::{write_whole, Home},
+};
+
+/// Longest genesis transaction in bytes.
+const MAX_GENTX: u64 = 64 << 10;
+
+/// Reads a document.
+pub fn read(path: &Path) -> Result<Document> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Document::from_json(&text).with_context(|| path.display().to_string())
+}
+
+fn write(path: &Path, document: &Document) -> Result<()> {
+    write_whole(path, document.to_json()?.as_bytes()).with_context(|| path.display().to_string())
+}
+
+/// Adds an account.
+pub fn add_account(home: &Home, args: &AccountArgs) -> Result<()> {
+    let path = home.genesis();
+    let mut document = read(&path)?;
+    let address: Address = args.address.parse()?;
+    document.add_account(address, parse_coins(&args.coins)?)?;
+    document.check_state()?;
+    write(&path, &document)
+}
+
+/// Coins as `1000000ustoa,500uusd`.
+fn parse_coins(text: &str) -> Result<Coins> {
+    let mut coins = Coins::new();
+    for part in text.split(',').map(str::trim) {
+        let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        let (number, denom) = part.split_at(end);
+        if number.is_empty() || denom.is_empty() {
+            bail!("{part:?} is no coin; expected an amount with its denom, as 1000000ustoa");
+        }
+        let amount = Amount::try_from(number.to_owned()).map_err(anyhow::Error::msg)?;
+        let denom = Denom::try_from(denom)?;
+        if !coins.of(&denom).is_zero() {
+            bail!("{denom} is listed twice");
+        }
+        coins.set(denom.clone(), Coin::new(denom, amount).amount);
+    }
+    Ok(coins)
+}
+
+/// Signs this validator's request.
+pub fn gentx(home: &Home, args: &GentxArgs) -> Result<()> {
+    let document = read(&home.genesis())?;
+    let node_id = NodeKey::read(&home.node_key())?.id().to_owned();
+    let key_file = args.operator_key.clone().unwrap_or_else(|| home.operator_key());
+    let operator = keys::read_operator(&key_file)?;
+    let moniker = match &args.moniker {
+        Some(moniker) => moniker.clone(),
+        None => FileSettings::read(&home.comet_config())?.moniker().unwrap_or_default().to_owned(),
+    };
+    let consensus_key = ValidatorKey::read(&home.validator_key())?.public();
+    let body = GentxBody {
+        chain_id: document.chain_id,
+        moniker,
+        operator: operator.public().address(),
+        consensus_key: ConsensusKey::ed25519(consensus_key),
+        power: args.power,
+        peer: args.peer.as_ref().map(|peer| format!("{node_id}@{peer}")).unwrap_or_default(),
+    };
+    let text = serde_json::to_string_pretty(&Gentx::sign(body, &operator)?)?;
+    match &args.output_document {
+        Some(path) if path.as_os_str() == "-" => print(&text),
+        Some(path) => write_gentx(path, &text),
+        None => write_gentx(&home.gentx_dir().join(format!("gentx-{node_id}.json")), &text),
+    }
+}
+
+fn write_gentx(path: &Path, text: &str) -> Result<()> {
+    write_whole(path, format!("{text}\n").as_bytes())
+        .with_context(|| path.display().to_string())?;
+    tell(&format!("wrote {}", path.display()));
+    Ok(())
+}
+
+/// Takes all requests of a directory into the document.
+pub fn collect(home: &Home, args: &CollectArgs) -> Result<()> {
+    let dir = args.gentx_dir.clone().unwrap_or_else(|| home.gentx_dir());
+    let gentxs = read_gentxs(&dir)?;
+    if gentxs.is_empty() {
+        bail!("{} has no request (*.json); make one with gentx", dir.display());
+    }
+    let path = home.genesis();
+    let mut document = read(&path)?;
+    document.collect(&gentxs)?;
+    document.validate()?;
+    write(&path, &document)?;
+    set_peers(home, &gentxs)?;
+    tell(&format!("{} validators in {}", document.validators.len(), path.display()));
+    Ok(())
+}
+
+fn read_gentxs(dir: &Path) -> Result<Vec<Gentx>> {
+    let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .with_context(|| dir.display().to_string())?;
+    paths.retain(|path| path.extension().is_some_and(|ext| ext == "json"));
+    paths.sort();
+    paths.iter().map(|path| read_gentx(path).with_context(|| path.display().to_string())).collect()
+}
+
+fn read_gentx(path: &Path) -> Result<Gentx> {
+    if fs::metadata(path)?.len() > MAX_GENTX {
+        bail!("a request has at most {MAX_GENTX} bytes");
+    }
+    Ok(Gentx::from_json(&fs::read_to_string(path)?)?)
+}
+
+/// The other validators become persistent peers, where they say how they are reached.
+fn set_peers(home: &Home, gentxs: &[Gentx]) -> Result<()> {
+    let own = format!("{}@", NodeKey::read(&home.node_key())?.id());
+    let peers: Vec<&str> = gentxs
+        .iter()
+        .map(|gentx| gentx.body.peer.as_str())
+        .filter(|peer| !peer.is_empty() && !peer.starts_with(&own))
+        .collect();
+    if peers.is_empty() {
+        return Ok(());
+    }
+    let path = home.comet_config();
+    let mut settings = FileSettings::read(&path)?;
+    settings
+        .set_p2p(&P2pSettings { persistent_peers: Some(peers.join(",")), ..Default::default() });
+    Ok(settings.write(&path)?)
+}
+
+/// Says whether a document can begin a chain.
+pub fn validate(home: &Home, args: &ValidateArgs) -> Result<()> {
+    let path = args.file.clone().unwrap_or_else(|| home.genesis());
+    let document = read(&path)?;
+    document.validate().with_context(|| path.display().to_string())?;
+    tell(&format!("{} can begin chain {}", path.display(), document.chain_id));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coins_are_read_strictly() {
+        assert_eq!(parse_coins("5uusd,1000000ustoa").unwrap().to_string(), "1000000ustoa,5uusd");
+        for bad in ["", "5", "ustoa", "1.5ustoa", "5ustoa,", "5ustoa,6ustoa", "-5ustoa", "5u"] {
+            assert!(parse_coins(bad).is_err(), "{bad}");
+        }
+    }
+}

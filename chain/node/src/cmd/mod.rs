@@ -1,0 +1,64 @@
+//! The operator's commands. Data goes to stdout, talk to stderr.
+
+mod args;
+mod genesis;
+mod init;
+mod inspect;
+mod keys;
+mod start;
+mod status;
+
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use args::Command;
+pub use args::{Cli, LogFormat};
+
+use crate::home::Home;
+
+/// Runs a command; `Ok(false)` means that it looked and found something wrong.
+pub fn run(cli: &Cli) -> Result<bool> {
+    let home = Home::new(&cli.home).context("the home directory")?;
+    match &cli.command {
+        Command::Init(args) => init::run(&home, args)?,
+        Command::Keys(args) => keys::run(&home, args.output)?,
+        Command::AddGenesisAccount(args) => genesis::add_account(&home, args)?,
+        Command::Gentx(args) => genesis::gentx(&home, args)?,
+        Command::CollectGentxs(args) => genesis::collect(&home, args)?,
+        Command::ValidateGenesis(args) => genesis::validate(&home, args)?,
+        Command::Start(args) => start::run(&home, args)?,
+        Command::Status(args) => status::run(&home, args)?,
+        Command::Export(args) => inspect::export(&home, args)?,
+        Command::Invariants => return inspect::invariants(&home),
+        Command::Version(args) => status::version(args)?,
+    }
+    Ok(true)
+}
+
+/// Writes data to stdout; a reader that has seen enough is no error.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("stdout"),
+    }
+}
+
+/// Tells a person something that is no data.
+fn tell(text: &str) {
+    // Nobody can be told that telling failed.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints fields as lines or as JSON.
+fn print_fields(output: args::Output, fields: &serde_json::Value) -> Result<()> {
+    match (output, fields) {
+        (args::Output::Text, serde_json::Value::Object(fields)) => {
+            for (name, value) in fields {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                print(&format!("{name}: {value}"))?;
+            }
+            Ok(())
+        }
+        _ => print(&serde_json::to_string_pretty(fields)?),
+    }
+}
