@@ -3,10 +3,12 @@
 //! Every decision is the state machine's. This module knows when a block's changes become
 //! durable, on which state each request runs, and which signatures were verified before.
 
-mod convert;
+pub(crate) mod convert;
 mod machine;
 mod signatures;
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +34,11 @@ pub struct App {
 }
 
 impl App {
+    /// The queries on the same machine.
+    pub fn queries(&self) -> &Arc<Queries> {
+        &self.queries
+    }
+
     /// The application over a machine and the queries on it.
     pub fn new(machine: Arc<Machine>, queries: Arc<Queries>) -> Self {
         Self { machine, queries }

@@ -1,210 +1,19 @@
 //! A mock consensus drives the application: blocks, replays, restarts and refusals.
 
-use std::{path::Path, sync::Arc};
-
 use cosmos_sdk_proto::{
-    cosmos::{
-        bank::v1beta1::{MsgSend, QueryBalanceRequest, QueryBalanceResponse},
-        base::v1beta1::Coin as PbCoin,
-        tx::v1beta1::{
-            mode_info, AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, SimulateRequest,
-            SimulateResponse, TxBody, TxRaw,
-        },
-    },
+    cosmos::tx::v1beta1::{SimulateRequest, SimulateResponse, TxRaw},
     traits::Message,
-    Any,
 };
-use ed25519_dalek::{Signer, SigningKey};
-use stoa_chain::{
-    modules::auth::PublicKey,
-    types::{Address, Amount, Coin, Coins, Denom},
-};
-use stoa_genesis::{Document, Preset};
-use tendermint_proto::{
-    google::protobuf::Timestamp,
-    v0_38::abci::{
-        ExecTxResult, RequestCheckTx, RequestFinalizeBlock, RequestInfo, RequestInitChain,
-        RequestPrepareProposal, RequestProcessProposal, RequestQuery, ResponseQuery,
-    },
-};
+use stoa_chain::types::Address;
+use tendermint_proto::v0_38::abci::RequestInfo;
 
-use super::{App, AppOptions, Machine};
-use crate::{
-    abci::Application,
-    query::{Queries, SIMULATE_PATH},
-    store::{Database, Options},
-};
-
-const CHAIN: &str = "stoa-test";
-const GENESIS_TIME: i64 = 1_700_000_000;
-
-/// An account with its key and its next sequence.
-struct Wallet {
-    key: SigningKey,
-    number: u64,
-    sequence: u64,
-}
-
-impl Wallet {
-    fn new(seed: u8) -> Self {
-        Self { key: SigningKey::from_bytes(&[seed; 32]), number: 0, sequence: 0 }
-    }
-
-    fn public(&self) -> PublicKey {
-        PublicKey::Ed25519(self.key.verifying_key().to_bytes())
-    }
-
-    fn address(&self) -> Address {
-        self.public().address()
-    }
-
-    /// A signed send with the next sequence.
-    fn send(&mut self, to: Address, amount: u64) -> Vec<u8> {
-        let coin = |amount: u64| PbCoin { denom: "ustoa".to_owned(), amount: amount.to_string() };
-        let send = MsgSend {
-            from_address: self.address().to_string(),
-            to_address: to.to_string(),
-            amount: vec![coin(amount)],
-        };
-        let message = Any {
-            type_url: "/cosmos.bank.v1beta1.MsgSend".to_owned(),
-            value: send.encode_to_vec(),
-        };
-        let body = TxBody { messages: vec![message], ..Default::default() }.encode_to_vec();
-        let direct = ModeInfo { sum: Some(mode_info::Sum::Single(mode_info::Single { mode: 1 })) };
-        let signer = SignerInfo {
-            public_key: Some(self.public().to_any()),
-            mode_info: Some(direct),
-            sequence: self.sequence,
-        };
-        let fee = Fee { amount: vec![coin(500)], gas_limit: 200_000, ..Default::default() };
-        let auth = AuthInfo { signer_infos: vec![signer], fee: Some(fee), ..Default::default() }
-            .encode_to_vec();
-        let document = SignDoc {
-            body_bytes: body.clone(),
-            auth_info_bytes: auth.clone(),
-            chain_id: CHAIN.to_owned(),
-            account_number: self.number,
-        };
-        let signature = self.key.sign(&document.encode_to_vec()).to_vec();
-        self.sequence += 1;
-        TxRaw { body_bytes: body, auth_info_bytes: auth, signatures: vec![signature] }
-            .encode_to_vec()
-    }
-}
-
-/// Plays CometBFT's part for one application.
-struct Consensus {
-    app: App,
-    height: i64,
-}
-
-fn open(dir: &Path) -> App {
-    let database = Database::open(dir, Options::local()).unwrap();
-    let options = AppOptions { retain_blocks: 3, ..Default::default() };
-    let machine = Machine::new(database, CHAIN, GENESIS_TIME as u64, options);
-    let machine = Arc::new(machine);
-    App::new(Arc::clone(&machine), Arc::new(Queries::new(machine)))
-}
-
-fn time(height: i64) -> Option<Timestamp> {
-    Some(Timestamp { seconds: GENESIS_TIME + height, nanos: 999_999_999 })
-}
-
-fn genesis(wallets: &[&Wallet]) -> Vec<u8> {
-    let mut document = Document::new(CHAIN, time::OffsetDateTime::UNIX_EPOCH, Preset::Devnet);
-    for wallet in wallets {
-        let denom = Denom::try_from("ustoa").unwrap();
-        let coins = [Coin::new(denom, Amount::from_raw(1_000_000))].into_iter().collect::<Coins>();
-        document.add_account(wallet.address(), coins).unwrap();
-    }
-    serde_json::to_vec(&document.app_state).unwrap()
-}
-
-impl Consensus {
-    /// What a restarted CometBFT does: asks where the application stands.
-    fn connect(app: App) -> Self {
-        let info = app.info(RequestInfo::default());
-        Self { app, height: info.last_block_height }
-    }
-
-    fn begin(&self, app_state: Vec<u8>) -> Vec<u8> {
-        let request = RequestInitChain {
-            time: time(0),
-            chain_id: CHAIN.to_owned(),
-            app_state_bytes: app_state.into(),
-            initial_height: 1,
-            ..Default::default()
-        };
-        self.app.init_chain(request).app_hash.to_vec()
-    }
-
-    fn check(&self, tx: &[u8]) -> (u32, String) {
-        let response = self.app.check_tx(RequestCheckTx { tx: tx.to_vec().into(), r#type: 0 });
-        (response.code, response.log)
-    }
-
-    fn propose(&self, txs: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let request = RequestPrepareProposal {
-            max_tx_bytes: 1 << 20,
-            txs: txs.iter().cloned().map(Into::into).collect(),
-            height: self.height + 1,
-            time: time(self.height + 1),
-            ..Default::default()
-        };
-        self.app.prepare_proposal(request).txs.into_iter().map(|tx| tx.to_vec()).collect()
-    }
-
-    fn accepts(&self, txs: &[Vec<u8>]) -> bool {
-        let request = RequestProcessProposal {
-            txs: txs.iter().cloned().map(Into::into).collect(),
-            height: self.height + 1,
-            time: time(self.height + 1),
-            ..Default::default()
-        };
-        self.app.process_proposal(request).status == 1
-    }
-
-    fn execute(&self, txs: &[Vec<u8>]) -> (Vec<ExecTxResult>, Vec<u8>) {
-        let request = RequestFinalizeBlock {
-            txs: txs.iter().cloned().map(Into::into).collect(),
-            height: self.height + 1,
-            time: time(self.height + 1),
-            ..Default::default()
-        };
-        let response = self.app.finalize_block(request);
-        (response.tx_results, response.app_hash.to_vec())
-    }
-
-    /// A whole block: proposed, accepted, executed, committed.
-    fn block(&mut self, txs: &[Vec<u8>]) -> (Vec<ExecTxResult>, Vec<u8>) {
-        let txs = self.propose(txs);
-        assert!(self.accepts(&txs), "what is prepared is accepted");
-        let executed = self.execute(&txs);
-        self.app.commit();
-        self.height += 1;
-        executed
-    }
-
-    fn query(&self, path: &str, data: Vec<u8>, height: i64, prove: bool) -> ResponseQuery {
-        let path = path.to_owned();
-        self.app.query(RequestQuery { data: data.into(), path, height, prove })
-    }
-
-    fn balance(&self, of: Address) -> String {
-        let request = QueryBalanceRequest { address: of.to_string(), denom: "ustoa".to_owned() };
-        let response =
-            self.query("/cosmos.bank.v1beta1.Query/Balance", request.encode_to_vec(), 0, false);
-        assert_eq!(response.code, 0, "{}", response.log);
-        let balance = QueryBalanceResponse::decode(response.value.as_ref()).unwrap();
-        balance.balance.map(|coin| coin.amount).unwrap_or_default()
-    }
-}
+use super::testing::{genesis, open, Consensus, Wallet, CHAIN};
+use crate::{abci::Application, query::SIMULATE_PATH};
 
 #[test]
 fn a_send_goes_from_the_pool_into_the_state() {
     let dir = tempfile::tempdir().unwrap();
-    let mut wallet = Wallet::new(1);
+    let mut wallet = Wallet::new(CHAIN, 1);
     let to = Address::new([9; 20]);
     let mut chain = Consensus::connect(open(dir.path()));
     let first_hash = chain.begin(genesis(&[&wallet]));
@@ -232,7 +41,7 @@ fn a_send_goes_from_the_pool_into_the_state() {
 #[test]
 fn proposals_hold_only_what_can_be_admitted() {
     let dir = tempfile::tempdir().unwrap();
-    let (mut rich, mut poor) = (Wallet::new(1), Wallet::new(2));
+    let (mut rich, mut poor) = (Wallet::new(CHAIN, 1), Wallet::new(CHAIN, 2));
     let chain = Consensus::connect(open(dir.path()));
     chain.begin(genesis(&[&rich]));
     let to = Address::new([9; 20]);
@@ -255,7 +64,7 @@ fn proposals_hold_only_what_can_be_admitted() {
 #[test]
 fn a_restart_at_any_point_gives_the_same_hashes() {
     let (steady_dir, restarted_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let mut wallet = Wallet::new(1);
+    let mut wallet = Wallet::new(CHAIN, 1);
     let state = genesis(&[&wallet]);
     let mut steady = Consensus::connect(open(steady_dir.path()));
     let restarted = Consensus::connect(open(restarted_dir.path()));
@@ -288,7 +97,7 @@ fn a_restart_at_any_point_gives_the_same_hashes() {
 #[test]
 fn queries_name_the_height_that_they_saw() {
     let dir = tempfile::tempdir().unwrap();
-    let mut wallet = Wallet::new(1);
+    let mut wallet = Wallet::new(CHAIN, 1);
     let mut chain = Consensus::connect(open(dir.path()));
     let before = chain.query("/no.Such/Path", vec![], 0, false);
     assert_eq!((before.code, before.height), (6, 1), "never 0: {}", before.log);
@@ -310,7 +119,7 @@ fn queries_name_the_height_that_they_saw() {
 #[test]
 fn raw_keys_come_with_proofs_of_the_height_asked_for() {
     let dir = tempfile::tempdir().unwrap();
-    let mut wallet = Wallet::new(1);
+    let mut wallet = Wallet::new(CHAIN, 1);
     let mut chain = Consensus::connect(open(dir.path()));
     chain.begin(genesis(&[&wallet]));
     let mut hashes = vec![];
@@ -342,7 +151,7 @@ fn raw_keys_come_with_proofs_of_the_height_asked_for() {
 #[test]
 fn simulation_needs_no_signature_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut wallet = Wallet::new(1);
+    let mut wallet = Wallet::new(CHAIN, 1);
     let mut chain = Consensus::connect(open(dir.path()));
     chain.begin(genesis(&[&wallet]));
     chain.block(&[]);

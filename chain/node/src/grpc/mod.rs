@@ -4,11 +4,16 @@
 //! machine mounts is served here without another line. What is not served answers
 //! `Unimplemented`.
 
+#![allow(clippy::result_large_err, reason = "tonic's Status is the error of every call")]
+
 mod codec;
 mod engine;
 mod limit;
 mod service;
 mod status;
+
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

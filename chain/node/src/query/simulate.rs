@@ -10,7 +10,7 @@ use stoa_chain::{
     tx::TxResult,
 };
 
-use crate::app::Machine;
+use crate::app::{convert::to_event, Machine};
 
 /// Where it is served.
 pub const SIMULATE_PATH: &str = "/cosmos.tx.v1beta1.Service/Simulate";
@@ -54,23 +54,10 @@ fn failure_of(result: &TxResult) -> Failure {
 #[allow(deprecated)]
 fn msg_result(result: TxResult) -> MsgResult {
     let responses = TxMsgData::decode(result.data.as_slice()).unwrap_or_default();
-    let events = result.events.into_iter().map(|event| {
-        let attributes = event.attributes.into_iter();
-        cosmos_sdk_proto::tendermint::abci::Event {
-            r#type: event.kind,
-            attributes: attributes
-                .map(|(key, value)| cosmos_sdk_proto::tendermint::abci::EventAttribute {
-                    key: key.into(),
-                    value: value.into(),
-                    index: true,
-                })
-                .collect(),
-        }
-    });
     MsgResult {
-        data: result.data.into(),
+        data: result.data,
         log: result.log,
-        events: events.collect(),
+        events: result.events.into_iter().map(to_event).collect(),
         msg_responses: responses.msg_responses,
     }
 }
