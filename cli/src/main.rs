@@ -1,2 +1,5 @@
-//! stoa
-fn main() {}
+//! The `stoa` command.
+
+fn main() -> std::process::ExitCode {
+    stoa::main()
+}

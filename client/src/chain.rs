@@ -139,10 +139,10 @@ impl Chain {
     ) -> Result<(SignedTx, Sent)> {
         let gas = match options.gas {
             Gas::Fixed(gas) => gas,
-            Gas::Simulated { percent } => {
+            Gas::Simulated { .. } => {
                 let (public, memo) = (key.public(), options.memo.as_str());
                 let used = self.simulate(&public, account.sequence, messages.clone(), memo).await?;
-                used.saturating_mul(percent).div_ceil(100)
+                options.gas.limit(used)
             }
         };
         let price = options.gas_price.as_ref().unwrap_or(&self.0.gas_price);

@@ -123,6 +123,20 @@ pub enum PublicKey {
 }
 
 impl PublicKey {
+    /// From 33 bytes compressed, or 32.
+    pub fn from_bytes(algorithm: Algorithm, bytes: &[u8]) -> Result<Self, KeyError> {
+        match algorithm {
+            Algorithm::Secp256k1 => k256::ecdsa::VerifyingKey::from_sec1_bytes(bytes)
+                .map(Self::Secp256k1)
+                .map_err(|_| KeyError::BadKey("secp256k1")),
+            Algorithm::Ed25519 => <[u8; 32]>::try_from(bytes)
+                .ok()
+                .and_then(|b| ed25519_dalek::VerifyingKey::from_bytes(&b).ok())
+                .map(Self::Ed25519)
+                .ok_or(KeyError::BadKey("ed25519")),
+        }
+    }
+
     /// 33 bytes compressed, or 32.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{armor, Algorithm, KeyError, Passphrase, Sealed, SecretKey};
+use super::{armor, Algorithm, KeyError, Passphrase, PublicKey, Sealed, SecretKey};
 use crate::Address;
 
 /// Far over any key file.
@@ -56,6 +56,14 @@ pub struct KeyInfo {
     pub address: String,
     /// Lower-case hex.
     pub public_key: String,
+}
+
+impl KeyInfo {
+    /// The public key itself.
+    pub fn public(&self) -> Result<PublicKey, KeyError> {
+        let bytes = hex::decode(&self.public_key).unwrap_or_default();
+        PublicKey::from_bytes(self.algorithm, &bytes)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -315,6 +323,8 @@ mod tests {
             store.add(algorithm.name(), &made).unwrap();
             let read = store.get(algorithm.name()).unwrap();
             assert_eq!(*read.to_bytes(), *made.to_bytes());
+            let shown = store.show(algorithm.name()).unwrap().public().unwrap();
+            assert_eq!(shown, made.public());
         }
         let wrong = KeyStore::new(dir.path(), Backend::File, fixed("battery staple"));
         assert!(matches!(wrong.get("ed25519"), Err(KeyError::WrongPassphrase)));

@@ -132,27 +132,66 @@ fn is_connection(status: &Status) -> bool {
     }
 }
 
-/// The chain's refusal in a gRPC status. Its codespace and code stand in the
-/// metadata where the node gives them, else in the message as the SDK writes.
+/// The chain's refusal in a gRPC status, whose message ends with codespace and
+/// code, such as `(market/7)`.
 fn error_of(status: &Status) -> Error {
-    let text = |key: &str| status.metadata().get(key).and_then(|v| v.to_str().ok());
-    let message = status.message().to_owned();
-    let code = text("stoa-code").and_then(|t| t.parse().ok()).unwrap_or(0);
-    match (status.code(), code) {
-        (_, 1..) => Refusal {
-            codespace: text("stoa-codespace").unwrap_or_default().to_owned(),
-            code,
-            message,
-            hash: None,
-            height: None,
-        }
-        .into(),
-        (Code::NotFound, _) => Error::NotFound(message),
-        (Code::Unimplemented, _) => Error::BadAnswer(format!(
+    let (message, codespace, code) = split_code(status.message());
+    match status.code() {
+        Code::NotFound => Error::NotFound(message),
+        Code::Unimplemented => Error::BadAnswer(format!(
             "the node does not serve this query ({message}); is it of an older version?"
         )),
-        _ => {
-            Refusal { codespace: String::new(), code: 0, message, hash: None, height: None }.into()
-        }
+        _ => Refusal { codespace, code, message, hash: None, height: None }.into(),
+    }
+}
+
+/// `text (market/7) (stoa/7)` into `text`, `market`, 7. The outer pair only
+/// says that the inner one is a module's own.
+fn split_code(message: &str) -> (String, String, u32) {
+    let Some((rest, space, code)) = strip_code(message) else {
+        return (message.to_owned(), String::new(), 0);
+    };
+    let (rest, space, code) = match strip_code(rest) {
+        Some(inner) if space == "stoa" => inner,
+        _ => (rest, space, code),
+    };
+    (rest.to_owned(), space.to_owned(), code)
+}
+
+fn strip_code(message: &str) -> Option<(&str, &str, u32)> {
+    let (rest, last) = message.strip_suffix(')')?.rsplit_once(" (")?;
+    let (space, code) = last.split_once('/')?;
+    let is_name = !space.is_empty() && space.bytes().all(|b| b.is_ascii_lowercase());
+    is_name.then_some(())?;
+    Some((rest, space, code.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codespace_and_code_are_taken_from_the_messages_end() {
+        let split = |t: &str| split_code(t);
+        let own = |a: &str, b: &str, c| (a.to_owned(), b.to_owned(), c);
+        assert_eq!(
+            split("too high (max 3) (market/7) (stoa/7)"),
+            own("too high (max 3)", "market", 7)
+        );
+        assert_eq!(split("insufficient funds (sdk/5)"), own("insufficient funds", "sdk", 5));
+        assert_eq!(split("boom (stoa/1)"), own("boom", "stoa", 1));
+        assert_eq!(split("plain (a/b) text"), own("plain (a/b) text", "", 0));
+        assert_eq!(split("see (5ustoa/s)"), own("see (5ustoa/s)", "", 0));
+    }
+
+    #[test]
+    fn not_found_is_not_a_refusal() {
+        let status = Status::not_found("account x: key not found (sdk/38)");
+        assert!(matches!(error_of(&status), Error::NotFound(m) if m == "account x: key not found"));
+        let status = Status::unknown("message index: 1: no (market/4) (stoa/4)");
+        let error = error_of(&status);
+        let refusal = error.refusal().unwrap();
+        assert_eq!((refusal.codespace.as_str(), refusal.code), ("market", 4));
+        assert_eq!(refusal.message_index(), Some(1));
     }
 }

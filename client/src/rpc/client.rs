@@ -15,7 +15,7 @@ use serde_json::{json, Value};
 
 use super::types::{
     BlockResults, CheckTx, Header, IncludedTx, RawBlockResults, RawHeaderAnswer, RawStatus, RawTx,
-    Status,
+    RawTxSearch, Status,
 };
 use crate::{Error, Result};
 
@@ -130,6 +130,32 @@ impl RpcClient {
             Err(Failure::Answer(e)) if e.text().contains("not found") => Ok(None),
             Err(failure) => Err(self.error(failure)),
         }
+    }
+
+    /// Transactions by their events, oldest first, such as
+    /// `stoa.escrow.v1.EventDeposited.deployment='OWNER/DSEQ'`. At most 1,000.
+    pub async fn tx_search(&self, query: &str) -> Result<Vec<IncludedTx>> {
+        let mut found = vec![];
+        for page in 1..=10_u32 {
+            let params = json!({
+                "query": query, "prove": false, "order_by": "asc",
+                "page": page.to_string(), "per_page": "100",
+            });
+            let answer: RawTxSearch = match self.attempt("tx_search", &params).await {
+                Ok(answer) => answer,
+                // A page past the last one.
+                Err(Failure::Answer(e)) if e.text().contains("page should be within") => break,
+                Err(failure) => return Err(self.error(failure)),
+            };
+            let total = answer.total();
+            for raw in answer.txs {
+                found.push(raw.check()?);
+            }
+            if found.len() as u64 >= total {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// The events of a block. None: the node does not have it yet, or no more.

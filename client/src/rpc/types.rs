@@ -45,6 +45,8 @@ pub struct CheckTx {
 pub struct IncludedTx {
     pub result: TxResult,
     pub index: u32,
+    /// As it was sent.
+    pub bytes: Vec<u8>,
 }
 
 /// `/block_results`.
@@ -189,6 +191,21 @@ pub(super) struct RawTx {
     #[serde(default)]
     index: u32,
     tx_result: RawExecResult,
+    #[serde(default, deserialize_with = "or_null")]
+    tx: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawTxSearch {
+    pub(super) txs: Vec<RawTx>,
+    #[serde(deserialize_with = "integer")]
+    total_count: u64,
+}
+
+impl RawTxSearch {
+    pub(super) fn total(&self) -> u64 {
+        self.total_count
+    }
 }
 
 impl RawTx {
@@ -202,6 +219,7 @@ impl RawTx {
         let gas = |g: i64| u64::try_from(g).unwrap_or(0);
         Ok(IncludedTx {
             index: self.index,
+            bytes: BASE64.decode(&self.tx).unwrap_or_default(),
             result: TxResult {
                 hash: self.hash.to_uppercase(),
                 height: self.height,

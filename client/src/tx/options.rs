@@ -48,6 +48,16 @@ impl Default for Gas {
     }
 }
 
+impl Gas {
+    /// The limit, where simulation used so much.
+    pub fn limit(self, used: u64) -> u64 {
+        match self {
+            Self::Simulated { percent } => used.saturating_mul(percent).div_ceil(100),
+            Self::Fixed(gas) => gas,
+        }
+    }
+}
+
 /// What a caller may choose about a transaction.
 #[derive(Clone, Debug)]
 pub struct TxOptions {

@@ -1,0 +1,175 @@
+//! `stoa logs`: what a deployment's services print.
+
+use std::{io::Write, time::Duration};
+
+use clap::Args;
+use futures::{future::join_all, StreamExt};
+use serde_json::json;
+use stoa_client::{gateway::error_of, query::LeaseFilter, tls::Identity, Error};
+use stoa_proto::{
+    gateway::v1::{LogLine, LogsRequest},
+    types::v1::BidId,
+};
+use tokio::sync::mpsc;
+
+use crate::{
+    context::Context,
+    deploy::Tenant,
+    exit::{Code, Failure},
+    gateway::connect,
+    out, text,
+};
+
+/// Between attempts at a provider that went away while following.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Arguments of `stoa logs`.
+#[derive(Clone, Debug, Args)]
+pub struct LogsArgs {
+    /// OWNER/DSEQ, or DSEQ of one's own
+    pub id: String,
+    /// Only this service
+    #[arg(long, short)]
+    pub service: Option<String>,
+    /// Go on with what comes
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Last lines of each instance [default: all that is kept]
+    #[arg(long, short = 'n')]
+    pub tail: Option<u32>,
+    /// Only what is younger, such as 90s, 15m, 2h, 1d
+    #[arg(long, value_parser = age)]
+    pub since: Option<u64>,
+}
+
+/// Seconds of `90s`, `15m`, `2h`, `1d`.
+fn age(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no duration, such as 90s, 15m, 2h or 1d");
+    let (number, factor) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
+        .into_iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
+        .ok_or_else(wrong)?;
+    number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: LogsArgs) -> Result<(), Failure> {
+    let id = context.deployment_id(&args.id)?;
+    let tenant = Tenant::open(context).await?;
+    let filter = LeaseFilter {
+        owner: id.owner.clone(),
+        dseq: id.dseq,
+        live: true,
+        ..LeaseFilter::default()
+    };
+    let leases = tenant.chain.query().leases(&filter).await?;
+    let leases: Vec<BidId> = leases.into_iter().filter_map(|l| l.id).collect();
+    if leases.is_empty() {
+        return Err(Failure::with(
+            Code::NotFound,
+            format!("deployment {} has no live lease", id.dseq),
+        ));
+    }
+    let identity = tenant.identity().await?;
+    let (lines, receiver) = mpsc::channel(256);
+    let is_json = context.is_json();
+    let printer = tokio::spawn(print(receiver, is_json));
+    let followed =
+        leases.into_iter().map(|lease| follow(&tenant, &identity, lease, &args, lines.clone()));
+    let results = join_all(followed).await;
+    drop(lines);
+    let _ = printer.await;
+    results.into_iter().collect()
+}
+
+/// One lease's lines; while following, over reconnects without repeating.
+async fn follow(
+    tenant: &Tenant,
+    identity: &Identity,
+    lease: BidId,
+    args: &LogsArgs,
+    lines: mpsc::Sender<LogLine>,
+) -> Result<(), Failure> {
+    let mut request = LogsRequest {
+        lease: Some(lease.clone()),
+        service: args.service.clone().unwrap_or_default(),
+        follow: args.follow,
+        tail: args.tail.unwrap_or(0),
+        since: args.since.map_or(0, |age| text::now().saturating_sub(age)),
+    };
+    loop {
+        let ended = stream(tenant, identity, &lease, request.clone(), &lines).await;
+        match ended {
+            Ok(()) if !args.follow => return Ok(()),
+            Err(error) if !args.follow || !error.is_transient() => return Err(error.into()),
+            _ => {}
+        }
+        if lines.is_closed() {
+            return Ok(());
+        }
+        // Lines of the last second may come twice; none is lost.
+        request.since = text::now().saturating_sub(1);
+        request.tail = 0;
+        out::doing("the provider's connection ended; connecting again");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn stream(
+    tenant: &Tenant,
+    identity: &Identity,
+    lease: &BidId,
+    request: LogsRequest,
+    lines: &mpsc::Sender<LogLine>,
+) -> Result<(), Error> {
+    let (mut gateway, _) = connect(&tenant.chain, &lease.provider, identity).await?;
+    let mut stream = gateway.logs(request).await.map_err(|s| error_of(&s))?.into_inner();
+    while let Some(line) = stream.next().await {
+        if lines.send(line.map_err(|s| error_of(&s))?).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn print(mut lines: mpsc::Receiver<LogLine>, is_json: bool) {
+    while let Some(line) = lines.recv().await {
+        if write(&line, is_json).is_err() {
+            return;
+        }
+    }
+}
+
+fn write(line: &LogLine, is_json: bool) -> std::io::Result<()> {
+    let content = String::from_utf8_lossy(&line.line);
+    let content = content.trim_end_matches(['\n', '\r']);
+    let mut stdout = std::io::stdout().lock();
+    if is_json {
+        let value = json!({
+            "service": line.service,
+            "instance": line.instance,
+            "stream": if line.stderr { "stderr" } else { "stdout" },
+            "time": line.time,
+            "line": content,
+        });
+        writeln!(stdout, "{value}")?;
+    } else {
+        writeln!(stdout, "{}/{} | {content}", line.service, line.instance)?;
+    }
+    stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages() {
+        assert_eq!(age("90s").unwrap(), 90);
+        assert_eq!(age("15m").unwrap(), 900);
+        assert_eq!(age("1d").unwrap(), 86_400);
+        for wrong in ["", "s", "5", "1w", "-1s", "é"] {
+            assert!(age(wrong).is_err(), "{wrong}");
+        }
+    }
+}

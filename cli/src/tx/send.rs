@@ -1,0 +1,89 @@
+//! Signing, sending, telling how it went.
+
+use serde_json::json;
+use stoa_client::{
+    keys::SecretKey,
+    tx::{GasPrice, TxOptions, TxResult},
+    Chain,
+};
+use stoa_proto::{cosmos::base::v1beta1::Coin, Any};
+
+use super::TxArgs;
+use crate::{context::Context, exit::Failure, out, text};
+
+/// Who sends, and how.
+pub struct Sender {
+    pub chain: Chain,
+    pub key: SecretKey,
+    pub address: String,
+    pub options: TxOptions,
+    pub context: Context,
+    dry_run: bool,
+}
+
+impl Sender {
+    /// Opens the key and connects.
+    pub async fn open(context: &Context, args: &TxArgs) -> Result<Self, Failure> {
+        let key = context.signer()?;
+        let options = TxOptions {
+            memo: args.memo.clone(),
+            gas: args.gas,
+            gas_price: None,
+            timeout_blocks: args.timeout_blocks,
+        };
+        Ok(Self {
+            chain: context.chain().await?,
+            address: key.address().to_string(),
+            key,
+            options,
+            context: context.clone(),
+            dry_run: args.dry_run,
+        })
+    }
+
+    fn price(&self) -> &GasPrice {
+        self.options.gas_price.as_ref().unwrap_or(self.chain.gas_price())
+    }
+}
+
+/// Sends messages in one transaction and prints what came of it.
+pub async fn send(sender: &Sender, messages: Vec<Any>) -> Result<(), Failure> {
+    if sender.dry_run {
+        return estimate(sender, messages).await;
+    }
+    let result =
+        sender.chain.execute(&sender.key, messages, &sender.options, |_, _| Ok(())).await?;
+    print(&sender.context, &result)
+}
+
+/// Without sending: what it would use of gas and cost.
+async fn estimate(sender: &Sender, messages: Vec<Any>) -> Result<(), Failure> {
+    let account = sender.chain.query().account(&sender.address).await?;
+    let (signed, _) = sender.chain.prepare(&sender.key, account, messages, &sender.options).await?;
+    let fee = Coin { denom: sender.price().denom.clone(), amount: signed.fee.to_string() };
+    if sender.context.is_json() {
+        let fee = json!({ "denom": fee.denom, "amount": fee.amount });
+        return out::print_json(&json!({ "gas": signed.gas.to_string(), "fee": fee }));
+    }
+    out::print_lines(&format!("gas  {}\nfee  {}", signed.gas, text::coin(&fee)));
+    Ok(())
+}
+
+/// Prints a transaction's result.
+pub fn print(context: &Context, result: &TxResult) -> Result<(), Failure> {
+    if context.is_json() {
+        return out::print_json(result);
+    }
+    out::print_lines(&format!(
+        "transaction  {}\nheight       {}\ngas          {} of {}",
+        result.hash, result.height, result.gas_used, result.gas_wanted
+    ));
+    if result.code != 0 {
+        let (code, space, log) = (result.code, &result.codespace, &result.log);
+        out::print_lines(&format!("FAILED       code {code} of {space}: {log}"));
+    }
+    for event in result.events.iter().filter(|e| e.kind.starts_with("stoa.")) {
+        out::print_lines(&format!("  {}", crate::events::line(event)));
+    }
+    Ok(())
+}
