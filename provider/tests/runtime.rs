@@ -12,7 +12,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use stoa_provider::runtime::{
     Applied, Backend, ContainerState, DockerBackend, ImageBlob, InstanceKey, LogRequest,
-    RuntimeConfig, RuntimeError, VolumeClass, VolumeSpec, WORKLOAD_CAPABILITIES,
+    RegistryCredentials, RuntimeConfig, RuntimeError, VolumeClass, VolumeSpec,
+    WORKLOAD_CAPABILITIES,
 };
 use support::{docker, exec, exec_fails, Provider};
 
@@ -151,6 +152,29 @@ async fn a_workload_reaches_neither_host_nor_neighbour_nor_internet() {
 }
 
 #[tokio::test]
+async fn providers_that_share_an_engine_do_not_meet() {
+    let (one, two) = (Provider::start("shared-one").await, Provider::start("shared-two").await);
+    let archive = support::busybox_archive(support::Form::DockerArchive, "web:1", &one.id);
+    let (hash, bytes) = (archive.blake3(), archive.bytes());
+    let blob = ImageBlob { path: archive.path(), blake3_hex: &hash, bytes };
+    let mut specs = Vec::new();
+    for provider in [&one, &two] {
+        assert!(provider.backend.find_blob_image(&hash).await.unwrap().is_none());
+        let image = provider.backend.load_blob_image(blob.clone()).await.unwrap();
+        let spec = provider.spec("shared-lease", "web", &image);
+        assert_eq!(provider.backend.apply(&spec).await.unwrap(), Applied::Created);
+        specs.push(spec);
+    }
+    one.backend.remove_lease("shared-lease").await.unwrap();
+    one.backend.purge().await.unwrap();
+    assert!(one.backend.observe().await.unwrap().instances.is_empty());
+    let left = two.backend.observe().await.unwrap();
+    assert!(left.instances[&specs[1].key].is_serving(), "{left:?}");
+    assert!(left.instances[&specs[1].key].way_to(8080).unwrap().0.exists());
+    assert!(two.backend.find_blob_image(&hash).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn images_come_in_both_forms_and_bring_no_tag() {
     let provider = Provider::start("images").await;
     let foreign = "library/innocent:latest";
@@ -176,6 +200,30 @@ async fn images_come_in_both_forms_and_bring_no_tag() {
     let blob = ImageBlob { path: archive.path(), blake3_hex: &wrong, bytes: archive.bytes() };
     let error = provider.backend.load_blob_image(blob).await.unwrap_err().to_string();
     assert!(error.contains("BLAKE3"), "{error}");
+}
+
+#[tokio::test]
+async fn an_image_is_pulled_with_its_account_and_leaves_no_tag() {
+    let provider = Provider::start("registry").await;
+    let registry = support::registry::Registry::start(&provider.id);
+    let account = RegistryCredentials {
+        host: registry.address.to_string(),
+        username: "user".into(),
+        password: "secret".into(),
+    };
+    let by_tag = format!("{}/private/web:1", registry.address);
+    let by_digest = format!("{}/private/web@{}", registry.address, registry.digest);
+    assert!(provider.backend.pull_image(&by_tag, None).await.is_err(), "the account is needed");
+    let image = provider.backend.pull_image(&by_tag, Some(&account)).await.unwrap();
+    assert_eq!(provider.backend.pull_image(&by_digest, Some(&account)).await.unwrap(), image);
+    let tags = docker(&["image", "inspect", "-f", "{{join .RepoTags \" \"}}", &image.id]);
+    assert!(tags.starts_with("stoa.invalid/") && !tags.contains("private"), "{tags}");
+    let spec = provider.spec("registry-lease", "web", &image);
+    assert_eq!(provider.backend.apply(&spec).await.unwrap(), Applied::Created);
+    provider.backend.remove_lease("registry-lease").await.unwrap();
+    assert_eq!(provider.backend.collect_images([]).await.unwrap(), 1);
+    let left = docker(&["images", "-q", "--no-trunc", "--all"]);
+    assert!(!left.contains(&image.id), "the image went with its last name");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //! from anywhere: network, link container, volumes, container, start. A
 //! process that dies between two of them is continued by the next.
 
+use std::time::Duration;
+
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, VolumeCreateRequest,
 };
@@ -17,7 +19,12 @@ use super::spec::{VolumeClass, WorkloadSpec};
 use super::{DockerBackend, RuntimeError};
 use crate::failpoint::failpoint;
 
-/// What applying a spec changed.
+/// How often and after what pause a conflict is looked at again.
+const CONFLICTS_BORNE: u32 = 3;
+const CONFLICT_PAUSE: Duration = Duration::from_millis(300);
+
+/// What applying a spec changed about the workload's container. A link
+/// container that had to be started anew is seen by observing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
     /// It ran already, as the spec says.
@@ -31,11 +38,23 @@ pub enum Applied {
 }
 
 impl DockerBackend {
+    /// Looks again where something of the same name or in use was in the
+    /// way: a call of a daemon that died may only now come to its end.
     pub(super) async fn apply_instance(
         &self,
         spec: &WorkloadSpec,
     ) -> Result<Applied, RuntimeError> {
         spec.validate()?;
+        for _ in 0..CONFLICTS_BORNE {
+            match Box::pin(self.apply_once(spec)).await {
+                Err(RuntimeError::Conflict { .. }) => tokio::time::sleep(CONFLICT_PAUSE).await,
+                result => return result,
+            }
+        }
+        Box::pin(self.apply_once(spec)).await
+    }
+
+    async fn apply_once(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
         let names = self.names.instance(&spec.key);
         let network = self.ensure_network(&spec.key, &names).await?;
         failpoint("runtime.after_network_create");

@@ -180,7 +180,7 @@ impl Backend for DockerBackend {
     }
 
     async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
-        Box::pin(self.apply_instance(spec)).await
+        self.apply_instance(spec).await
     }
 
     async fn stop(&self, key: &InstanceKey) -> Result<(), RuntimeError> {

@@ -1,7 +1,7 @@
 //! What is there, read from the engine and from nothing else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use bollard::models::{ContainerInspectResponse, HealthStatusEnum, Network};
@@ -100,6 +100,14 @@ pub enum Health {
 }
 
 impl ObservedInstance {
+    /// How the data plane reaches a port of this workload: the link's
+    /// network namespace, and the address in it. `None` until the link runs.
+    pub fn way_to(&self, port: u16) -> Option<(PathBuf, SocketAddr)> {
+        let netns = self.link.as_ref()?.netns.clone()?;
+        let address = self.network.as_ref()?.workload_address?;
+        Some((netns, (address, port).into()))
+    }
+
     /// True where both containers run and the image's check, if any, does
     /// not say otherwise.
     pub fn is_serving(&self) -> bool {

@@ -15,8 +15,9 @@ pub const MAX_VOLUMES: usize = 16;
 pub const MAX_PORTS: usize = 64;
 pub const MAX_STRINGS_BYTES: usize = 1 << 20;
 
-/// One instance of a service, as the manifest wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One instance of a service, as the manifest wants it. `Debug` shows
+/// neither its environment nor its arguments: tenants keep secrets there.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadSpec {
     pub key: InstanceKey,
     pub image: ImageRef,
@@ -98,6 +99,17 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
         }
+    }
+}
+
+impl std::fmt::Debug for WorkloadSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkloadSpec")
+            .field("key", &self.key)
+            .field("image", &self.image)
+            .field("hash", &self.hash())
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,8 @@
 //! A provider on the real engine, with tiny images made of Debian's static
 //! busybox, and the cleaning up.
 
+pub mod registry;
+
 use std::io::Write;
 use std::path::Path;
 use std::process::Command;
@@ -199,18 +201,7 @@ impl Archive {
 /// image of its own, so that tests do not share one.
 pub fn busybox_archive(form: Form, tag: &str, mark: &str) -> Archive {
     let layer = busybox_layer(mark);
-    let config = json!({
-        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
-        "os": "linux",
-        "config": {
-            "Cmd": ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"],
-            "Env": ["PATH=/bin"],
-            "Labels": { "stoa.read-only-root": "true" },
-        },
-        "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
-    })
-    .to_string()
-    .into_bytes();
+    let config = image_config(&layer);
     let entries = match form {
         Form::DockerArchive => docker_entries(config, layer, tag),
         Form::OciGzip => oci_entries(config, &layer, tag),
@@ -218,6 +209,22 @@ pub fn busybox_archive(form: Form, tag: &str, mark: &str) -> Archive {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(&tar_of(&entries)).unwrap();
     Archive(file)
+}
+
+/// The configuration of an image with this one layer.
+fn image_config(layer: &[u8]) -> Vec<u8> {
+    json!({
+        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "os": "linux",
+        "config": {
+            "Cmd": ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/www"],
+            "Env": ["PATH=/bin"],
+            "Labels": { "stoa.read-only-root": "true" },
+        },
+        "rootfs": { "type": "layers", "diff_ids": [digest(layer)] },
+    })
+    .to_string()
+    .into_bytes()
 }
 
 type Entries = Vec<(String, Vec<u8>)>;
@@ -234,20 +241,7 @@ fn docker_entries(config: Vec<u8>, layer: Vec<u8>, tag: &str) -> Entries {
 }
 
 fn oci_entries(config: Vec<u8>, layer: &[u8], tag: &str) -> Entries {
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(layer).unwrap();
-    let layer = gzip.finish().unwrap();
-    let descriptor = |kind: &str, bytes: &[u8]| -> Value {
-        let media_type = format!("application/vnd.oci.image.{kind}");
-        json!({ "mediaType": media_type, "digest": digest(bytes), "size": bytes.len() })
-    };
-    let manifest = json!({
-        "schemaVersion": 2,
-        "config": descriptor("config.v1+json", &config),
-        "layers": [descriptor("layer.v1.tar+gzip", &layer)],
-    })
-    .to_string()
-    .into_bytes();
+    let (manifest, config, layer) = oci_image(config, layer);
     let mut described = descriptor("manifest.v1+json", &manifest);
     described["annotations"] = json!({ "org.opencontainers.image.ref.name": tag });
     let index = json!({ "schemaVersion": 2, "manifests": [described] }).to_string().into_bytes();
@@ -259,6 +253,25 @@ fn oci_entries(config: Vec<u8>, layer: &[u8], tag: &str) -> Entries {
         (path(&config), config),
         (path(&layer), layer),
     ]
+}
+
+/// Manifest, configuration and packed layer.
+fn oci_image(config: Vec<u8>, layer: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(layer).unwrap();
+    let layer = gzip.finish().unwrap();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("config.v1+json", &config),
+        "layers": [descriptor("layer.v1.tar+gzip", &layer)],
+    });
+    (manifest.to_string().into_bytes(), config, layer)
+}
+
+fn descriptor(kind: &str, bytes: &[u8]) -> Value {
+    let media_type = format!("application/vnd.oci.image.{kind}");
+    json!({ "mediaType": media_type, "digest": digest(bytes), "size": bytes.len() })
 }
 
 fn busybox_layer(mark: &str) -> Vec<u8> {
