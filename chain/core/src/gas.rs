@@ -21,6 +21,10 @@ pub const REMOVE: u64 = 1_000;
 /// Gas for each entry that an iteration passes.
 pub const ENTRY: u64 = 30;
 
+/// Stands in a simulation for what is skipped there: collecting the fee, and
+/// writing a public key. A little over what they use.
+pub const SIMULATED_ADMISSION: u64 = 15_000;
+
 /// Counts gas against a limit. Running over is noted, not thrown: work in one
 /// message is bounded, so the executor looks after each message.
 #[derive(Clone, Debug)]

@@ -85,8 +85,8 @@ impl<'a> Generator<'a> {
             0..=9 => 0,
             10..=79 => self.rng.gen_range(1..=12),
             80..=95 => self.rng.gen_range(12..=60),
-            96..=98 => self.rng.gen_range(61..=120),
-            _ => self.rng.gen_range(121..=1_500),
+            96..=97 => self.rng.gen_range(61..=120),
+            _ => self.rng.gen_range(121..=2_000),
         }
     }
 
@@ -106,8 +106,8 @@ impl<'a> Generator<'a> {
     fn sensible(&mut self, world: &World) -> Option<Op> {
         let live = world.deployments.values().filter(|deployment| deployment.active).count();
         match self.rng.gen_range(0..100) {
-            0..=5 if live < 16 => self.create_deployment(world),
-            6..=49 => self.bid(world),
+            0..=6 if live < 22 => self.create_deployment(world),
+            7..=49 => self.bid(world),
             50..=58 => self.reveal(world),
             59..=68 => self.start_lease(world),
             69..=72 => self.withdraw_lease(world),
@@ -188,7 +188,7 @@ impl<'a> Generator<'a> {
             name: name.into(),
             requirements,
             resources,
-            duration: if self.chance(25) { self.rng.gen_range(20..=900) } else { 0 },
+            duration: if self.chance(12) { self.rng.gen_range(20..=900) } else { 0 },
             reclamation: if self.chance(35) { self.rng.gen_range(10..=200) } else { 0 },
         }
     }
@@ -228,14 +228,14 @@ impl<'a> Generator<'a> {
             2 => {
                 needs.attributes = vec![attribute("region", "eu*")];
                 let auditor = self.cast.auditors[0].address.to_string();
-                needs.signed_by =
-                    Some(tpb::SignedBy { all_of: vec![auditor], any_of: Vec::new() });
+                needs.signed_by = Some(tpb::SignedBy { all_of: vec![auditor], any_of: Vec::new() });
             }
             3 => {
                 needs.attributes = vec![attribute("tier", "1")];
                 let auditors = self.cast.auditors.iter().map(|a| a.address.to_string());
-                needs.signed_by =
-                    Some(tpb::SignedBy { all_of: Vec::new(), any_of: auditors.collect() });
+                let mut any_of: Vec<String> = auditors.collect();
+                any_of.sort();
+                needs.signed_by = Some(tpb::SignedBy { all_of: Vec::new(), any_of });
             }
             4 => needs.min_stake = "1000".into(),
             5 => needs.min_reputation = self.rng.gen_range(1..=600),
@@ -330,7 +330,7 @@ impl<'a> Generator<'a> {
             GroupState::Paused if choice < 60 => Op::StartGroup(start),
             GroupState::Open if idle && choice < 75 => self.reopen_group(world, id, gseq),
             _ => match choice % 14 {
-                0 | 1 => Op::PauseGroup(dpb::MsgPauseGroup { owner, dseq, gseq }),
+                0 => Op::PauseGroup(dpb::MsgPauseGroup { owner, dseq, gseq }),
                 2 => Op::CloseGroup(dpb::MsgCloseGroup { owner, dseq, gseq }),
                 3 => Op::StartGroup(start),
                 4 => self.reopen_group(world, id, gseq),
@@ -357,7 +357,8 @@ impl<'a> Generator<'a> {
         let asking: Vec<u32> =
             units.filter(|unit| unit.gpu.is_some()).map(|unit| unit.id).collect();
         let offer = |unit| {
-            let models = ["a100", "h100", "a100", "h100", "a100", "h100", "a100", "h100", "a100", "t4"];
+            let models =
+                ["a100", "h100", "a100", "h100", "a100", "h100", "a100", "h100", "a100", "t4"];
             let model = models[self.rng.gen_range(0..models.len())].to_owned();
             mpb::GpuOffer { unit, model }
         };
@@ -366,9 +367,8 @@ impl<'a> Generator<'a> {
 
     fn bid(&mut self, world: &World) -> Option<Op> {
         let now = world.now;
-        let mut open = Self::orders(world, |order| {
-            order.state == OrderState::Open && now < order.closes_at
-        });
+        let mut open =
+            Self::orders(world, |order| order.state == OrderState::Open && now < order.closes_at);
         if self.chance(2) {
             open = Self::orders(world, |_| true);
         }
@@ -457,9 +457,8 @@ impl<'a> Generator<'a> {
     }
 
     fn withdraw_bid(&mut self, world: &World) -> Option<Op> {
-        let orders = Self::orders(world, |order| {
-            order.bids.iter().any(|bid| bid.state == BidState::Open)
-        });
+        let orders =
+            Self::orders(world, |order| order.bids.iter().any(|bid| bid.state == BidState::Open));
         let id = self.one(&orders).copied()?;
         let bids: Vec<_> = world.order(id).unwrap().bids.iter().map(|bid| bid.provider).collect();
         let provider = self.one(&bids).copied()?;
@@ -495,8 +494,8 @@ impl<'a> Generator<'a> {
     fn close_lease(&mut self, world: &World) -> Option<Op> {
         use LeaseState::{Active, Pending, Reclaiming};
         let id = self.lease_in(world, &[Pending, Active, Reclaiming])?;
-        // Pending ones should live to be started.
-        if world.lease(id).unwrap().state == Pending && self.chance(70) {
+        // Most should live until the funds are exhausted.
+        if world.lease(id).unwrap().state != Reclaiming && self.chance(60) {
             return None;
         }
         Some(Op::CloseLease(mpb::MsgCloseLease {
@@ -510,7 +509,7 @@ impl<'a> Generator<'a> {
     fn close_bid(&mut self, world: &World) -> Option<Op> {
         use LeaseState::{Active, Pending, Reclaiming};
         let id = self.lease_in(world, &[Pending, Active, Active, Reclaiming])?;
-        if world.lease(id).unwrap().state == Pending && self.chance(70) {
+        if world.lease(id).unwrap().state != Reclaiming && self.chance(60) {
             return None;
         }
         Some(Op::CloseBid(mpb::MsgCloseBid {
@@ -528,15 +527,15 @@ impl<'a> Generator<'a> {
         };
         let deployment = &world.deployments[&id];
         let overdrawn = deployment.escrow.overdrawn_until > 0;
-        if !overdrawn && self.chance(60) {
+        if !overdrawn && self.chance(75) {
             return None;
         }
         let depositor = if self.chance(50) { id.owner } else { self.anyone() };
         let least = world.min_deposit_of(deployment);
         let amount = match self.rng.gen_range(0..4) {
-            0 => least,
-            1 => least / 2,
-            2 => self.rng.gen_range(1..=100),
+            0 if overdrawn => least,
+            1 if overdrawn => least / 2,
+            0..=2 => self.rng.gen_range(1..=100),
             _ => least.saturating_sub(1),
         };
         Some(Op::Deposit(epb::MsgDepositDeployment {
@@ -621,7 +620,7 @@ impl<'a> Generator<'a> {
             return Some((*self.one(&jailed).unwrap(), false));
         }
         let registered: Vec<Address> = world.providers.keys().copied().collect();
-        (jailed.len() < 2 && self.chance(2)).then(|| (*self.one(&registered).unwrap(), true))
+        (jailed.len() < 2 && self.chance(1)).then(|| (*self.one(&registered).unwrap(), true))
     }
 
     /// Makes something wrong with it.

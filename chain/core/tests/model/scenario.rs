@@ -86,7 +86,7 @@ impl Setting {
                 min_bid_window: 5,
                 max_bid_window: 600,
                 default_bid_window: 30,
-                reveal_window: 25,
+                reveal_window: 40,
                 bid_step: 10,
                 max_bids_per_order: self.max_bids_per_order,
                 min_bid_deposit: "500".into(),
@@ -137,6 +137,7 @@ impl Setting {
                 max_listed_providers: 4,
             },
             unbonding: 200,
+            max_unbondings: 2,
         }
     }
 }

@@ -29,8 +29,9 @@ pub fn admit(ctx: &mut Ctx<'_>, tx: &Tx, admission: Admission<'_>) -> Result<(),
     for (signer, signature) in tx.signers.iter().zip(&tx.signatures) {
         admit_signer(ctx, tx, signer, signature, admission)?;
     }
-    if matches!(admission, Admission::Full(_)) {
-        bank::collect_fee(ctx, &tx.fee_payer, &tx.fee)?;
+    match admission {
+        Admission::Full(_) => bank::collect_fee(ctx, &tx.fee_payer, &tx.fee)?,
+        Admission::Simulate => ctx.charge(gas::SIMULATED_ADMISSION),
     }
     Ok(())
 }

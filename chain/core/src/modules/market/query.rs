@@ -84,7 +84,10 @@ fn order_to_proto(ctx: &Ctx<'_>, id: OrderId, order: &Order) -> pb::Order {
         bid_deposit: Some(Coin::new(denom.clone(), order.bid_deposit).into()),
         bids: index::bid_count(ctx, id),
         excluded_providers: order.excluded.iter().map(ToString::to_string).collect(),
-        unmatched_reason: order.reason.clone(),
+        unmatched_reason: match order.state {
+            OrderState::Unmatched => order.reason.clone(),
+            _ => String::new(),
+        },
     }
 }
 

@@ -7,43 +7,35 @@ use super::share::{largest_remainder, mul_div};
 use super::spec::{fine, max_rate};
 use super::{AccountState, Deployment, Fine, GroupState, Lease, Outcome, Refusal, World, ONE};
 
-/// What a paid lease has cost by `at` since it was settled; nothing past its
-/// own end.
-fn seconds(lease: &Lease, at: u64) -> u64 {
-    at.min(lease.end()).saturating_sub(lease.paid_until)
-}
-
 impl Deployment {
-    /// What its paid leases owe at `at`.
-    pub fn debt(&self, at: u64) -> Fine {
-        let paid = self.leases().filter(|(_, lease)| lease.is_paid());
-        paid.map(|(_, lease)| lease.cost_rate * u128::from(seconds(lease, at))).sum()
-    }
-
-    /// "total rate (of its paid leases)".
-    pub fn total_rate(&self) -> Fine {
-        self.leases().filter(|(_, lease)| lease.is_paid()).map(|(_, lease)| lease.cost_rate).sum()
+    /// "total rate (of its paid leases)": of those that are paid after `time`.
+    pub fn total_rate(&self, time: u64) -> Fine {
+        let paid = self.leases().filter(|(_, lease)| lease.is_paid() && lease.end() > time);
+        paid.map(|(_, lease)| lease.cost_rate).sum()
     }
 
     /// "An account with total rate over 0 whose debt at `now` reaches its
-    /// balance": the first second at which it does, where that is by `now`.
+    /// balance": the second at which it does, second by second.
     pub fn exhausted_at(&self, now: u64) -> Option<u64> {
-        let exhausted = |at| self.debt(at) >= self.escrow.balance();
-        if self.escrow.state != AccountState::Open || self.total_rate() == 0 || !exhausted(now) {
+        let escrow = &self.escrow;
+        if escrow.state != AccountState::Open {
             return None;
         }
-        let paid = self.leases().filter(|(_, lease)| lease.is_paid());
-        let mut from = paid.map(|(_, lease)| lease.paid_until).min()?;
-        let mut to = now.max(from);
-        while from < to {
-            let middle = from + (to - from) / 2;
-            if exhausted(middle) {
-                to = middle;
-            } else {
-                from = middle + 1;
-            }
+        let mut balance = escrow.balance();
+        if balance == 0 && self.total_rate(escrow.settled_at) > 0 {
+            return Some(escrow.settled_at);
         }
-        Some(to)
+        for second in escrow.settled_at..now {
+            let rate = self.total_rate(second);
+            if rate == 0 {
+                return None;
+            }
+            if rate >= balance {
+                return Some(second + 1);
+            }
+            balance -= rate;
+        }
+        None
     }
 
     /// "the oldest entry is spent first".
@@ -54,19 +46,15 @@ impl Deployment {
             money -= part;
         }
         assert_eq!(money, 0, "only what is there is spent");
-        self.escrow.depositors.retain(|(_, left)| *left > 0);
     }
 
     /// What returns to the balance goes to the entry that is spent next, or
-    /// to the owner's where all are spent.
-    pub fn unspend(&mut self, owner: Address, money: Fine) {
-        if money == 0 {
-            return;
-        }
-        match self.escrow.depositors.first_mut() {
-            Some((_, left)) => *left += money,
-            None => self.escrow.depositors.push((owner, money)),
-        }
+    /// to the newest where all are spent.
+    pub fn unspend(&mut self, money: Fine) {
+        let depositors = &mut self.escrow.depositors;
+        let next = depositors.iter().position(|(_, left)| *left > 0);
+        let entry = next.unwrap_or(depositors.len() - 1);
+        depositors[entry].1 += money;
     }
 }
 
@@ -92,76 +80,96 @@ impl World {
         denoms.any(|market| market.denom == denom).then_some(()).ok_or("denom not traded")
     }
 
-    /// Pays each lease up to `at` by exact multiplication; where the balance
-    /// does not go as far, all of it in proportion to the cost rates.
-    pub fn settle(&mut self, id: DeploymentId, at: u64) {
-        let Some(deployment) = self.deployments.get(&id) else { return };
-        let (debt, balance) = (deployment.debt(at), deployment.escrow.balance());
-        let leases: Vec<(LeaseId, Lease)> = deployment
+    /// Pays the leases up to `at`, second by second, none past its end. Where
+    /// what is left does not suffice for a second, "it is shared among the paid
+    /// leases in proportion to their cost rates". Answers whether the account
+    /// is exhausted.
+    pub fn settle(&mut self, id: DeploymentId, at: u64) -> bool {
+        loop {
+            let deployment = &self.deployments[&id];
+            let (balance, second) = (deployment.escrow.balance(), deployment.escrow.settled_at);
+            let rate = deployment.total_rate(second);
+            if second >= at || rate == 0 {
+                let escrow = &mut self.deployments.get_mut(&id).unwrap().escrow;
+                escrow.settled_at = second.max(at);
+                return rate > 0 && balance == 0;
+            }
+            if rate >= balance {
+                self.pay_in_proportion(id, balance, second);
+                self.deployments.get_mut(&id).unwrap().escrow.settled_at = at;
+                return true;
+            }
+            self.pay_in_proportion(id, rate, second);
+            self.deployments.get_mut(&id).unwrap().escrow.settled_at = second + 1;
+        }
+    }
+
+    /// Pays this much for a second, to each lease in proportion to its cost
+    /// rate: exactly the rate where the sum is the total rate.
+    fn pay_in_proportion(&mut self, id: DeploymentId, money: Fine, second: u64) {
+        let deployment = &self.deployments[&id];
+        let denom = deployment.denom.clone();
+        let paid: Vec<(LeaseId, Lease)> = deployment
             .leases()
-            .filter(|(_, lease)| lease.is_paid())
+            .filter(|(_, lease)| lease.is_paid() && lease.end() > second)
             .map(|((gseq, oseq), lease)| {
                 (id.group(gseq).order(oseq).lease(lease.provider), lease.clone())
             })
             .collect();
-        let owed = |(_, lease): &(LeaseId, Lease)| {
-            lease.cost_rate * u128::from(seconds(lease, at))
-        };
-        let owed: Vec<Fine> = leases.iter().map(owed).collect();
-        let denom = deployment.denom.clone();
-        let parts = if debt < balance {
-            owed
-        } else if debt == 0 {
-            vec![0; leases.len()]
-        } else {
-            self.hit("what is left is shared in proportion");
-            if debt > balance && leases.len() > 1 {
-                self.hit("what is left does not suffice for several leases");
-            }
-            largest_remainder(balance, &owed)
-        };
-        for ((lease_id, lease), part) in leases.iter().zip(&parts) {
+        let rates: Vec<Fine> = paid.iter().map(|(_, lease)| lease.cost_rate).collect();
+        for ((lease_id, lease), part) in paid.iter().zip(largest_remainder(money, &rates)) {
             // The take is rounded up, so the provider's part down.
-            let (provider, _) = mul_div(*part, lease.provider_rate, lease.cost_rate);
-            self.give_pool(&denom, part - provider);
-            let lease = self.lease_mut(*lease_id).unwrap();
-            lease.accrued += provider;
-            lease.paid_until = lease.paid_until.max(at.min(lease.end()));
+            let (to_provider, _) = mul_div(part, lease.provider_rate, lease.cost_rate);
+            self.give_pool(&denom, part - to_provider);
+            self.lease_mut(*lease_id).unwrap().accrued += to_provider;
         }
-        self.deployments.get_mut(&id).unwrap().spend(parts.iter().sum());
+        self.deployments.get_mut(&id).unwrap().spend(money);
     }
 
-    /// "What is left is shared among the paid leases [...]; they close; the
-    /// groups pause; the account is OVERDRAWN."
-    pub fn exhaust(&mut self, id: DeploymentId, at: u64) -> u64 {
-        self.hit("funds exhausted");
-        self.settle(id, at);
-        let mut weight = 0;
-        let deployment = self.deployments.get(&id).unwrap();
-        let paid: Vec<LeaseId> = deployment
-            .leases()
-            .filter(|(_, lease)| lease.is_paid())
-            .map(|((gseq, oseq), lease)| id.group(gseq).order(oseq).lease(lease.provider))
-            .collect();
-        let groups: Vec<u32> = deployment.groups.keys().copied().collect();
-        for lease in paid {
-            weight += 1;
-            self.end_lease(lease, CloseReason::FundsExhausted, at);
+    /// Settles; an account that is exhausted then becomes OVERDRAWN: its leases
+    /// close, the groups pause. Answers how many leases closed and bids were
+    /// released.
+    pub fn touch(&mut self, id: DeploymentId, at: u64) -> u64 {
+        if self.deployments[&id].escrow.state != AccountState::Open || !self.settle(id, at) {
+            return 0;
         }
+        self.hit("funds exhausted");
+        let paid = self.deployments[&id].leases().filter(|(_, lease)| lease.is_paid()).count();
+        if paid > 1 {
+            self.hit("what is left is shared among several leases");
+        }
+        let until = self.now + self.params.escrow.overdrawn_keep;
+        let deployment = self.deployments.get_mut(&id).unwrap();
+        deployment.escrow.state = AccountState::Overdrawn;
+        deployment.escrow.overdrawn_until = until;
+        let groups: Vec<u32> = deployment.groups.keys().copied().collect();
+        let mut weight = 0;
         for gseq in groups {
-            if self.group(id.group(gseq)).unwrap().state == GroupState::Open {
+            if self.deployments[&id].groups[&gseq].state == GroupState::Open {
                 weight += self.pause(id.group(gseq), CloseReason::FundsExhausted, at);
             }
         }
-        let until = self.now + self.params.escrow.overdrawn_keep;
-        let escrow = &mut self.deployments.get_mut(&id).unwrap().escrow;
-        escrow.state = AccountState::Overdrawn;
-        escrow.overdrawn_until = until;
         weight
     }
 
+    /// Settles all accounts, as the block is over: it makes no difference when.
+    pub fn settle_all(&mut self) {
+        let ids: Vec<DeploymentId> = self.deployments.keys().copied().collect();
+        for id in ids {
+            if self.deployments[&id].exhausted_at(self.now).is_none() {
+                self.settle(id, self.now);
+            }
+        }
+    }
+
     /// "`MsgDepositDeployment`, by anyone."
-    pub fn deposit(&mut self, from: Address, id: DeploymentId, denom: &str, units: u128) -> Outcome {
+    pub fn deposit(
+        &mut self,
+        from: Address,
+        id: DeploymentId,
+        denom: &str,
+        units: u128,
+    ) -> Outcome {
         if units == 0 {
             return Err("deposit of nothing");
         }
@@ -174,16 +182,21 @@ impl World {
         }
         self.check_depositor(from, id)?;
         self.take_units(from, denom, units)?;
+        let now = self.now;
         let escrow = &mut self.deployment_mut(id)?.escrow;
         match escrow.depositors.iter_mut().find(|(depositor, _)| *depositor == from) {
             Some((_, left)) => *left += units * ONE,
             None => escrow.depositors.push((from, units * ONE)),
         }
         // "A deposit counts before the settlement in its own transaction."
-        self.settle(id, self.now);
+        let was_overdrawn = self.deployments[&id].escrow.state == AccountState::Overdrawn;
+        if from != id.owner {
+            self.hit("deposit by another than the owner");
+        }
+        self.touch(id, now);
         let deployment = self.deployment(id)?;
         let enough = deployment.escrow.balance() >= self.min_deposit_of(deployment) * ONE;
-        if deployment.escrow.state == AccountState::Overdrawn {
+        if was_overdrawn {
             if enough {
                 let escrow = &mut self.deployment_mut(id)?.escrow;
                 escrow.state = AccountState::Open;
@@ -193,22 +206,15 @@ impl World {
                 self.hit("a deposit too small to reopen an overdrawn account");
             }
         }
-        if from != id.owner {
-            self.hit("deposit by another than the owner");
-        }
         Ok(())
     }
 
-    /// "the owner always fits among the 16; repeats add to one's entry".
+    /// "the owner always fits among the 16; repeats add to one's entry": the
+    /// owner's entry is the first, and stays.
     fn check_depositor(&self, from: Address, id: DeploymentId) -> Outcome {
         let entries = &self.deployment(id)?.escrow.depositors;
-        if entries.iter().any(|(depositor, _)| *depositor == from) {
-            return Ok(());
-        }
-        let kept_for_owner = !entries.iter().any(|(depositor, _)| *depositor == id.owner)
-            && from != id.owner;
-        let most = self.params.escrow.max_depositors as usize - usize::from(kept_for_owner);
-        if entries.len() >= most {
+        let known = entries.iter().any(|(depositor, _)| *depositor == from);
+        if !known && entries.len() >= self.params.escrow.max_depositors as usize {
             return Err("too many depositors");
         }
         Ok(())
@@ -222,7 +228,7 @@ impl World {
         deployment.escrow.state = AccountState::Closed;
         deployment.escrow.overdrawn_until = 0;
         let depositors = std::mem::take(&mut deployment.escrow.depositors);
-        if depositors.len() > 1 {
+        if depositors.iter().filter(|(_, left)| *left > 0).count() > 1 {
             self.hit("several depositors get their rest back");
         }
         for (depositor, left) in depositors {

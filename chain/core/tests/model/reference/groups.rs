@@ -8,9 +8,7 @@ use stoa_proto::market::v1::CloseReason;
 use stoa_proto::types::v1 as tpb;
 
 use super::spec::{address, fine, max_rate};
-use super::{
-    AccountState, Deployment, Escrow, Group, GroupState, OrderState, Outcome, World, ONE,
-};
+use super::{AccountState, Deployment, Escrow, Group, GroupState, OrderState, Outcome, World, ONE};
 
 impl World {
     pub fn create_deployment(&mut self, msg: &dpb::MsgCreateDeployment) -> Outcome {
@@ -56,10 +54,13 @@ impl World {
             created_at: self.now,
             created_height: self.height,
             closed_at: 0,
+            prune_at: 0,
+            pruned: false,
             groups_so_far: 0,
             groups: BTreeMap::new(),
             escrow: Escrow {
                 state: AccountState::Open,
+                settled_at: self.now,
                 depositors: vec![(owner, units * ONE)],
                 overdrawn_until: 0,
             },
@@ -80,9 +81,10 @@ impl World {
                 spec: spec.clone(),
                 orders_so_far: 0,
                 orders: BTreeMap::new(),
-                excluded: BTreeSet::new(),
+                excluded: Vec::new(),
                 reopened_at: Vec::new(),
-                closed_at: 0,
+                prune_at: 0,
+                pruned: false,
             };
             deployment.groups.insert(gseq, group);
             self.open_order(id.group(gseq));
@@ -95,7 +97,8 @@ impl World {
     }
 
     /// New orders rest on an escrow that can pay.
-    fn check_not_overdrawn(&self, id: DeploymentId) -> Outcome {
+    fn check_not_overdrawn(&mut self, id: DeploymentId) -> Outcome {
+        self.touch(id, self.now);
         if self.deployment(id)?.escrow.state != AccountState::Open {
             return Err("escrow overdrawn");
         }
@@ -109,13 +112,13 @@ impl World {
         check_hashes(&msg.version, &msg.manifest_root)?;
         let deployment = self.active(id)?;
         let most = self.params.deployment.max_groups as usize;
-        if msg.groups.is_empty()
-            || deployment.groups_so_far as usize + msg.groups.len() > most
-        {
+        // Closed groups count no more, and free their names.
+        let groups = deployment.groups.values().filter(|g| g.state != GroupState::Closed);
+        let known: BTreeSet<_> = groups.map(|group| &group.spec.name).collect();
+        if msg.groups.is_empty() || known.len() + msg.groups.len() > most {
             return Err("number of groups");
         }
         self.check_groups(&msg.groups, &deployment.denom)?;
-        let known: BTreeSet<_> = deployment.groups.values().map(|g| &g.spec.name).collect();
         if msg.groups.iter().any(|spec| known.contains(&spec.name)) {
             return Err("group's name twice");
         }
@@ -130,7 +133,9 @@ impl World {
     pub fn update_deployment(&mut self, msg: &dpb::MsgUpdateDeployment) -> Outcome {
         let id = DeploymentId { owner: address(&msg.owner)?, dseq: msg.dseq };
         check_hashes(&msg.version, &msg.manifest_root)?;
-        self.active(id)?;
+        if self.active(id)?.version == msg.version {
+            return Err("version as it was");
+        }
         let deployment = self.deployment_mut(id)?;
         deployment.version = msg.version.clone();
         deployment.manifest_root = msg.manifest_root.clone();
@@ -140,37 +145,37 @@ impl World {
     pub fn close_deployment(&mut self, msg: &dpb::MsgCloseDeployment) -> Outcome {
         let id = DeploymentId { owner: address(&msg.owner)?, dseq: msg.dseq };
         self.active(id)?;
-        self.close_all(id);
+        self.close_all(id, self.now);
         self.hit("deployment closed by its tenant");
         Ok(())
     }
 
     /// Closes each group, the account and the deployment. Answers how many
     /// leases it closed and bids it released.
-    pub fn close_all(&mut self, id: DeploymentId) -> u64 {
-        self.settle(id, self.now);
+    pub fn close_all(&mut self, id: DeploymentId, at: u64) -> u64 {
+        let mut weight = self.touch(id, at);
         let groups: Vec<u32> = self.deployments[&id].groups.keys().copied().collect();
-        let mut weight = 0;
         for gseq in groups {
             let group = id.group(gseq);
-            if self.group(group).unwrap().state != GroupState::Closed {
-                weight += self.empty(group, CloseReason::DeploymentClosed, self.now);
+            if self.deployments[&id].groups[&gseq].state != GroupState::Closed {
+                weight += self.empty(group, CloseReason::DeploymentClosed, at);
                 self.mark_closed(group);
             }
         }
         self.close_escrow(id).unwrap();
-        let now = self.now;
+        let (now, keep) = (self.now, self.params.market.keep_closed);
         let deployment = self.deployments.get_mut(&id).unwrap();
         deployment.active = false;
         deployment.closed_at = now;
+        deployment.prune_at = now + keep;
         weight
     }
 
     fn mark_closed(&mut self, id: GroupId) {
-        let now = self.now;
+        let prune_at = self.now + self.params.market.keep_closed;
         let group = self.group_mut(id).unwrap();
         group.state = GroupState::Closed;
-        group.closed_at = now;
+        group.prune_at = prune_at;
     }
 
     /// "cancels its order and closes its lease."
@@ -203,7 +208,10 @@ impl World {
         if self.group(id)?.state != GroupState::Open {
             return Err("group not open");
         }
-        self.settle(id.deployment, self.now);
+        self.touch(id.deployment, self.now);
+        if self.group(id)?.state != GroupState::Open {
+            return Err("group not open");
+        }
         self.pause(id, CloseReason::Paused, self.now);
         Ok(())
     }
@@ -216,7 +224,6 @@ impl World {
             return Err("group not paused");
         }
         self.check_not_overdrawn(id.deployment)?;
-        self.check_reopening(id.deployment)?;
         self.group_mut(id)?.state = GroupState::Open;
         self.open_order(id);
         Ok(())
@@ -229,13 +236,13 @@ impl World {
         if self.group(id)?.state == GroupState::Closed {
             return Err("group closed");
         }
-        self.settle(id.deployment, self.now);
+        self.touch(id.deployment, self.now);
         self.empty(id, CloseReason::DeploymentClosed, self.now);
         self.mark_closed(id);
         let mut groups = self.deployment(id.deployment)?.groups.values();
         if groups.all(|group| group.state == GroupState::Closed) {
             self.hit("the last group closes its deployment");
-            self.close_all(id.deployment);
+            self.close_all(id.deployment, self.now);
         }
         Ok(())
     }
@@ -270,19 +277,7 @@ impl World {
             self.hit("group reopened with new limits");
         }
         self.check_not_overdrawn(id.deployment)?;
-        self.check_reopening(id.deployment)?;
         self.open_order(id);
-        Ok(())
-    }
-
-    /// "`min_deposit` = max(parameter, sum of max rates × 3,600 s), at creation
-    /// and reopening": the balance must hold it when a group is offered again.
-    fn check_reopening(&mut self, id: DeploymentId) -> Outcome {
-        self.settle(id, self.now);
-        let deployment = self.deployment(id)?;
-        if deployment.escrow.balance() < self.min_deposit_of(deployment) * ONE {
-            return Err("balance under the minimum deposit");
-        }
         Ok(())
     }
 }
@@ -293,4 +288,3 @@ fn check_hashes(version: &[u8], manifest_root: &[u8]) -> Outcome {
     }
     Ok(())
 }
-

@@ -17,12 +17,14 @@ impl World {
         if self.lease(id)?.state != LeaseState::Pending {
             return Err("lease not pending");
         }
-        self.settle(id.deployment(), now);
+        self.touch(id.deployment(), now);
+        if self.lease(id)?.state != LeaseState::Pending {
+            return Err("lease not pending");
+        }
         let duration = self.order(id.order)?.spec.duration;
         let lease = self.lease_mut(id)?;
         lease.state = LeaseState::Active;
         lease.started_at = now;
-        lease.paid_until = now;
         lease.expires_at = (duration > 0).then(|| now + duration);
         if now >= lease.start_deadline {
             self.hit("lease started in the deadline's block");
@@ -37,11 +39,16 @@ impl World {
         if id.provider != signer {
             return Err("not this provider's lease");
         }
-        if !self.lease(id)?.is_paid() {
-            return Err("lease not paid");
+        if self.lease(id)?.state == LeaseState::Pending {
+            return Err("lease not started");
         }
-        self.settle(id.deployment(), self.now);
-        self.pay(id);
+        self.touch(id.deployment(), self.now);
+        // A lease that has closed was paid then.
+        if self.lease(id)?.is_paid() {
+            self.pay(id);
+        } else {
+            self.hit("withdrawal from a closed lease");
+        }
         Ok(())
     }
 
@@ -57,18 +64,19 @@ impl World {
         *counters.amounts.entry(denom.clone()).or_default() += units;
         let counters = self.tenant_counters.entry(id.owner()).or_default();
         *counters.amounts.entry(denom).or_default() += units;
-        if units > 0 {
+        // Reputation counts what is paid in the staking denom.
+        if units > 0 && self.deployments[&id.deployment()].denom == self.staking_denom {
             let week = self.now / WEEK;
             let standing = self.standings.entry(id.provider).or_default();
             *standing.paid.entry((id.owner(), week)).or_default() += units;
         }
     }
 
-    /// The end of a live lease, whatever its state; the group stays as it is.
+    /// The end of a live lease at `at`, up to which its account is settled;
+    /// the group stays as it is.
     pub fn end_lease(&mut self, id: LeaseId, reason: CloseReason, at: u64) {
-        self.settle(id.deployment(), at);
         self.hit(&format!("lease ends {}", reason.as_str_name()));
-        let now = self.now;
+        let prune_at = self.now + self.params.market.keep_closed;
         let state = self.lease(id).unwrap().state;
         let seconds = match state {
             LeaseState::Pending => {
@@ -81,9 +89,9 @@ impl World {
         };
         let lease = self.lease_mut(id).unwrap();
         lease.state = LeaseState::Closed;
-        lease.closed_at = now;
+        lease.closed_at = at;
+        lease.prune_at = prune_at;
         lease.reason = reason;
-        lease.jailed_at = None;
         for provider in [true, false] {
             let counters = if provider {
                 self.provider_counters.entry(id.provider).or_default()
@@ -108,8 +116,8 @@ impl World {
         let deposit = self.order(id.order).unwrap().deposit_units;
         let lease = self.lease_mut(id).unwrap();
         let fraction = std::mem::take(&mut lease.accrued);
-        let seconds = at.min(lease.end()).saturating_sub(lease.started_at);
-        self.deployments.get_mut(&id.deployment()).unwrap().unspend(id.owner(), fraction);
+        let seconds = at.saturating_sub(lease.started_at);
+        self.deployments.get_mut(&id.deployment()).unwrap().unspend(fraction);
         self.give_units(id.provider, &denom, deposit);
         seconds
     }
@@ -130,7 +138,13 @@ impl World {
             self.hit("the escrow does not go as far as a pending lease costs");
         }
         self.give_pool(&denom, cost * ONE + from_escrow);
-        if !matches!(reason, CloseReason::ByTenant) {
+        // "other than by the tenant": who pauses or closes the group, or lets
+        // its funds run out, is the tenant too.
+        let failed = matches!(
+            reason,
+            CloseReason::NotStarted | CloseReason::ByProvider | CloseReason::ProviderJailed
+        );
+        if failed {
             let week = self.now / WEEK;
             let standing = self.standings.entry(id.provider).or_default();
             standing.failed.insert((id.owner(), week));
@@ -152,16 +166,27 @@ impl World {
         if id.provider != signer {
             return Err("not this provider's lease");
         }
-        match self.lease(id)?.state {
-            LeaseState::Closed => return Err("lease closed"),
-            LeaseState::Reclaiming => return Err("lease reclaiming already"),
-            LeaseState::Pending | LeaseState::Active => {}
+        self.check_closable(id)?;
+        if self.lease(id)?.state == LeaseState::Reclaiming {
+            return Err("lease reclaiming already");
         }
         if self.begins_reclaiming(id) {
             self.reclaim(id, CloseReason::ByProvider, false, false);
         } else {
             self.end_lease(id, CloseReason::ByProvider, self.now);
-            self.after_end(id, false, false);
+            self.after_end(id, CloseReason::ByProvider, false, false);
+        }
+        Ok(())
+    }
+
+    /// It is live, and still so once its account is settled.
+    fn check_closable(&mut self, id: LeaseId) -> Outcome {
+        if self.lease(id)?.state == LeaseState::Closed {
+            return Err("lease closed");
+        }
+        self.touch(id.deployment(), self.now);
+        if self.lease(id)?.state == LeaseState::Closed {
+            return Err("lease closed");
         }
         Ok(())
     }
@@ -177,8 +202,9 @@ impl World {
         if id.owner() != signer {
             return Err("not this tenant's lease");
         }
-        if self.lease(id)?.state == LeaseState::Closed {
-            return Err("lease closed");
+        self.check_closable(id)?;
+        if reopen && !self.may_reopen(id.order.group) {
+            return Err("reopened too often today");
         }
         if self.begins_reclaiming(id) {
             self.reclaim(id, CloseReason::ByTenant, reopen, exclude);
@@ -187,7 +213,7 @@ impl World {
                 self.hit("tenant closes a reclaiming lease at once");
             }
             self.end_lease(id, CloseReason::ByTenant, self.now);
-            self.after_end(id, reopen, exclude);
+            self.after_end(id, CloseReason::ByTenant, reopen, exclude);
         }
         Ok(())
     }
@@ -210,30 +236,48 @@ impl World {
 
     /// "Every end of a lease other than by pausing or closing leaves the group
     /// OPEN; with `reopen` a new order opens, closed to that provider, at most
-    /// `max_reopens` a day."
-    pub fn after_end(&mut self, id: LeaseId, reopen: bool, exclude: bool) {
+    /// `max_reopens` a day." The tenant who closes a lease says so in that
+    /// message; for all other ends the deployment does.
+    pub fn after_end(&mut self, id: LeaseId, reason: CloseReason, reopen: bool, exclude: bool) {
         let group_id: GroupId = id.order.group;
         assert_eq!(self.group(group_id).unwrap().state, GroupState::Open);
-        if exclude {
-            self.hit("provider kept out of a group");
-            self.group_mut(group_id).unwrap().excluded.insert(id.provider);
+        let by_tenant = reason == CloseReason::ByTenant;
+        let reopens = if by_tenant { reopen } else { self.deployments[&id.deployment()].reopen };
+        let may = self.may_reopen(group_id);
+        if by_tenant && exclude || !by_tenant && reopens && may {
+            self.keep_out(group_id, id.provider);
         }
-        if !reopen && !self.deployments[&id.deployment()].reopen {
+        if !reopens {
             return;
         }
-        let day = self.now / 86_400;
-        let group = self.group(group_id).unwrap();
-        let today = group.reopened_at.iter().filter(|at| **at / 86_400 == day).count();
-        if today >= self.params.market.max_reopens as usize {
+        if !may {
             self.hit("no more reopening today");
             return;
         }
-        self.hit("group reopens by itself");
+        self.hit("group reopens after a lease's end");
         let now = self.now;
-        let group = self.group_mut(group_id).unwrap();
-        group.reopened_at.push(now);
-        group.excluded.insert(id.provider);
+        self.group_mut(group_id).unwrap().reopened_at.push(now);
         self.open_order(group_id);
+    }
+
+    fn may_reopen(&self, id: GroupId) -> bool {
+        let day = self.now / 86_400;
+        let group = self.group(id).unwrap();
+        let today = group.reopened_at.iter().filter(|at| **at / 86_400 == day).count();
+        today < self.params.market.max_reopens as usize
+    }
+
+    fn keep_out(&mut self, id: GroupId, provider: Address) {
+        self.hit("provider kept out of a group");
+        let most = self.params.deployment.max_listed_providers as usize;
+        let excluded = &mut self.group_mut(id).unwrap().excluded;
+        if excluded.contains(&provider) {
+            return;
+        }
+        if excluded.len() >= most {
+            excluded.remove(0);
+        }
+        excluded.push(provider);
     }
 
     /// Governance's: "jailing queues each of its leases to close".

@@ -52,6 +52,8 @@ pub struct Params {
     pub deployment: dpb::Params,
     /// Seconds until unstaked coins return.
     pub unbonding: u64,
+    /// How many unbondings of one provider may be under way.
+    pub max_unbondings: u32,
 }
 
 /// Height, transaction, message.
@@ -125,12 +127,12 @@ pub struct Lease {
     pub reclaim_exclude: bool,
     /// Its provider was jailed then.
     pub jailed_at: Option<u64>,
-    /// Up to when it is settled.
-    pub paid_until: u64,
     pub accrued: Fine,
     pub withdrawn_units: u128,
+    /// When it ended: its deadline, where that ended it.
     pub closed_at: u64,
     pub reason: mpb::CloseReason,
+    pub prune_at: u64,
 }
 
 impl Lease {
@@ -144,8 +146,9 @@ impl Lease {
         matches!(self.state, LeaseState::Active | LeaseState::Reclaiming)
     }
 
-    /// When it ends by a deadline of its own, the earliest; past that moment
-    /// nothing is paid, whenever the deadline is worked.
+    /// When it ends by a deadline of its own, the earliest: "the rest [...] pays
+    /// nothing past its due time", whenever the deadline is worked and whatever
+    /// touches the account in between.
     pub fn end(&self) -> u64 {
         let reclaimed = self.reclaimed_at.unwrap_or(u64::MAX);
         let expires = self.expires_at.unwrap_or(u64::MAX);
@@ -162,11 +165,13 @@ pub struct Order {
     pub closes_at: u64,
     pub match_at: u64,
     pub deposit_units: u128,
-    pub excluded: BTreeSet<Address>,
+    pub excluded: Vec<Address>,
     pub bids: Vec<Bid>,
     pub lease: Option<Lease>,
-    /// When it closed unmatched or cancelled.
-    pub closed_at: Option<u64>,
+    /// A sealed one: whether its commitments are in.
+    pub revealing: bool,
+    /// When it leaves the state, closed unmatched or cancelled.
+    pub prune_at: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -176,17 +181,22 @@ pub struct Group {
     /// Number of orders so far.
     pub orders_so_far: u32,
     pub orders: BTreeMap<u32, Order>,
-    /// Providers that the tenant keeps out, or whose leases ended here.
-    pub excluded: BTreeSet<Address>,
-    /// When orders opened by themselves.
+    /// Providers that are kept out of later orders; the oldest leaves a full
+    /// list.
+    pub excluded: Vec<Address>,
+    /// When orders opened after a lease's end.
     pub reopened_at: Vec<u64>,
-    pub closed_at: u64,
+    pub prune_at: u64,
+    /// Whether it has left the state; its orders may outlive it.
+    pub pruned: bool,
 }
 
 #[derive(Clone, Debug)]
 pub struct Escrow {
     pub state: AccountState,
-    /// Oldest first.
+    /// Up to when its leases are paid.
+    pub settled_at: u64,
+    /// Oldest first; who has nothing left keeps the place.
     pub depositors: Vec<(Address, Fine)>,
     pub overdrawn_until: u64,
 }
@@ -210,6 +220,9 @@ pub struct Deployment {
     pub created_at: u64,
     pub created_height: u64,
     pub closed_at: u64,
+    pub prune_at: u64,
+    /// Whether it has left the state; its groups may outlive it.
+    pub pruned: bool,
     pub groups_so_far: u32,
     pub groups: BTreeMap<u32, Group>,
     pub escrow: Escrow,
@@ -231,10 +244,6 @@ pub struct Provider {
     pub attributes: Vec<(String, String)>,
     pub jailed: bool,
     pub stake_units: u128,
-    /// (completes at, units), in the order in which they began.
-    pub unbondings: Vec<(u64, u128)>,
-    pub root_certificate: Vec<u8>,
-    pub host_uri: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -266,12 +275,16 @@ pub struct World {
     pub height: u64,
     pub now: u64,
     pub previous: u64,
+    /// Before `previous`, for reports.
+    pub last_now: u64,
     pub place: Place,
     pub units: BTreeMap<(Address, String), u128>,
     pub pool: BTreeMap<String, Fine>,
     pub last_dseq: BTreeMap<Address, u64>,
     pub deployments: BTreeMap<DeploymentId, Deployment>,
     pub providers: BTreeMap<Address, Provider>,
+    /// (provider, completes at) to units.
+    pub unbondings: BTreeMap<(Address, u64), u128>,
     /// (provider, auditor) to attributes.
     pub audits: BTreeMap<(Address, Address), BTreeMap<String, String>>,
     pub provider_counters: BTreeMap<Address, Counters>,
@@ -314,7 +327,8 @@ impl World {
     }
 
     pub fn deployment(&self, id: DeploymentId) -> Result<&Deployment, Refusal> {
-        self.deployments.get(&id).ok_or("no such deployment")
+        let deployment = self.deployments.get(&id).filter(|deployment| !deployment.pruned);
+        deployment.ok_or("no such deployment")
     }
 
     pub fn deployment_mut(&mut self, id: DeploymentId) -> Result<&mut Deployment, Refusal> {
@@ -322,15 +336,18 @@ impl World {
     }
 
     pub fn group(&self, id: GroupId) -> Result<&Group, Refusal> {
-        self.deployment(id.deployment)?.groups.get(&id.gseq).ok_or("no such group")
+        let group = self.deployments.get(&id.deployment).and_then(|d| d.groups.get(&id.gseq));
+        group.filter(|group| !group.pruned).ok_or("no such group")
     }
 
     pub fn group_mut(&mut self, id: GroupId) -> Result<&mut Group, Refusal> {
-        self.deployment_mut(id.deployment)?.groups.get_mut(&id.gseq).ok_or("no such group")
+        let deployment = self.deployments.get_mut(&id.deployment);
+        deployment.and_then(|d| d.groups.get_mut(&id.gseq)).ok_or("no such group")
     }
 
     pub fn order(&self, id: OrderId) -> Result<&Order, Refusal> {
-        let group = self.group(id.group).map_err(|_| "no such order")?;
+        let deployment = self.deployments.get(&id.deployment()).ok_or("no such order")?;
+        let group = deployment.groups.get(&id.group.gseq).ok_or("no such order")?;
         group.orders.get(&id.oseq).ok_or("no such order")
     }
 
@@ -367,9 +384,8 @@ impl World {
                 }
             }
         }
-        let staked = self.providers.values().map(|provider| {
-            provider.stake_units + provider.unbondings.iter().map(|(_, units)| units).sum::<u128>()
-        });
+        let bonded = self.providers.values().map(|provider| provider.stake_units);
+        let staked = bonded.chain(self.unbondings.values().copied());
         let staked = if denom == self.staking_denom { staked.sum::<u128>() * ONE } else { 0 };
         accounts + held + staked + self.pool.get(denom).copied().unwrap_or_default()
     }

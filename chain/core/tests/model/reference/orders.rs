@@ -34,7 +34,8 @@ impl World {
             excluded: group.excluded.clone(),
             bids: Vec::new(),
             lease: None,
-            closed_at: None,
+            revealing: false,
+            prune_at: None,
         };
         group.orders.insert(group.orders_so_far, order);
     }
@@ -131,6 +132,9 @@ impl World {
             return Err("rate in another denom");
         }
         let rate = fine(&rate.amount)?;
+        if rate == 0 {
+            return Err("rate of nothing");
+        }
         if rate > self.order(id)?.max_rate {
             return Err("rate over the order's maximum");
         }
@@ -154,8 +158,8 @@ impl World {
         for (unit, gpu) in asking {
             let offer = offers.iter().find(|offer| offer.unit == unit);
             let offer = offer.ok_or("gpu offers do not fit the units")?;
-            let accepted =
-                gpu.models.is_empty() || gpu.models.iter().any(|m| m.model == "*" || m.model == offer.model);
+            let accepted = gpu.models.is_empty()
+                || gpu.models.iter().any(|m| m.model == "*" || m.model == offer.model);
             if !accepted || offer.model.is_empty() {
                 return Err("gpu model not acceptable");
             }
@@ -257,10 +261,10 @@ impl World {
     }
 
     fn close_order(&mut self, id: OrderId, state: OrderState) -> Vec<Bid> {
-        let now = self.now;
+        let prune_at = self.now + self.params.market.keep_closed;
         let order = self.order_mut(id).unwrap();
         order.state = state;
-        order.closed_at = Some(now);
+        order.prune_at = Some(prune_at);
         std::mem::take(&mut order.bids)
     }
 
@@ -305,6 +309,12 @@ impl World {
             return released;
         };
         let lease = self.lease_of(id, &winner, eligible.get(1).and_then(|bid| bid.rate));
+        let weight = self.touch(id.deployment(), self.now);
+        if self.order(id).unwrap().state != OrderState::Open {
+            self.hit("exhaustion found at a match");
+            self.release(id, &revealed);
+            return unrevealed.len() as u64 + revealed.len() as u64 + weight;
+        }
         if !self.affords(id, &lease) {
             self.hit("unmatched for want of balance");
             self.close_order(id, OrderState::Unmatched);
@@ -359,21 +369,20 @@ impl World {
             reclaim_reopen: false,
             reclaim_exclude: false,
             jailed_at: None,
-            paid_until: self.now,
             accrued: 0,
             withdrawn_units: 0,
             closed_at: 0,
             reason: mpb::CloseReason::Unspecified,
+            prune_at: 0,
         }
     }
 
     /// "a match that finds a balance under (total rate with the new lease's) ×
     /// `lease_start_deadline` + the bid deposit is UNMATCHED".
-    fn affords(&mut self, id: OrderId, lease: &Lease) -> bool {
-        self.settle(id.deployment(), self.now);
+    fn affords(&self, id: OrderId, lease: &Lease) -> bool {
         let deployment = &self.deployments[&id.deployment()];
         assert_eq!(deployment.escrow.state, AccountState::Open, "overdrawn groups are paused");
-        let rates = deployment.total_rate() + lease.cost_rate;
+        let rates = deployment.total_rate(self.now) + lease.cost_rate;
         let deadline = u128::from(self.params.market.lease_start_deadline);
         let deposit = self.order(id).unwrap().deposit_units * ONE;
         deployment.escrow.balance() >= rates * deadline + deposit

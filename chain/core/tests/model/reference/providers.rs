@@ -20,12 +20,7 @@ impl World {
         if self.providers.contains_key(&owner) {
             return Err("provider registered already");
         }
-        let record = Provider {
-            attributes: pairs(&msg.attributes),
-            root_certificate: msg.root_certificate.clone(),
-            host_uri: msg.host_uri.clone(),
-            ..Provider::default()
-        };
+        let record = Provider { attributes: pairs(&msg.attributes), ..Provider::default() };
         self.providers.insert(owner, record);
         Ok(())
     }
@@ -36,7 +31,6 @@ impl World {
         let owner = address(&msg.owner)?;
         let record = self.providers.get_mut(&owner).ok_or("provider not registered")?;
         record.attributes = pairs(&msg.attributes);
-        record.host_uri = msg.host_uri.clone();
         self.check_open_bids_hold(owner)
     }
 
@@ -67,10 +61,7 @@ impl World {
     fn orders_bid_on(&self, provider: Address) -> impl Iterator<Item = &super::Order> {
         let groups = self.deployments.values().flat_map(|d| d.groups.values());
         groups.flat_map(|group| group.orders.values()).filter(move |order| {
-            order
-                .bids
-                .iter()
-                .any(|bid| bid.provider == provider && bid.state == BidState::Open)
+            order.bids.iter().any(|bid| bid.provider == provider && bid.state == BidState::Open)
         })
     }
 
@@ -89,12 +80,14 @@ impl World {
         self.orders_leased_to(provider).count() as u64
     }
 
-    /// "`MsgDeleteProvider` (no live lease, no open bid)".
+    /// "`MsgDeleteProvider` (no live lease, no open bid)"; what it has staked
+    /// returns as if it were unstaked. Only governance frees a jailed one.
     pub fn delete_provider(&mut self, msg: &ppb::MsgDeleteProvider) -> Outcome {
         let owner = address(&msg.owner)?;
         let record = self.providers.get(&owner).ok_or("provider not registered")?;
-        if record.stake_units > 0 || !record.unbondings.is_empty() {
-            return Err("provider has stake");
+        let staked = record.stake_units;
+        if record.jailed {
+            return Err("jailed provider deletes itself");
         }
         if self.open_bids(owner) > 0 {
             return Err("provider has an open bid");
@@ -102,7 +95,23 @@ impl World {
         if self.live_leases(owner) > 0 {
             return Err("provider has a live lease");
         }
+        if staked > 0 {
+            self.begin_unbonding(owner, staked)?;
+        }
         self.providers.remove(&owner);
+        Ok(())
+    }
+
+    /// Those that complete in one second are one.
+    fn begin_unbonding(&mut self, owner: Address, units: u128) -> Outcome {
+        let completes = self.now + self.params.unbonding;
+        let under_way = self.unbondings.keys().filter(|(whose, _)| *whose == owner).count();
+        if !self.unbondings.contains_key(&(owner, completes))
+            && under_way >= self.params.max_unbondings as usize
+        {
+            return Err("too many unbondings");
+        }
+        *self.unbondings.entry((owner, completes)).or_default() += units;
         Ok(())
     }
 
@@ -128,7 +137,6 @@ impl World {
     pub fn unstake_provider(&mut self, msg: &ppb::MsgUnstakeProvider) -> Outcome {
         let owner = address(&msg.owner)?;
         let amount = msg.amount.as_ref().ok_or("amount missing")?;
-        let completes = self.now + self.params.unbonding;
         let record = self.providers.get_mut(&owner).ok_or("provider not registered")?;
         if amount.denom != self.staking_denom {
             return Err("stake in another denom");
@@ -138,7 +146,6 @@ impl World {
             return Err("stake of nothing");
         }
         record.stake_units = record.stake_units.checked_sub(units).ok_or("more than is staked")?;
-        record.unbondings.push((completes, units));
         let left = record.stake_units;
         self.check_open_bids_hold(owner)?;
         for order in self.orders_leased_to(owner) {
@@ -148,22 +155,16 @@ impl World {
                 return Err("a live lease rests on the stake");
             }
         }
-        Ok(())
+        self.begin_unbonding(owner, units)
     }
 
     pub fn release_unbondings(&mut self) {
         let denom = self.staking_denom.clone();
         let now = self.now;
-        let mut returned = Vec::new();
-        for (owner, record) in &mut self.providers {
-            for (at, units) in &record.unbondings {
-                if *at <= now {
-                    returned.push((*owner, *units));
-                }
-            }
-            record.unbondings.retain(|(at, _)| *at > now);
-        }
-        for (owner, units) in returned {
+        let due = self.unbondings.iter().filter(|((_, completes), _)| *completes <= now);
+        let due: Vec<_> = due.map(|((owner, _), units)| (*owner, *units)).collect();
+        self.unbondings.retain(|(_, completes), _| *completes > now);
+        for (owner, units) in due {
             self.hit("stake returned");
             self.give_units(owner, &denom, units);
         }

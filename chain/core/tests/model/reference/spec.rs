@@ -57,8 +57,7 @@ impl World {
             }
         }
         let endpoints = spec.resources.iter().filter_map(|r| r.unit.as_ref());
-        if endpoints.map(|unit| unit.endpoints.len()).sum::<usize>()
-            > bounds.max_endpoints as usize
+        if endpoints.map(|unit| unit.endpoints.len()).sum::<usize>() > bounds.max_endpoints as usize
         {
             return Err("endpoints over the bound");
         }
@@ -79,6 +78,9 @@ impl World {
         let rate = resource.max_rate.as_ref().ok_or("max rate missing")?;
         if rate.denom != denom {
             return Err("max rate in another denom");
+        }
+        if fine(&rate.amount)? == 0 {
+            return Err("max rate of nothing");
         }
         if fine(&rate.amount)? > 1_000_000_000 * ONE {
             return Err("max rate over 10^9 units a second");

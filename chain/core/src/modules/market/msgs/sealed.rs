@@ -18,17 +18,17 @@ use crate::types::{Address, Coin, Denom, Hash, LeaseId, OrderId, Rate};
 const SALT_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 
 /// SHA-256("stoa/bid/1" ‖ order id ‖ provider ‖ rate ‖ salt): order id and
-/// provider as text, the rate as the decimal integer of 10^-18 units, the salt
-/// raw; each preceded by its length in one byte. All are under 256 bytes.
+/// provider as text, the rate as the decimal integer of 10^-18 units, each
+/// preceded by its length in one byte (all are under 256 bytes); then the raw
+/// salt, whose length nothing follows to confuse.
 pub fn commitment(id: LeaseId, rate: Rate, salt: &[u8]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update(b"stoa/bid/1");
-    let texts = [id.order.to_string(), id.provider.to_string(), rate.raw().to_string()];
-    let parts = texts.iter().map(|text| text.as_bytes()).chain([salt]);
-    for part in parts {
-        hasher.update([u8::try_from(part.len()).unwrap_or(u8::MAX)]);
-        hasher.update(part);
+    for text in [id.order.to_string(), id.provider.to_string(), rate.raw().to_string()] {
+        hasher.update([u8::try_from(text.len()).unwrap_or(u8::MAX)]);
+        hasher.update(text);
     }
+    hasher.update(salt);
     Hash::new(hasher.finalize().into())
 }
 
@@ -153,5 +153,27 @@ impl Message for RevealBid {
             rate: format!("{rate}{denom}")
         }));
         Ok(pb::MsgRevealBidResponse {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::DeploymentId;
+
+    #[test]
+    fn a_commitment_hides_the_three_texts_behind_their_lengths_and_the_raw_salt() {
+        let owner = Address::new([1; 20]);
+        let id = DeploymentId { owner, dseq: 7 }.group(1).order(2).lease(Address::new([2; 20]));
+        let (order, provider) = (id.order.to_string(), id.provider.to_string());
+        let mut bytes = b"stoa/bid/1".to_vec();
+        for text in [order.as_str(), provider.as_str(), "1500000000000000000"] {
+            bytes.push(text.len() as u8);
+            bytes.extend(text.as_bytes());
+        }
+        bytes.extend([9; 16]);
+        let wanted: [u8; 32] = Sha256::digest(&bytes).into();
+        let rate = Rate::from_raw(1_500_000_000_000_000_000);
+        assert_eq!(commitment(id, rate, &[9; 16]), Hash::new(wanted));
     }
 }
