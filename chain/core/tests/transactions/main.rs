@@ -1,5 +1,7 @@
 //! Transactions as bytes, from the pool to a block's result.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+
 mod proposals;
 mod refusals;
 mod signer;

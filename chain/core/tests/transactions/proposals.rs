@@ -74,7 +74,7 @@ fn a_block_that_no_honest_proposer_builds_is_rejected() {
     let process = |txs: &[Vec<u8>]| {
         app::process_proposal(chain.store(), chain.next_block(), txs, &VerifyEach)
     };
-    assert_eq!(process(&[good.clone()]), Ok(()));
+    assert_eq!(process(std::slice::from_ref(&good)), Ok(()));
     let twice = process(&[good.clone(), good]).unwrap_err();
     assert!(twice.contains("transaction 1"), "{twice}");
     let greedy = chain.send(&alice, &bob, 5, Options { gas: u64::MAX, ..Options::default() });
