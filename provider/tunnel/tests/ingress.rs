@@ -71,6 +71,22 @@ async fn instances_take_turns_and_a_dead_one_is_passed_over() {
 }
 
 #[tokio::test]
+async fn many_requests_at_once_and_a_restarted_link() {
+    let plane = DataPlane::start().await;
+    let before = Namespace::new();
+    let old = before.serve(1, Reply::Name("old"));
+    plane.push(one_route(1, "web.example", &[&old])).await;
+    let answers = futures::future::join_all((0..300).map(|_| plane.get("/", "web.example", "")));
+    assert!(answers.await.iter().all(|answer| answer.ends_with("old")));
+    // The link container restarted: another namespace, at another path.
+    drop(before);
+    let after = Namespace::new();
+    let new = after.serve(1, Reply::Name("new"));
+    plane.push(one_route(2, "web.example", &[&new])).await;
+    assert!(plane.get("/", "web.example", "").await.ends_with("new"));
+}
+
+#[tokio::test]
 async fn the_manifests_options_are_kept() {
     let plane = DataPlane::start().await;
     let namespace = Namespace::new();
