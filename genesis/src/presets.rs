@@ -15,6 +15,9 @@ pub const APP_VERSION: u64 = 1;
 /// Bytes of a block.
 const MAX_BLOCK_BYTES: i64 = 4 << 20;
 
+/// In seconds.
+const MINUTE: u64 = 60;
+
 const NANOSECONDS: i64 = 1_000_000_000;
 
 /// A set of settings.
@@ -64,8 +67,21 @@ impl Preset {
 
     /// The modules' parameters, without accounts.
     pub fn app_state(self) -> AppState {
-        match self {
-            Self::Devnet | Self::Mainnet => AppState::default(),
+        let mut state = AppState::default();
+        if self == Self::Devnet {
+            shorten_windows(&mut state);
         }
+        state
     }
+}
+
+/// What takes hours on a real network takes seconds or minutes; amounts and fees stay.
+fn shorten_windows(state: &mut AppState) {
+    state.market.params.default_bid_window = 8;
+    state.market.params.reveal_window = 6;
+    state.market.params.lease_start_deadline = 2 * MINUTE;
+    state.market.params.min_reclamation = MINUTE;
+    state.provider.params.unbonding = 2 * MINUTE;
+    state.provider.params.root_overlap = 10 * MINUTE;
+    state.escrow.params.overdrawn_keep = 60 * MINUTE;
 }

@@ -55,6 +55,17 @@ fn a_document_reads_back_as_it_was_written() {
 }
 
 #[test]
+fn chains_begin_with_every_preset() {
+    for preset in ["devnet", "mainnet"] {
+        let preset: Preset = preset.parse().unwrap();
+        Document::new("stoa-test", OffsetDateTime::UNIX_EPOCH, preset).check_state().unwrap();
+    }
+    assert!("testnet".parse::<Preset>().unwrap_err().contains("devnet and mainnet"));
+    let windows = |preset: Preset| preset.app_state().market.params.default_bid_window;
+    assert!(windows(Preset::Devnet) < windows(Preset::Mainnet));
+}
+
+#[test]
 fn unknown_and_missing_fields_are_refused() {
     let text = whole().to_json().unwrap();
     let extra = text.replacen('{', r#"{"extra": 1,"#, 1);

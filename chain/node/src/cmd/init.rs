@@ -83,6 +83,7 @@ fn edit_comet_config(home: &Home, args: &InitArgs) -> Result<()> {
     settings.set_moniker(&args.moniker);
     settings.set_p2p(&args.p2p.settings());
     settings.set_pace(ConsensusPace { block_ms: args.block_time_ms });
+    settings.set_pool(stoa_chain::tx::MAX_TX_BYTES);
     if args.local {
         settings.set_local();
     }

@@ -21,6 +21,9 @@ pub struct P2pSettings {
     pub external_address: Option<String>,
 }
 
+/// Transactions in the pool; after each block all of them are checked again.
+const POOL_SIZE: usize = 10_000;
+
 /// How fast blocks follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsensusPace {
@@ -100,6 +103,14 @@ impl FileSettings {
         self.set(&["consensus", "timeout_precommit"], ms(vote));
         self.set(&["consensus", "timeout_commit"], ms(pace.block_ms));
         self.set(&["consensus", "create_empty_blocks"], value(true));
+    }
+
+    /// Bounds of the pool: nothing larger than the state machine takes is passed on.
+    pub fn set_pool(&mut self, max_tx_bytes: usize) {
+        let number = |number: usize| value(i64::try_from(number).unwrap_or(i64::MAX));
+        self.set(&["mempool", "max_tx_bytes"], number(max_tx_bytes));
+        self.set(&["mempool", "size"], number(POOL_SIZE));
+        self.set(&["mempool", "cache_size"], number(10 * POOL_SIZE));
     }
 
     /// Lets several nodes live on one machine's loopback.
