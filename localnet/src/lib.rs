@@ -1,1 +1,26 @@
-//! stoa-localnet
+//! Whole networks on one machine: validators with their consensus engines, providers with their
+//! data planes, funded keys. For development, the demo and the tests.
+//!
+//! [`Localnet`] is a network while it lives, [`State`] what everybody may know of it (also as
+//! `localnet.json` in its directory). Processes die with who started them; containers, networks
+//! and volumes are taken away when the network goes down.
+
+pub mod control;
+pub mod engine;
+mod homes;
+pub mod keys;
+mod network;
+mod options;
+mod ports;
+mod process;
+mod providers;
+mod state;
+pub mod status;
+pub mod up;
+
+pub use network::{explain_log, take_down, Localnet};
+pub use options::{parse_block_time, Options, Programs, ProviderOptions, MAX_EACH};
+pub use ports::Ports;
+pub use process::{tail, Process, Program};
+pub use providers::domain;
+pub use state::{FundedKey, Keys, Node, Provider, Running, State};

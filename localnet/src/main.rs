@@ -1,2 +1,176 @@
-//! stoa-localnet
-fn main() {}
+//! `stoa-localnet`: whole Stoa networks on one machine.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{bail, Context, Result};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use stoa_localnet::{control, parse_block_time, status, take_down, up, Options};
+
+/// Whole Stoa networks on one machine: validators, providers, funded keys.
+#[derive(Parser)]
+#[command(name = "stoa-localnet", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a network and keep it, until Ctrl-C or in the background
+    Up(UpArgs),
+    /// Show addresses, heights and funded keys
+    Status {
+        #[command(flatten)]
+        dir: DirArgs,
+        /// What is printed
+        #[arg(long, short, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Kill a program of the network at once: node0, provider1, tunnel2
+    Kill {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        dir: DirArgs,
+    },
+    /// End a program of the network, where it runs, and start it again
+    Restart {
+        /// Its name
+        name: String,
+        #[command(flatten)]
+        dir: DirArgs,
+    },
+    /// Take the network down with all that its providers run
+    Down {
+        #[command(flatten)]
+        dir: DirArgs,
+    },
+}
+
+#[derive(Args)]
+struct DirArgs {
+    /// The network's directory [default: ~/.stoa-localnet]
+    #[arg(long, env = "STOA_LOCALNET_DIR")]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct UpArgs {
+    /// How many validators
+    #[arg(long, default_value_t = 4)]
+    validators: usize,
+    /// How many providers
+    #[arg(long, default_value_t = 3)]
+    providers: usize,
+    #[command(flatten)]
+    dir: DirArgs,
+    /// Leave it running and return once it works
+    #[arg(long)]
+    detach: bool,
+    /// Time from block to block, such as 1s or 200ms
+    #[arg(long, default_value = "1s", value_parser = parse_block_time)]
+    block_time: Duration,
+    /// Each provider's prices in percent of the usual ones, such as 100,90,120
+    #[arg(long, value_delimiter = ',')]
+    bid_prices: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+impl DirArgs {
+    fn resolve(self) -> Result<PathBuf> {
+        let dir = match self.dir {
+            Some(dir) => dir,
+            None => {
+                let home =
+                    std::env::var_os("HOME").context("no HOME: name a directory by --dir")?;
+                PathBuf::from(home).join(".stoa-localnet")
+            }
+        };
+        std::path::absolute(&dir).with_context(|| dir.display().to_string())
+    }
+}
+
+fn main() -> ExitCode {
+    stoa_client::install_crypto();
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stoa-localnet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => run_up(args).await,
+            Command::Status { dir, output } => print_status(dir, output).await,
+            Command::Kill { name, dir } => {
+                control::ask(&dir.resolve()?, &control::Order::Kill(name)).await
+            }
+            Command::Restart { name, dir } => {
+                control::ask(&dir.resolve()?, &control::Order::Restart(name)).await
+            }
+            Command::Down { dir } => {
+                let dir = dir.resolve()?;
+                tokio::task::spawn_blocking(move || take_down(&dir)).await?
+            }
+        }
+    })
+}
+
+async fn run_up(args: UpArgs) -> Result<()> {
+    let dir = args.dir.resolve()?;
+    let mut options = Options::new(&dir, args.validators, args.providers)?;
+    options.block_time = args.block_time;
+    set_prices(&mut options, &args.bid_prices)?;
+    if !args.detach {
+        return up::foreground(options).await;
+    }
+    let given = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
+    up::detached(&dir, &given.collect::<Vec<_>>()).await?;
+    print_status(DirArgs { dir: Some(dir) }, Output::Text).await
+}
+
+fn set_prices(options: &mut Options, percents: &[u64]) -> Result<()> {
+    if percents.len() > options.providers.len() || percents.iter().any(|p| *p == 0 || *p > 10_000) {
+        bail!("--bid-prices has at most one number from 1 to 10000 for each provider");
+    }
+    for (provider, percent) in options.providers.iter_mut().zip(percents) {
+        provider.price_percent = *percent;
+    }
+    Ok(())
+}
+
+async fn print_status(dir: DirArgs, output: Output) -> Result<()> {
+    let status = status::read(&dir.resolve()?).await?;
+    match output {
+        Output::Text => print!("{}", status.to_text()),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+        let parse = |args: &[&str]| Cli::try_parse_from(args).map(drop);
+        assert!(parse(&["stoa-localnet", "up", "--block-time", "200ms", "--detach"]).is_ok());
+        assert!(parse(&["stoa-localnet", "up", "--block-time", "fast"]).is_err());
+        assert!(parse(&["stoa-localnet", "kill"]).is_err());
+    }
+}

@@ -1,0 +1,526 @@
+//! A network while it lives: started as a whole, taken down as a whole, whatever happens.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use stoa_client::{
+    config::{Config, Settings},
+    rpc::RpcClient,
+    Chain,
+};
+
+use crate::{
+    engine, homes,
+    keys::{self, store},
+    options::Options,
+    ports::{is_free, Ports},
+    process::{tail, Process},
+    providers,
+    state::{private_dir, Running, State, FILE},
+};
+
+/// The network counts as up when every node has come to this height.
+const FIRST_HEIGHT: u64 = 2;
+
+/// How long nodes have to come to it.
+const NODES_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long a provider has until its gateway listens.
+const PROVIDER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long everything has to end by itself when the network goes down.
+const STOP_GRACE: Duration = Duration::from_secs(15);
+
+/// How long a killed node's ports may stay taken: its CometBFT dies a moment after it.
+const PORTS_DEADLINE: Duration = Duration::from_secs(10);
+
+const POLL: Duration = Duration::from_millis(50);
+
+/// Lines of a log that explain a failure.
+const TAIL_LINES: usize = 15;
+
+/// A running network. Dropping it takes it down.
+#[derive(Debug)]
+pub struct Localnet {
+    options: Options,
+    state: Mutex<State>,
+    processes: Mutex<BTreeMap<String, Process>>,
+    is_down: Mutex<bool>,
+}
+
+impl Localnet {
+    /// Makes a network and waits until it works.
+    ///
+    /// # Errors
+    /// What is missing or fails; nothing is left running.
+    pub async fn start(options: Options) -> Result<Self> {
+        let network = Self::prepare(options)?;
+        network.bring_up(&|_| ()).await?;
+        Ok(network)
+    }
+
+    /// Makes the homes; nothing runs yet. Another network's remains in the directory go.
+    ///
+    /// # Errors
+    /// If a network runs there, or something else lies there.
+    pub fn prepare(options: Options) -> Result<Self> {
+        clear(&options.dir)?;
+        let logs = options.dir.join("logs");
+        for dir in [&options.dir, &logs] {
+            private_dir(dir)?;
+        }
+        let mut ports = Ports::default();
+        let keys = keys::make(&options.dir.join("keys"), options.providers.len())?;
+        let nodes = homes::make(&options, &mut ports, &keys)?;
+        let providers = providers::make(&options, &mut ports, &keys, &nodes)?;
+        let mut processes = BTreeMap::new();
+        let mut add = |program: crate::process::Program| {
+            processes.insert(program.name.clone(), Process::new(program));
+        };
+        for node in &nodes {
+            add(homes::program(&options, node));
+        }
+        for provider in &providers {
+            add(providers::daemon(&options, provider));
+            add(providers::tunnel(&options, provider));
+        }
+        let state = State {
+            chain_id: options.chain_id.clone(),
+            block_ms: u64::try_from(options.block_time.as_millis()).unwrap_or(u64::MAX),
+            supervisor: Running::of(std::process::id()),
+            nodes,
+            providers,
+            keys,
+        };
+        state.write(&options.dir)?;
+        Ok(Self {
+            options,
+            state: Mutex::new(state),
+            processes: Mutex::new(processes),
+            is_down: Mutex::new(false),
+        })
+    }
+
+    /// Starts everything, and tells `progress` what it is at.
+    ///
+    /// # Errors
+    /// What does not come up, with the end of its log.
+    pub async fn bring_up(&self, progress: &dyn Fn(&str)) -> Result<()> {
+        let state = self.state();
+        progress(&format!("starting {} validators", state.nodes.len()));
+        for node in &state.nodes {
+            self.start_one(&node.name, &[])?;
+        }
+        self.wait_for_height(FIRST_HEIGHT, NODES_DEADLINE).await?;
+        if state.providers.is_empty() {
+            return Ok(());
+        }
+        progress(&format!("registering {} providers", state.providers.len()));
+        let chain = self.chain().await?;
+        let registrations =
+            state.providers.iter().map(|one| providers::register(&chain, &state.keys, one));
+        futures::future::try_join_all(registrations).await?;
+        providers::audit(&chain, &state.keys, &state.providers).await?;
+        progress("starting the providers");
+        for provider in &state.providers {
+            self.start_one(&provider.tunnel_name, &[])?;
+            self.start_one(&provider.name, &[])?;
+        }
+        for provider in &state.providers {
+            self.wait_for_provider(&provider.name).await?;
+        }
+        Ok(())
+    }
+
+    /// What it was made to be.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    /// What it is made of, and what runs of it.
+    pub fn state(&self) -> State {
+        lock(&self.state).clone()
+    }
+
+    /// A connection that any of its nodes answers.
+    ///
+    /// # Errors
+    /// If none does.
+    pub async fn chain(&self) -> Result<Chain> {
+        let state = self.state();
+        let settings = Settings {
+            chain_id: Some(state.chain_id.clone()),
+            rpc: Some(state.rpcs()),
+            grpc: Some(state.grpcs()),
+            ..Settings::default()
+        };
+        Ok(Chain::connect(&Config::settle(self.options.dir.clone(), settings)).await?)
+    }
+
+    /// A development key.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn key(&self, name: &str) -> Result<stoa_client::keys::SecretKey> {
+        Ok(store(&self.state().keys.dir).get(name)?)
+    }
+
+    /// Starts a program of the network; `env` is set for this run alone.
+    ///
+    /// # Errors
+    /// If there is none of this name, or it cannot be started.
+    pub fn start_one(&self, name: &str, env: &[(&str, &str)]) -> Result<()> {
+        self.with_process(name, |process| process.start(env))??;
+        self.record()
+    }
+
+    /// Kills a program at once, as a power cut would.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub fn kill(&self, name: &str) -> Result<()> {
+        self.with_process(name, Process::kill)?;
+        self.wait_for_ports(name)?;
+        self.record()
+    }
+
+    /// Asks a program to end, and starts it again.
+    ///
+    /// # Errors
+    /// If there is none of this name, or it cannot be started.
+    pub fn restart(&self, name: &str, env: &[(&str, &str)]) -> Result<()> {
+        self.with_process(name, |process| {
+            process.ask_to_stop();
+            process.stop_by(Instant::now() + STOP_GRACE);
+        })?;
+        self.wait_for_ports(name)?;
+        self.start_one(name, env)
+    }
+
+    /// A program's process id, while it runs.
+    pub fn pid(&self, name: &str) -> Option<u32> {
+        self.with_process(name, Process::pid).ok().flatten()
+    }
+
+    /// The programs that ended although nobody asked them to.
+    pub fn ended(&self) -> Vec<String> {
+        let mut ended = Vec::new();
+        for process in lock(&self.processes).values_mut() {
+            if !process.is_running() && process.ended().is_some() {
+                ended.push(process.program().name.clone());
+            }
+        }
+        ended
+    }
+
+    /// Waits until a program ends by itself. False where it has not within the time.
+    ///
+    /// # Errors
+    /// If there is none of this name.
+    pub async fn wait_for_end(&self, name: &str, within: Duration) -> Result<bool> {
+        let deadline = Instant::now() + within;
+        while self.with_process(name, Process::is_running)? {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        self.wait_for_ports(name)?;
+        self.record()?;
+        Ok(true)
+    }
+
+    /// Waits until every running node has come to a height.
+    ///
+    /// # Errors
+    /// If one has not in time, or ended.
+    pub async fn wait_for_height(&self, height: u64, within: Duration) -> Result<()> {
+        let deadline = Instant::now() + within;
+        for node in self.state().nodes {
+            let rpc = RpcClient::new(std::slice::from_ref(&node.rpc))?;
+            loop {
+                let at = rpc.status().await.map_or(0, |status| status.latest_height);
+                if at >= height {
+                    break;
+                }
+                self.check_alive(&node.name)?;
+                ensure!(
+                    Instant::now() < deadline,
+                    "{} is at height {at}, not at {height}\n{}",
+                    node.name,
+                    self.explain(&node.name)
+                );
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a provider's gateway listens.
+    ///
+    /// # Errors
+    /// If it does not in time, or the provider ended.
+    pub async fn wait_for_provider(&self, name: &str) -> Result<()> {
+        let state = self.state();
+        let provider = state.providers.iter().find(|provider| provider.name == name);
+        let provider = provider.with_context(|| format!("no provider {name}"))?;
+        let deadline = Instant::now() + PROVIDER_DEADLINE;
+        for address in [&provider.ingress, &provider.gateway] {
+            let address = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
+            while tokio::net::TcpStream::connect(address).await.is_err() {
+                self.check_alive(&provider.tunnel_name)?;
+                self.check_alive(name)?;
+                ensure!(
+                    Instant::now() < deadline,
+                    "{name} does not listen at {address}\n{}",
+                    self.explain(name)
+                );
+                tokio::time::sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of the logs of a program, under their paths.
+    pub fn explain(&self, name: &str) -> String {
+        let logs = [homes::log(self.dir(), name), homes::comet_log(self.dir(), name)];
+        let shown = logs.iter().filter(|log| log.exists());
+        shown.map(|log| explain_log(log)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Takes everything down: processes, containers, networks, volumes. The logs stay.
+    ///
+    /// # Errors
+    /// What could not be taken away.
+    pub fn down(&self) -> Result<()> {
+        let mut is_down = lock(&self.is_down);
+        if *is_down {
+            return Ok(());
+        }
+        *is_down = true;
+        self.stop_all();
+        let state = {
+            let mut state = lock(&self.state);
+            forget_processes(&mut state);
+            state.clone()
+        };
+        let cleaned = clean_engine(&state);
+        state.write(self.dir())?;
+        cleaned
+    }
+
+    /// Providers first, so that none takes a vanishing node for trouble.
+    fn stop_all(&self) {
+        let mut processes = lock(&self.processes);
+        let deadline = Instant::now() + STOP_GRACE;
+        for is_node in [false, true] {
+            let of_kind =
+                |process: &&mut Process| process.program().name.starts_with("node") == is_node;
+            processes.values_mut().filter(of_kind).for_each(Process::ask_to_stop);
+            let of_kind = processes.values_mut().filter(of_kind);
+            of_kind.for_each(|process| process.stop_by(deadline));
+        }
+    }
+
+    fn with_process<T>(&self, name: &str, act: impl FnOnce(&mut Process) -> T) -> Result<T> {
+        let mut processes = lock(&self.processes);
+        let names = || processes.keys().cloned().collect::<Vec<_>>().join(", ");
+        if !processes.contains_key(name) {
+            bail!("there is no {name} in this network; there are {}", names());
+        }
+        processes.get_mut(name).map(act).context("gone")
+    }
+
+    fn check_alive(&self, name: &str) -> Result<()> {
+        let (runs, ended) = self.with_process(name, |one| (one.is_running(), one.ended()))?;
+        let how = ended.map_or_else(|| "was stopped".to_owned(), |status| status.to_string());
+        ensure!(runs, "{name} does not run ({how})\n{}", self.explain(name));
+        Ok(())
+    }
+
+    /// A node's consensus engine is another process, which dies a moment later.
+    fn wait_for_ports(&self, name: &str) -> Result<()> {
+        let state = self.state();
+        let ports = state
+            .nodes
+            .iter()
+            .find(|node| node.name == name)
+            .map(|node| [&node.rpc, &node.grpc, &node.peer].map(|address| port_of(address)));
+        let deadline = Instant::now() + PORTS_DEADLINE;
+        for port in ports.into_iter().flatten().flatten() {
+            while !is_free(port) {
+                ensure!(Instant::now() < deadline, "port {port} of {name} stays taken");
+                thread::sleep(POLL);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down what runs.
+    fn record(&self) -> Result<()> {
+        let running = |name: &str| self.pid(name).and_then(Running::of);
+        let mut state = self.state();
+        for node in &mut state.nodes {
+            node.process = running(&node.name);
+        }
+        for provider in &mut state.providers {
+            provider.process = running(&provider.name);
+            provider.tunnel = running(&provider.tunnel_name);
+        }
+        *lock(&self.state) = state.clone();
+        state.write(self.dir())
+    }
+}
+
+impl Drop for Localnet {
+    fn drop(&mut self) {
+        if let Err(error) = self.down() {
+            eprintln!("taking the network down: {error:#}");
+        }
+    }
+}
+
+/// The end of a log under its path.
+pub fn explain_log(log: &Path) -> String {
+    format!("--- {} ---\n{}", log.display(), tail(log, TAIL_LINES))
+}
+
+/// Takes down a network that somebody else started: asks who keeps it, else does it itself.
+///
+/// # Errors
+/// If there is none, or something of it stays.
+pub fn take_down(dir: &Path) -> Result<()> {
+    let Some(mut state) = State::read(dir)? else {
+        bail!("{} holds no network", dir.display());
+    };
+    if let Some(supervisor) = state.supervisor.filter(Running::is_alive) {
+        signal(supervisor, nix::sys::signal::Signal::SIGTERM);
+        let deadline = Instant::now() + STOP_GRACE * 4;
+        while supervisor.is_alive() {
+            if Instant::now() >= deadline {
+                signal(supervisor, nix::sys::signal::Signal::SIGKILL);
+            }
+            thread::sleep(POLL);
+        }
+        state = State::read(dir)?.context("its state is gone")?;
+    }
+    // What follows finds nothing where the supervisor did its work.
+    for process in state.processes().filter(Running::is_alive) {
+        signal(process, nix::sys::signal::Signal::SIGKILL);
+    }
+    forget_processes(&mut state);
+    let cleaned = clean_engine(&state);
+    state.write(dir)?;
+    cleaned
+}
+
+fn forget_processes(state: &mut State) {
+    state.supervisor = None;
+    state.nodes.iter_mut().for_each(|node| node.process = None);
+    for provider in &mut state.providers {
+        (provider.process, provider.tunnel) = (None, None);
+    }
+}
+
+fn signal(process: Running, signal: nix::sys::signal::Signal) {
+    if let Ok(pid) = i32::try_from(process.pid) {
+        // That it has ended meanwhile is fine.
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal);
+    }
+}
+
+/// On a thread of its own: this also runs where a runtime already does, or no longer does.
+fn clean_engine(state: &State) -> Result<()> {
+    let providers: Vec<String> = state.providers.iter().map(|one| one.address.clone()).collect();
+    let work = move || -> Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(engine::remove_all(&providers))
+    };
+    thread::spawn(work).join().unwrap_or_else(|_| bail!("removing the containers failed"))
+}
+
+/// Makes room for a new network. Only what a network left is removed.
+fn clear(dir: &Path) -> Result<()> {
+    let shown = dir.display();
+    match State::read(dir)? {
+        Some(state) if state.is_up() => {
+            bail!("a network runs in {shown}; `stoa-localnet down --dir {shown}` ends it")
+        }
+        Some(_) => take_down(dir)?,
+        None => {
+            let mut entries = fs::read_dir(dir).into_iter().flatten();
+            ensure!(
+                entries.next().is_none(),
+                "{shown} has files that are no network's; choose an empty or a new directory"
+            );
+        }
+    }
+    for name in ["nodes", "providers", "keys", "gentx", "logs"] {
+        remove(&dir.join(name), |path| fs::remove_dir_all(path))?;
+    }
+    remove(&dir.join(FILE), |path| fs::remove_file(path))
+}
+
+fn remove(path: &Path, how: fn(&Path) -> std::io::Result<()>) -> Result<()> {
+    match how(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| path.display().to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The port at the end of an address.
+fn port_of(address: &str) -> Option<u16> {
+    address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What a panicking holder left is still what there is to clean up.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_network_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let foreign = dir.path().join("thesis.tex");
+        fs::write(&foreign, "").unwrap();
+        let error = clear(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("no network's") && foreign.exists(), "{error}");
+        State::default().write(dir.path()).unwrap();
+        fs::create_dir(dir.path().join("nodes")).unwrap();
+        clear(dir.path()).unwrap();
+        assert!(!dir.path().join("nodes").exists() && foreign.exists());
+    }
+
+    #[test]
+    fn a_running_network_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let supervisor = Running::of(std::process::id());
+        State { supervisor, ..State::default() }.write(dir.path()).unwrap();
+        assert!(clear(dir.path()).unwrap_err().to_string().contains("down --dir"));
+    }
+
+    #[test]
+    fn ports_stand_at_the_end() {
+        assert_eq!(port_of("http://127.0.0.1:5"), Some(5));
+        assert_eq!(port_of("id@127.0.0.1:65535"), Some(65_535));
+        assert_eq!(port_of("nothing"), None);
+    }
+}
