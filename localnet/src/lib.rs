@@ -5,7 +5,9 @@
 //! `localnet.json` in its directory). Processes die with who started them; containers, networks
 //! and volumes are taken away when the network goes down.
 
+mod client;
 pub mod control;
+pub mod demo;
 pub mod engine;
 mod homes;
 pub mod keys;
@@ -18,6 +20,7 @@ mod state;
 pub mod status;
 pub mod up;
 
+pub use client::Client;
 pub use network::{explain_log, take_down, Localnet};
 pub use options::{parse_block_time, Options, Programs, ProviderOptions, MAX_EACH};
 pub use ports::Ports;

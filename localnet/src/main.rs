@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stoa_localnet::{control, parse_block_time, status, take_down, up, Options};
+use stoa_localnet::{control, demo, parse_block_time, status, take_down, up, Options};
 
 /// Whole Stoa networks on one machine: validators, providers, funded keys.
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
         #[command(flatten)]
         dir: DirArgs,
     },
+    /// Show the way of one deployment on a network of its own, from file to closed
+    Demo(DemoArgs),
     /// Take the network down with all that its providers run
     Down {
         #[command(flatten)]
@@ -73,6 +75,16 @@ struct UpArgs {
     /// Each provider's prices in percent of the usual ones, such as 100,90,120
     #[arg(long, value_delimiter = ',')]
     bid_prices: Vec<u64>,
+}
+
+#[derive(Args)]
+struct DemoArgs {
+    /// The directory of app-v1.yaml and app-v2.yaml [default: localnet/demo]
+    #[arg(long)]
+    app: Option<PathBuf>,
+    /// Where the network lies while it runs [default: a temporary one]
+    #[arg(long)]
+    dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -119,6 +131,7 @@ fn run(cli: Cli) -> Result<()> {
             Command::Restart { name, dir } => {
                 control::ask(&dir.resolve()?, &control::Order::Restart(name)).await
             }
+            Command::Demo(args) => run_demo(args).await,
             Command::Down { dir } => {
                 let dir = dir.resolve()?;
                 tokio::task::spawn_blocking(move || take_down(&dir)).await?
@@ -138,6 +151,17 @@ async fn run_up(args: UpArgs) -> Result<()> {
     let given = std::env::args_os().skip(1).filter(|argument| argument != "--detach");
     up::detached(&dir, &given.collect::<Vec<_>>()).await?;
     print_status(DirArgs { dir: Some(dir) }, Output::Text).await
+}
+
+async fn run_demo(args: DemoArgs) -> Result<()> {
+    let usual = PathBuf::from("localnet/demo");
+    let app = args.app.unwrap_or_else(|| match usual.is_dir() {
+        true => usual,
+        false => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("demo"),
+    });
+    let temporary = || std::env::temp_dir().join(format!("stoa-demo-{}", std::process::id()));
+    let dir = args.dir.unwrap_or_else(temporary);
+    demo::run(demo::DemoOptions { app, network: Options::new(&dir, 4, 3)? }).await
 }
 
 fn set_prices(options: &mut Options, percents: &[u64]) -> Result<()> {

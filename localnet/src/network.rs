@@ -17,6 +17,7 @@ use stoa_client::{
 };
 
 use crate::{
+    client::Client,
     engine, homes,
     keys::{self, store},
     options::Options,
@@ -167,6 +168,14 @@ impl Localnet {
             ..Settings::default()
         };
         Ok(Chain::connect(&Config::settle(self.options.dir.clone(), settings)).await?)
+    }
+
+    /// `stoa` with a home for a key of the network's keyring.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn client(&self, key: &str) -> Result<Client> {
+        Client::new(self.options.programs.path("stoa"), self.dir(), &self.state(), key)
     }
 
     /// A development key.
@@ -467,7 +476,7 @@ fn clear(dir: &Path) -> Result<()> {
             );
         }
     }
-    for name in ["nodes", "providers", "keys", "gentx", "logs"] {
+    for name in ["nodes", "providers", "keys", "gentx", "clients", "logs"] {
         remove(&dir.join(name), |path| fs::remove_dir_all(path))?;
     }
     remove(&dir.join(FILE), |path| fs::remove_file(path))

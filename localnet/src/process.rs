@@ -18,6 +18,8 @@ use nix::{
     unistd::{getppid, Pid},
 };
 
+use crate::client::is_ours;
+
 /// Pause between looks at a process.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -68,6 +70,9 @@ impl Process {
         let open = || OpenOptions::new().create(true).append(true).open(log);
         let file = open().with_context(|| log.display().to_string())?;
         let mut command = Command::new(path);
+        for (inherited, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
+            command.env_remove(inherited);
+        }
         command.args(args).envs(own.iter().map(|(key, value)| (key, value)));
         command.envs(env.iter().copied()).stdin(Stdio::null());
         command.stderr(file.try_clone()?).stdout(file);
