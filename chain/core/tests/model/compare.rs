@@ -71,15 +71,15 @@ fn ask<R: Message + Default>(machine: &Machine, path: &str, request: &impl Messa
 /// All that differs; empty: nothing.
 pub fn differences(machine: &Machine, world: &World, cast: &Cast) -> Vec<String> {
     let mut found = Differences(Vec::new());
-    // The reference has settled every account just now; the machine's lazy
-    // settlement is carried to the same moment below.
+    // Both settle lazily; what they show is carried to this moment.
+    let settled = &world.settled();
     compare_deployments(machine, world, &mut found);
     compare_orders(machine, world, &mut found);
     let accounts = accounts(machine);
-    compare_leases(machine, world, &accounts, &mut found);
+    compare_leases(machine, settled, &accounts, &mut found);
     if !world.left_over {
-        compare_accounts(world, &accounts, &mut found);
-        compare_pool(machine, world, &accounts, &mut found);
+        compare_accounts(settled, &accounts, &mut found);
+        compare_pool(machine, settled, &accounts, &mut found);
     }
     compare_counters(machine, world, cast, &mut found);
     compare_providers(machine, world, cast, &mut found);

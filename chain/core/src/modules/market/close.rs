@@ -90,10 +90,13 @@ pub fn finish(ctx: &mut Ctx<'_>, id: LeaseId, ending: Ending, time: u64) -> u64 
         provider: id.provider,
         reason: ending.reason.name()
     }));
+    let by_tenant = ending.reason == CloseReason::ByTenant;
+    if ending.exclude && by_tenant {
+        // The tenant's word holds for later orders too, should none open now.
+        deployment::keep_out(ctx, id.order.group, id.provider);
+    }
     if ending.reopen {
         deployment::reopen_after(ctx, id.order.group, id.provider, ending.exclude);
-    } else if ending.exclude {
-        deployment::keep_out(ctx, id.order.group, id.provider);
     }
     1
 }

@@ -12,7 +12,8 @@ use crate::modules::escrow;
 use crate::types::{mul_div_floor, LeaseId, OrderId, Rate, BASIS_POINTS};
 use stoa_proto::market::v1 as pb;
 
-/// Matches an open order. Answers the bids released.
+/// Matches an open order. Answers the bids released, and the leases that
+/// exhaustion found on the way has closed.
 pub fn match_order(ctx: &mut Ctx<'_>, id: OrderId) -> u64 {
     let Some(order) = order(ctx, id).filter(|order| order.state == OrderState::Open) else {
         return 0;
@@ -26,10 +27,10 @@ pub fn match_order(ctx: &mut Ctx<'_>, id: OrderId) -> u64 {
         return unmatched(ctx, "no eligible bid");
     };
     let terms = Terms::new(ctx, &order, &winner);
-    escrow::touch(ctx, id.deployment(), ctx.now());
+    let exhausted = escrow::touch(ctx, id.deployment(), ctx.now());
     // Exhaustion found just now has cancelled this order already.
     if !self::order(ctx, id).is_some_and(|order| order.state == OrderState::Open) {
-        return forfeited;
+        return forfeited.saturating_add(exhausted);
     }
     if !can_pay(ctx, id, &order, terms.cost_rate) {
         return unmatched(ctx, "the escrow's balance does not cover the start of the lease");

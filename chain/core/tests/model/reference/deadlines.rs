@@ -79,7 +79,6 @@ impl World {
             }
             work += 1 + self.work_off(due, item);
         }
-        self.settle_all();
         self.last_now = self.previous;
         self.previous = self.now;
     }

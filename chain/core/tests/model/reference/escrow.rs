@@ -14,28 +14,32 @@ impl Deployment {
         paid.map(|(_, lease)| lease.cost_rate).sum()
     }
 
+    /// How many seconds from `second` on, at most until `at`, the same leases
+    /// are paid.
+    fn seconds_alike(&self, second: u64, at: u64) -> u64 {
+        let paid = self.leases().filter(|(_, lease)| lease.is_paid() && lease.end() > second);
+        paid.map(|(_, lease)| lease.end()).fold(at, u64::min) - second
+    }
+
     /// "An account with total rate over 0 whose debt at `now` reaches its
-    /// balance": the second at which it does, second by second.
+    /// balance": the second at which it does.
     pub fn exhausted_at(&self, now: u64) -> Option<u64> {
-        let escrow = &self.escrow;
-        if escrow.state != AccountState::Open {
+        if self.escrow.state != AccountState::Open {
             return None;
         }
-        let mut balance = escrow.balance();
-        if balance == 0 && self.total_rate(escrow.settled_at) > 0 {
-            return Some(escrow.settled_at);
-        }
-        for second in escrow.settled_at..now {
+        let (mut balance, mut second) = (self.escrow.balance(), self.escrow.settled_at);
+        loop {
             let rate = self.total_rate(second);
-            if rate == 0 {
+            if rate > 0 && balance == 0 {
+                return Some(second);
+            }
+            if second >= now || rate == 0 {
                 return None;
             }
-            if rate >= balance {
-                return Some(second + 1);
-            }
-            balance -= rate;
+            let seconds = u128::from(self.seconds_alike(second, now)).min(balance.div_ceil(rate));
+            balance = balance.saturating_sub(rate * seconds);
+            second += seconds as u64;
         }
-        None
     }
 
     /// "the oldest entry is spent first".
@@ -80,10 +84,9 @@ impl World {
         denoms.any(|market| market.denom == denom).then_some(()).ok_or("denom not traded")
     }
 
-    /// Pays the leases up to `at`, second by second, none past its end. Where
-    /// what is left does not suffice for a second, "it is shared among the paid
-    /// leases in proportion to their cost rates". Answers whether the account
-    /// is exhausted.
+    /// Pays the leases up to `at`, none past its end. Where what is left does
+    /// not suffice, "it is shared among the paid leases in proportion to their
+    /// cost rates". Answers whether the account is exhausted.
     pub fn settle(&mut self, id: DeploymentId, at: u64) -> bool {
         loop {
             let deployment = &self.deployments[&id];
@@ -94,18 +97,20 @@ impl World {
                 escrow.settled_at = second.max(at);
                 return rate > 0 && balance == 0;
             }
-            if rate >= balance {
-                self.pay_in_proportion(id, balance, second);
-                self.deployments.get_mut(&id).unwrap().escrow.settled_at = at;
+            let seconds = deployment.seconds_alike(second, at);
+            let debt = rate * u128::from(seconds);
+            self.pay_in_proportion(id, debt.min(balance), second);
+            let escrow = &mut self.deployments.get_mut(&id).unwrap().escrow;
+            if debt >= balance {
+                escrow.settled_at = at;
                 return true;
             }
-            self.pay_in_proportion(id, rate, second);
-            self.deployments.get_mut(&id).unwrap().escrow.settled_at = second + 1;
+            escrow.settled_at = second + seconds;
         }
     }
 
-    /// Pays this much for a second, to each lease in proportion to its cost
-    /// rate: exactly the rate where the sum is the total rate.
+    /// Pays this much for the time from `second` on, to each lease in proportion
+    /// to its cost rate: exactly seconds × rate where it suffices.
     fn pay_in_proportion(&mut self, id: DeploymentId, money: Fine, second: u64) {
         let deployment = &self.deployments[&id];
         let denom = deployment.denom.clone();
@@ -152,14 +157,15 @@ impl World {
         weight
     }
 
-    /// Settles all accounts, as the block is over: it makes no difference when.
-    pub fn settle_all(&mut self) {
-        let ids: Vec<DeploymentId> = self.deployments.keys().copied().collect();
-        for id in ids {
-            if self.deployments[&id].exhausted_at(self.now).is_none() {
-                self.settle(id, self.now);
+    /// The world as if all accounts had been settled just now.
+    pub fn settled(&self) -> Self {
+        let mut settled = self.clone();
+        for id in self.deployments.keys() {
+            if self.deployments[id].exhausted_at(self.now).is_none() {
+                settled.settle(*id, self.now);
             }
         }
+        settled
     }
 
     /// "`MsgDepositDeployment`, by anyone."

@@ -155,25 +155,3 @@ impl Message for RevealBid {
         Ok(pb::MsgRevealBidResponse {})
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::DeploymentId;
-
-    #[test]
-    fn a_commitment_hides_the_three_texts_behind_their_lengths_and_the_raw_salt() {
-        let owner = Address::new([1; 20]);
-        let id = DeploymentId { owner, dseq: 7 }.group(1).order(2).lease(Address::new([2; 20]));
-        let (order, provider) = (id.order.to_string(), id.provider.to_string());
-        let mut bytes = b"stoa/bid/1".to_vec();
-        for text in [order.as_str(), provider.as_str(), "1500000000000000000"] {
-            bytes.push(text.len() as u8);
-            bytes.extend(text.as_bytes());
-        }
-        bytes.extend([9; 16]);
-        let wanted: [u8; 32] = Sha256::digest(&bytes).into();
-        let rate = Rate::from_raw(1_500_000_000_000_000_000);
-        assert_eq!(commitment(id, rate, &[9; 16]), Hash::new(wanted));
-    }
-}

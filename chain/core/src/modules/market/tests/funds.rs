@@ -140,3 +140,34 @@ fn what_is_left_is_shared_in_proportion_to_what_the_leases_cost() {
     assert_eq!(balance(&ctx, &provider(1)), FUNDS + 600 * 9_000 / 100 * 98);
     assert_eq!(balance(&ctx, &provider(2)), FUNDS + 200 * 9_000 / 100 * 98);
 }
+
+/// The match comes before exhaustion in the queue, and finds it.
+#[test]
+fn exhaustion_that_a_match_finds_weighs_the_leases_it_closes() {
+    let mut genesis = genesis();
+    genesis.market.params.max_end_block_work = 3;
+    let mut ctx = ctx_from(&genesis);
+    let two = deployment(1, vec![group("web"), group("api")]);
+    post_with(
+        &mut ctx,
+        deployment_pb::MsgCreateDeployment { deposit: Some(coin(7_200_000).into()), ..two },
+    );
+    let orders = [id(1).group(1).order(1), id(1).group(2).order(1)];
+    place(&mut ctx, orders[0], 1, 1_000).unwrap();
+    let mut ctx = pass(ctx, 20);
+    start(&mut ctx, orders[0].lease(provider(1))).unwrap();
+    let mut ctx = pass_in_blocks(ctx, 7_170);
+    let msg = deployment_pb::MsgReopenGroup {
+        owner: tenant().to_string(),
+        dseq: 1,
+        gseq: 2,
+        max_rates: Vec::new(),
+    };
+    send::<crate::modules::deployment::ReopenGroup>(&mut ctx, msg).unwrap();
+    place(&mut ctx, id(1).group(2).order(2), 2, 5).unwrap();
+    let other = post(&mut ctx, 2);
+    let ctx = pass(ctx, 40);
+    assert_eq!(escrow_of(&ctx, 1).state, AccountState::Overdrawn);
+    assert_eq!(order_of(&ctx, other).state, OrderState::Open, "one item, one lease, one bid");
+    assert_eq!(order_of(&pass(ctx, 1), other).state, OrderState::Unmatched);
+}

@@ -165,6 +165,17 @@ fn a_group_reopens_so_often_a_day_and_no_more() {
 }
 
 #[test]
+fn a_provider_that_the_tenant_excludes_stays_out_though_no_order_opens() {
+    let (mut ctx, id) = active_with(with_window(1));
+    close_by_tenant(&mut ctx, id, true, true).unwrap();
+    ctx.put(keys::params(), &Params { max_reopens: 0, ..params(&ctx) });
+    let ctx = pass_in_blocks(ctx, 3_600);
+    assert_eq!(reopened_order(&ctx, 1, 1), None);
+    let group = crate::modules::deployment::group(&ctx, id.order.group).unwrap();
+    assert_eq!(group.excluded, [provider(1)]);
+}
+
+#[test]
 fn jailing_closes_each_live_lease_at_the_blocks_end_and_pays_no_further() {
     let (ctx, id) = active(1);
     let mut ctx = later(ctx, 30);

@@ -101,7 +101,6 @@ fn a_commitment_is_the_digest_that_the_documents_give() {
         text.push(part.len() as u8);
         text.extend(part.as_bytes());
     }
-    text.push(16);
     text.extend(SALT);
     let wanted: [u8; 32] = sha2::Digest::finalize(sha2::Digest::chain_update(
         <sha2::Sha256 as sha2::Digest>::new(),
