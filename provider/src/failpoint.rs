@@ -12,7 +12,11 @@ pub const ENVIRONMENT_VARIABLE: &str = "STOA_FAILPOINT";
 #[cfg(any(debug_assertions, feature = "failpoints"))]
 pub fn failpoint(step: &str) {
     use nix::sys::signal::{kill, Signal};
-    if std::env::var_os(ENVIRONMENT_VARIABLE).is_some_and(|wanted| wanted == step) {
+    let wanted = match std::env::var_os(ENVIRONMENT_VARIABLE) {
+        Some(wanted) => wanted == step,
+        None => SETTING.get().is_some_and(|wanted| wanted == step),
+    };
+    if wanted {
         let _ = kill(nix::unistd::getpid(), Signal::SIGKILL);
         // The signal may take a moment to arrive; nothing may happen after it.
         loop {
@@ -25,3 +29,11 @@ pub fn failpoint(step: &str) {
 #[cfg(not(any(debug_assertions, feature = "failpoints")))]
 #[inline(always)]
 pub fn failpoint(_step: &str) {}
+
+/// Takes the step from the settings, where the environment names none. To be
+/// called before anything else runs.
+pub fn arm(step: &str) {
+    let _ = SETTING.set(step.to_string());
+}
+
+static SETTING: std::sync::OnceLock<String> = std::sync::OnceLock::new();

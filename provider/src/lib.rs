@@ -1,4 +1,28 @@
 //! The provider daemon: sells a machine's capacity on Stoa's market.
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`config`] | one file of settings, overridden by environment and flags |
+//! | [`chain`] | what the daemon reads of the chain, and the loop that looks |
+//! | [`bidding`] | eligibility, capacity, price, and bids exactly once |
+//! | [`store`] | manifests, blobs and lease records on disk, crash-safe |
+//! | [`gateway`] | what tenants call, over mutually authenticated TLS |
+//! | [`reconcile`] | desired state against the engine's, step by step |
+//! | [`ingress`] | the data plane's process and its route table |
+//! | [`runtime`] | running workloads in Docker |
+//! | [`daemon`] | all of them together |
 
+pub mod bidding;
+pub mod chain;
+pub mod commands;
+pub mod config;
+pub mod daemon;
 pub mod failpoint;
+pub mod gateway;
+pub mod ingress;
+pub mod payments;
+pub mod reconcile;
 pub mod runtime;
+pub mod store;
+#[cfg(test)]
+mod tests_support;

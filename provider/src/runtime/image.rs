@@ -78,6 +78,11 @@ impl DockerBackend {
         Ok(self.inspect_image(&tag).await?.map(|image| loaded(&image)))
     }
 
+    /// An image by the engine's id.
+    pub async fn find_image(&self, id: &str) -> Result<Option<LoadedImage>, RuntimeError> {
+        Ok(self.inspect_image(id).await?.map(|image| loaded(&image)))
+    }
+
     /// Loads a tarball (docker-archive or OCI layout) after checking its
     /// hash; does nothing where the same blob was loaded before.
     pub async fn load_blob_image(&self, blob: ImageBlob<'_>) -> Result<LoadedImage, RuntimeError> {

@@ -1,0 +1,125 @@
+//! What can be sold: the lesser of what the operator declares and what the
+//! machine has times the over-commit, less what is sold or bid for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stoa_client::ids::TextId;
+use tokio::sync::watch;
+
+use super::intents::Intents;
+use super::resources::Resources;
+use crate::chain::View;
+use crate::config::Config;
+use crate::runtime::{Backend, Inventory};
+
+/// A bid's room is kept so many seconds past its order's closing, for the
+/// lease to be seen.
+const RESERVED_AFTER_CLOSING: u64 = 15;
+/// How often the machine is measured.
+const EVERY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What can be sold in all, and on which processors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    pub total: Resources,
+    /// In Go's words: `amd64`, `arm64`.
+    pub architecture: String,
+}
+
+impl Capacity {
+    pub fn new(config: &Config, machine: &Inventory) -> Self {
+        let over = &config.overcommit;
+        let observed = Resources {
+            cpu: scale(machine.cpu_millis, over.cpu),
+            memory: scale(machine.memory_bytes, over.memory),
+            // 0: the engine's directory is not on this machine.
+            storage: match machine.disk_bytes {
+                0 => u64::MAX,
+                bytes => scale(bytes, over.storage),
+            },
+            gpu: 0,
+        };
+        let declared = Resources {
+            cpu: config.capacity.cpu.0,
+            memory: config.capacity.memory.0,
+            storage: config.capacity.storage.0,
+            gpu: config.capacity.gpu,
+        };
+        Self { total: declared.least(observed), architecture: machine.architecture.clone() }
+    }
+
+    /// What is neither leased nor bid for. Reservations have an owner (the
+    /// order) and an end, and follow from the chain and the journal of
+    /// intents, so none can leak.
+    pub fn free(&self, view: &View, intents: &Intents) -> Resources {
+        let mut used = Resources::default();
+        let mut take = |resources: Resources| used = used.plus(resources).unwrap_or(self.total);
+        for lease in view.leases.values() {
+            take(Resources::of_group(&lease.spec).unwrap_or_default());
+        }
+        let leased: Vec<String> = view.leases.values().map(|lease| order_name(&lease.id)).collect();
+        for (order, intent) in intents.iter() {
+            let waits = intent.holds_room()
+                && view.time < intent.closes_at.saturating_add(RESERVED_AFTER_CLOSING);
+            let lost = view.time >= intent.closes_at && !view.bids.contains_key(order);
+            if waits && !lost && !leased.contains(order) {
+                take(intent.resources);
+            }
+        }
+        // Bids of which the journal knows nothing: it was lost.
+        for order in &view.orders {
+            let Some(name) = order.id.as_ref().map(TextId::text) else { continue };
+            if let (true, None, Some(spec)) =
+                (view.bids.contains_key(&name), intents.get(&name), &order.spec)
+            {
+                take(Resources::of_group(spec).unwrap_or_default());
+            }
+        }
+        self.total.minus(used)
+    }
+}
+
+fn order_name(lease: &stoa_client::proto::types::v1::BidId) -> String {
+    stoa_client::ids::order_of(lease).text()
+}
+
+fn scale(amount: u64, factor: f64) -> u64 {
+    // A float's conversion saturates; more than a machine has is no danger.
+    (amount as f64 * factor) as u64
+}
+
+/// Measures the machine from time to time. An engine that does not answer
+/// leaves the last capacity in place.
+pub struct CapacityWatch {
+    config: Arc<Config>,
+    backend: Arc<dyn Backend>,
+    out: watch::Sender<Option<Capacity>>,
+}
+
+impl CapacityWatch {
+    pub fn new(
+        config: Arc<Config>,
+        backend: Arc<dyn Backend>,
+    ) -> (Self, watch::Receiver<Option<Capacity>>) {
+        let (out, capacity) = watch::channel(None);
+        (Self { config, backend, out }, capacity)
+    }
+
+    pub async fn run(self) {
+        while !self.out.is_closed() {
+            let pause = match self.backend.inventory().await {
+                Ok(machine) => {
+                    self.out.send_replace(Some(Capacity::new(&self.config, &machine)));
+                    EVERY
+                }
+                Err(error) => {
+                    tracing::warn!("measuring the machine: {error}");
+                    RETRY
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! One look at the open orders: which to bid on and at what rate, and why
+//! the others are let pass. Pure.
+
+use stoa_client::ids::TextId;
+use stoa_client::money::{show_dec_coin, Dec};
+use stoa_client::proto::market::v1::Order;
+use stoa_client::proto::types::v1::OrderId;
+
+use super::capacity::Capacity;
+use super::eligibility::check_order;
+use super::intents::{Intent, IntentState, Intents};
+use super::price::LinearPrice;
+use super::resources::Resources;
+use super::Reason;
+use crate::chain::View;
+use crate::config::Config;
+
+/// A bid in the next block still counts; later ones may not.
+const LEAST_SECONDS: u64 = 1;
+
+/// What a round goes by besides the chain.
+pub struct Rules<'a> {
+    pub config: &'a Config,
+    pub price: &'a LinearPrice,
+    pub capacity: Option<&'a Capacity>,
+    pub max_exposure: Option<u128>,
+}
+
+/// A bid to be placed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    pub order: OrderId,
+    /// Per second.
+    pub rate: Dec,
+    pub intent: Intent,
+}
+
+/// What a round decided.
+#[derive(Debug, Default)]
+pub struct Round {
+    pub bids: Vec<Planned>,
+    /// By order id as text.
+    pub passed: Vec<(String, Reason)>,
+}
+
+/// What is still to be given away in this round.
+struct Left {
+    room: Resources,
+    open_bids: usize,
+    deposits: u128,
+}
+
+/// Decides on every open order.
+pub fn plan_round(view: &View, intents: &Intents, rules: &Rules<'_>) -> Round {
+    let mut round = Round::default();
+    let mut left = Left::new(view, intents, rules);
+    for order in &view.orders {
+        let Some(id) = &order.id else { continue };
+        match plan_one(order, id, view, intents, rules, &left) {
+            Ok(planned) => {
+                left.take(&planned.intent);
+                round.bids.push(planned);
+            }
+            Err(reason) => round.passed.push((id.text(), reason)),
+        }
+    }
+    round
+}
+
+fn plan_one(
+    order: &Order,
+    id: &OrderId,
+    view: &View,
+    intents: &Intents,
+    rules: &Rules<'_>,
+    left: &Left,
+) -> Result<Planned, Reason> {
+    let name = id.text();
+    match intents.get(&name).map(|intent| &intent.state) {
+        Some(IntentState::Refused(why)) => return Err(Reason::Refused(why.clone())),
+        Some(_) => return Err(Reason::AlreadyBid),
+        None if view.bids.contains_key(&name) => return Err(Reason::AlreadyBid),
+        None => {}
+    }
+    let seconds = order.closes_at.saturating_sub(view.time);
+    if seconds <= LEAST_SECONDS {
+        return Err(Reason::TooLate(seconds));
+    }
+    let malformed = |what: &str| Reason::Malformed(what.into());
+    let spec = order.spec.as_ref().ok_or_else(|| malformed("no spec"))?;
+    let capacity = rules.capacity.ok_or(Reason::CapacityUnknown)?;
+    check_order(order, spec, &view.standing, rules.config, &capacity.architecture)?;
+    let resources = Resources::of_group(spec)?;
+    if !resources.fits_in(left.room) {
+        return Err(Reason::Room { wanted: resources, free: left.room });
+    }
+    let rate = rules.price.rate(spec)?;
+    let maximum = order.max_rate.as_ref().ok_or_else(|| malformed("no maximum rate"))?;
+    let most = Dec::from_proto(&maximum.amount).map_err(|e| malformed(&e.to_string()))?;
+    if rate > most {
+        let price = format!("{rate}{}", rules.price.denom());
+        return Err(Reason::Price { price, maximum: show_dec_coin(maximum) });
+    }
+    let deposit = order.bid_deposit.as_ref().and_then(|coin| coin.amount.parse().ok());
+    let deposit = deposit.ok_or_else(|| malformed("no bid deposit"))?;
+    left.check_limits(view, deposit, rules)?;
+    let intent = Intent {
+        rate: rate.to_string(),
+        closes_at: order.closes_at,
+        resources,
+        deposit,
+        state: IntentState::Intended,
+    };
+    Ok(Planned { order: id.clone(), rate, intent })
+}
+
+impl Left {
+    fn new(view: &View, intents: &Intents, rules: &Rules<'_>) -> Self {
+        let room = rules.capacity.map(|capacity| capacity.free(view, intents));
+        let open = || {
+            intents.iter().filter(|(_, intent)| intent.holds_room() && intent.closes_at > view.time)
+        };
+        Self {
+            room: room.unwrap_or_default(),
+            open_bids: open().count(),
+            deposits: open().fold(0, |sum, (_, i)| sum.saturating_add(i.deposit)),
+        }
+    }
+
+    fn take(&mut self, intent: &Intent) {
+        self.room = self.room.minus(intent.resources);
+        self.open_bids += 1;
+        self.deposits = self.deposits.saturating_add(intent.deposit);
+    }
+
+    fn check_limits(&self, view: &View, deposit: u128, rules: &Rules<'_>) -> Result<(), Reason> {
+        let limits = &rules.config.limits;
+        if self.open_bids >= limits.max_open_bids {
+            return Err(Reason::OpenBids(self.open_bids));
+        }
+        if view.leases.len() >= limits.max_leases {
+            return Err(Reason::Leases(view.leases.len()));
+        }
+        let exposed = self.deposits.saturating_add(deposit);
+        match rules.max_exposure {
+            Some(most) if exposed > most => Err(Reason::Exposure(exposed)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests_support::{bid, config, lease_view, machine, order, view};
+
+    struct Case {
+        view: View,
+        config: Config,
+        intents: Intents,
+        _dir: tempfile::TempDir,
+    }
+
+    impl Case {
+        fn new(orders: Vec<Order>) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let intents = Intents::open(&dir.path().join("bids.json")).unwrap();
+            let mut view = view();
+            view.orders = orders;
+            Self { view, config: config(), intents, _dir: dir }
+        }
+
+        fn round(&self) -> Round {
+            let capacity = Capacity::new(&self.config, &machine());
+            let rules = Rules {
+                config: &self.config,
+                price: &LinearPrice::new(&self.config.pricing).unwrap(),
+                capacity: Some(&capacity),
+                max_exposure: self.config.max_exposure().unwrap(),
+            };
+            plan_round(&self.view, &self.intents, &rules)
+        }
+
+        fn reasons(&self) -> Vec<Reason> {
+            self.round().passed.into_iter().map(|(_, reason)| reason).collect()
+        }
+    }
+
+    #[test]
+    fn bids_once_whatever_becomes_of_the_bid() {
+        let mut case = Case::new(vec![order(1)]);
+        let round = case.round();
+        assert_eq!(round.bids.len(), 1, "{:?}", round.passed);
+        let name = round.bids[0].order.text();
+        case.intents.intend([(name.clone(), round.bids[0].intent.clone())]).unwrap();
+        assert_eq!(case.reasons(), [Reason::AlreadyBid]);
+        case.intents.settle([(name.clone(), Some(IntentState::Placed))]).unwrap();
+        assert_eq!(case.reasons(), [Reason::AlreadyBid], "an evicted bid is not placed again");
+        case.intents.settle([(name.clone(), Some(IntentState::Refused("x".into())))]).unwrap();
+        assert_eq!(case.reasons(), [Reason::Refused("x".into())]);
+        case.intents.settle([(name, None)]).unwrap();
+        assert_eq!(case.round().bids.len(), 1, "what never reached the chain is tried anew");
+
+        // A journal that was lost: the chain's own list holds.
+        let mut case = Case::new(vec![order(1)]);
+        let (name, bid) = bid(&order(1));
+        case.view.bids.insert(name, bid);
+        assert_eq!(case.reasons(), [Reason::AlreadyBid]);
+    }
+
+    #[test]
+    fn room_is_taken_by_leases_bids_and_intents_and_comes_back() {
+        // Room for two of them.
+        let mut case = Case::new(vec![order(1), order(2), order(3)]);
+        case.config.capacity.cpu = crate::config::Cores(2_000);
+        let round = case.round();
+        assert_eq!(round.bids.len(), 2);
+        assert!(matches!(round.passed[0].1, Reason::Room { .. }));
+
+        let entries = round.bids.iter().map(|p| (p.order.text(), p.intent.clone()));
+        case.intents.intend(entries).unwrap();
+        assert!(case.reasons().iter().any(|r| matches!(r, Reason::Room { .. })));
+        // Both orders close and are lost: no bid, no lease.
+        case.view.time = order(1).closes_at;
+        case.view.orders = vec![order(3)];
+        case.view.orders[0].closes_at += 60;
+        assert_eq!(case.round().bids.len(), 1);
+        // One is won: its bid stands, then its lease; it counts once.
+        let (name, won) = bid(&order(1));
+        case.view.bids.insert(name, won);
+        case.config.capacity.cpu = crate::config::Cores(1_000);
+        assert!(matches!(case.reasons()[..], [Reason::Room { .. }]));
+        let lease = lease_view(&order(1));
+        case.view.leases.insert(lease.name.clone(), lease);
+        case.config.capacity.cpu = crate::config::Cores(2_000);
+        assert_eq!(case.round().bids.len(), 1);
+    }
+
+    #[test]
+    fn limits_prices_and_time() {
+        let mut case = Case::new(vec![order(1), order(2)]);
+        case.config.limits.max_open_bids = 1;
+        assert_eq!(case.reasons(), [Reason::OpenBids(1)]);
+        case.config.limits.max_open_bids = 9;
+        case.config.limits.max_exposure = "500000".into();
+        assert_eq!(case.reasons(), [Reason::Exposure(1_000_000)]);
+        case.config.limits.max_exposure.clear();
+        case.config.limits.max_leases = 0;
+        assert_eq!(case.reasons(), [Reason::Leases(0), Reason::Leases(0)]);
+        case.config.limits.max_leases = 9;
+        case.view.time = order(1).closes_at - 1;
+        assert_eq!(case.reasons(), [Reason::TooLate(1), Reason::TooLate(1)]);
+        case.view.time = order(1).closes_at - 2;
+        case.config.pricing.minimum = "99999999999999".into();
+        assert!(case.reasons().iter().all(|r| matches!(r, Reason::Price { .. })));
+    }
+}

@@ -1,0 +1,113 @@
+//! A chain that is a few maps, for tests. Every read can be made to fail, as
+//! an unreachable node would.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use stoa_client::ids::TextId;
+use stoa_client::proto::audit::v1::SignedAttributes;
+use stoa_client::proto::deployment::v1::Deployment;
+use stoa_client::proto::market::v1::{Bid, Lease, LeaseState, Order, OrderState};
+use stoa_client::proto::provider::v1::{Provider, QueryProviderResponse};
+use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
+use stoa_client::{Error, Result};
+
+use super::reads::{ChainReads, Tip};
+
+/// The maps.
+#[derive(Debug, Default)]
+pub struct FakeState {
+    pub height: u64,
+    pub time: u64,
+    pub catching_up: bool,
+    /// By id as text, as all maps here.
+    pub orders: HashMap<String, Order>,
+    pub bids: Vec<Bid>,
+    pub leases: HashMap<String, Lease>,
+    pub deployments: HashMap<String, Deployment>,
+    /// Owner and DER of valid certificates.
+    pub certificates: Vec<(String, Vec<u8>)>,
+    pub provider: Provider,
+    pub audits: Vec<SignedAttributes>,
+}
+
+/// A chain that is a few maps.
+#[derive(Debug, Default)]
+pub struct FakeChain {
+    state: Mutex<FakeState>,
+    unreachable: AtomicBool,
+}
+
+impl FakeChain {
+    pub fn change(&self, change: impl FnOnce(&mut FakeState)) {
+        change(&mut self.state.lock().expect("no test panics while holding it"));
+    }
+
+    /// From now on nothing can be observed, or everything again.
+    pub fn set_unreachable(&self, unreachable: bool) {
+        self.unreachable.store(unreachable, Ordering::SeqCst);
+    }
+
+    fn look(&self) -> Result<MutexGuard<'_, FakeState>> {
+        if self.unreachable.load(Ordering::SeqCst) {
+            return Err(Error::Unreachable { what: "node".into(), cause: "cut".into() });
+        }
+        Ok(self.state.lock().expect("no test panics while holding it"))
+    }
+}
+
+fn known<T: Clone>(map: &HashMap<String, T>, id: &str) -> Result<T> {
+    map.get(id).cloned().ok_or_else(|| Error::NotFound(format!("there is no {id}")))
+}
+
+#[async_trait]
+impl ChainReads for FakeChain {
+    async fn tip(&self) -> Result<Tip> {
+        let state = self.look()?;
+        Ok(Tip { height: state.height, time: state.time, catching_up: state.catching_up })
+    }
+
+    async fn open_orders(&self) -> Result<Vec<Order>> {
+        let state = self.look()?;
+        let open = state.orders.values().filter(|order| order.state() == OrderState::Open);
+        Ok(open.cloned().collect())
+    }
+
+    async fn order(&self, id: &OrderId) -> Result<Order> {
+        known(&self.look()?.orders, &id.text())
+    }
+
+    async fn own_bids(&self) -> Result<Vec<Bid>> {
+        Ok(self.look()?.bids.clone())
+    }
+
+    async fn own_leases(&self) -> Result<Vec<Lease>> {
+        let state = self.look()?;
+        let live = state.leases.values().filter(|lease| lease.state() != LeaseState::Closed);
+        Ok(live.cloned().collect())
+    }
+
+    async fn lease(&self, id: &BidId) -> Result<Lease> {
+        known(&self.look()?.leases, &id.text())
+    }
+
+    async fn deployment(&self, id: &DeploymentId) -> Result<Deployment> {
+        known(&self.look()?.deployments, &id.text())
+    }
+
+    async fn is_valid_certificate(&self, owner: &str, der: &[u8]) -> Result<bool> {
+        let state = self.look()?;
+        Ok(state.certificates.iter().any(|(of, known)| of == owner && known == der))
+    }
+
+    async fn provider(&self) -> Result<QueryProviderResponse> {
+        let provider = Some(self.look()?.provider.clone());
+        Ok(QueryProviderResponse { provider, ..QueryProviderResponse::default() })
+    }
+
+    async fn audits(&self) -> Result<Vec<SignedAttributes>> {
+        Ok(self.look()?.audits.clone())
+    }
+}

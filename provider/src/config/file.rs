@@ -1,0 +1,321 @@
+//! What `provider.toml` may say. [`super::template`] has the same with
+//! comments for people.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stoa_client::keys::Backend;
+
+use super::sizes::{Cores, Size};
+
+/// Volumes of these classes outlive their containers.
+pub const PERSISTENT_CLASSES: [&str; 4] = ["default", "beta1", "beta2", "beta3"];
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where manifests, blobs and journals lie.
+    pub data_dir: PathBuf,
+    pub chain: Chain,
+    pub key: Key,
+    pub gateway: Gateway,
+    pub ingress: Ingress,
+    /// What orders may require: written to the chain by `init`.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    #[serde(default)]
+    pub info: Info,
+    pub capacity: Capacity,
+    #[serde(default)]
+    pub overcommit: Overcommit,
+    pub pricing: Pricing,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub storage: Storage,
+    #[serde(default)]
+    pub engine: Engine,
+    #[serde(default)]
+    pub timing: Timing,
+    /// In builds with fail points: the step at which the daemon kills itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failpoint: String,
+}
+
+/// Which chain, and who tells of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chain {
+    /// Nodes of another chain are refused.
+    pub id: String,
+    /// CometBFT RPC addresses, in order of preference.
+    pub rpc: Vec<String>,
+    /// gRPC addresses, likewise.
+    pub grpc: Vec<String>,
+    #[serde(default = "default_gas_price")]
+    pub gas_price: String,
+}
+
+/// Who signs. The passphrase comes from `STOA_PASSPHRASE_FILE`,
+/// `STOA_PASSPHRASE_FD` or the terminal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    pub name: String,
+    pub dir: PathBuf,
+    pub backend: Backend,
+}
+
+/// Where tenants' programs speak to this daemon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    pub listen: SocketAddr,
+    /// As tenants reach it: on chain.
+    pub host_uri: String,
+    #[serde(default = "default_connections")]
+    pub max_connections: usize,
+    /// Uploads under way at a time.
+    #[serde(default = "default_uploads")]
+    pub max_uploads: usize,
+}
+
+/// Where browsers reach workloads: the data plane, a process of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ingress {
+    pub listen: SocketAddr,
+    /// Generated host names are under it: `<service>-<10 hex>.<domain>`.
+    pub domain: String,
+    /// The port that browsers use; that of `listen` unless something stands
+    /// before it.
+    #[serde(default)]
+    pub public_port: Option<u16>,
+    /// The data plane's program; the one beside this program unless set.
+    #[serde(default)]
+    pub tunnel_binary: Option<PathBuf>,
+    /// Its control socket; in the data directory unless set.
+    #[serde(default)]
+    pub control: Option<PathBuf>,
+    /// Its state; in the data directory unless set.
+    #[serde(default)]
+    pub state: Option<PathBuf>,
+}
+
+/// How people reach the operator.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Info {
+    pub email: String,
+    pub website: String,
+}
+
+/// What is for sale. The machine's own, times the over-commit, bounds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    pub cpu: Cores,
+    pub memory: Size,
+    pub storage: Size,
+    /// None can be sold yet.
+    #[serde(default)]
+    pub gpu: u64,
+    /// Classes of persistent volumes on offer.
+    #[serde(default = "default_classes")]
+    pub storage_classes: Vec<String>,
+}
+
+/// How many times over what the machine has may be sold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overcommit {
+    pub cpu: f64,
+    pub memory: f64,
+    pub storage: f64,
+}
+
+/// The linear price: a sum of products.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pricing {
+    /// Orders in another denom are let pass.
+    pub denom: String,
+    #[serde(default)]
+    pub per: Per,
+    /// A core. Amounts are decimals as text: `"1000000"`, `"0.5"`.
+    pub cpu: String,
+    /// A GiB.
+    pub memory: String,
+    /// A GiB, by class: `ephemeral` and the persistent ones. (`ram` is sold
+    /// as memory.)
+    pub storage: BTreeMap<String, String>,
+    /// An endpoint.
+    #[serde(default = "zero")]
+    pub endpoint: String,
+    /// The least that an order costs.
+    #[serde(default = "zero")]
+    pub minimum: String,
+}
+
+/// What prices are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Per {
+    Second,
+    Hour,
+    #[default]
+    Month,
+}
+
+impl Per {
+    /// A month is 30 days, as in the manifest.
+    pub fn seconds(self) -> u64 {
+        match self {
+            Self::Second => 1,
+            Self::Hour => 3_600,
+            Self::Month => 2_592_000,
+        }
+    }
+}
+
+/// How much the daemon may take on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    pub max_open_bids: usize,
+    pub max_leases: usize,
+    /// Deposits in open bids at a time, in whole units; empty: no limit.
+    pub max_exposure: String,
+    /// Where not empty, only these tenants' orders are bid on.
+    pub allowed_tenants: Vec<String>,
+    pub denied_tenants: Vec<String>,
+}
+
+/// What tenants may lay down here before it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Storage {
+    /// Bytes of all blobs, arriving ones counted with the size that their
+    /// manifest names.
+    pub max_blob_bytes: Size,
+    /// Bytes of one.
+    pub max_blob: Size,
+    /// How long a closed lease's manifest and blobs stay.
+    pub keep_seconds: u64,
+}
+
+/// The container engine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Engine {
+    pub socket: PathBuf,
+    /// Workloads' networks of 16 addresses are taken out of it.
+    pub network_pool: String,
+    pub stop_grace_seconds: u64,
+}
+
+/// When things happen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timing {
+    /// The state is looked at after so long without an announced block.
+    pub poll_seconds: u64,
+    /// A chain that stands still so long is an alert.
+    pub stall_seconds: u64,
+    pub withdraw_seconds: u64,
+    /// An updated instance must be ready within it, or the update is undone.
+    pub update_seconds: u64,
+    /// An instance counts as ready when it has run so long.
+    pub settle_seconds: u64,
+}
+
+fn default_gas_price() -> String {
+    stoa_client::config::DEFAULT_GAS_PRICE.into()
+}
+
+fn default_connections() -> usize {
+    1024
+}
+
+fn default_uploads() -> usize {
+    16
+}
+
+fn default_classes() -> Vec<String> {
+    vec!["default".into()]
+}
+
+fn zero() -> String {
+    "0".into()
+}
+
+impl Default for Overcommit {
+    fn default() -> Self {
+        Self { cpu: 1.0, memory: 1.0, storage: 1.0 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_open_bids: 100,
+            max_leases: 500,
+            max_exposure: String::new(),
+            allowed_tenants: vec![],
+            denied_tenants: vec![],
+        }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { max_blob_bytes: Size(64 << 30), max_blob: Size(16 << 30), keep_seconds: 86_400 }
+    }
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            socket: "/var/run/docker.sock".into(),
+            network_pool: "10.224.0.0/14".into(),
+            stop_grace_seconds: 10,
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            poll_seconds: 2,
+            stall_seconds: 30,
+            withdraw_seconds: 3_600,
+            update_seconds: 120,
+            settle_seconds: 2,
+        }
+    }
+}
+
+impl Config {
+    /// The data plane's control socket.
+    pub fn tunnel_control(&self) -> PathBuf {
+        self.ingress.control.clone().unwrap_or_else(|| self.data_dir.join("tunnel.sock"))
+    }
+
+    /// The data plane's state.
+    pub fn tunnel_state(&self) -> PathBuf {
+        self.ingress.state.clone().unwrap_or_else(|| self.data_dir.join("tunnel"))
+    }
+
+    /// The port in the addresses that tenants are told.
+    pub fn public_port(&self) -> u16 {
+        self.ingress.public_port.unwrap_or(self.ingress.listen.port())
+    }
+
+    /// The root certificate and its key.
+    pub fn root_path(&self) -> PathBuf {
+        self.data_dir.join("root.pem")
+    }
+}

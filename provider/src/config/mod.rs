@@ -1,0 +1,15 @@
+//! The daemon's settings: one TOML file, overridden by the environment,
+//! overridden by flags.
+
+mod file;
+mod load;
+mod sizes;
+mod template;
+
+pub use file::{
+    Capacity, Chain, Config, Engine, Gateway, Info, Ingress, Key, Limits, Overcommit, Per, Pricing,
+    Storage, Timing, PERSISTENT_CLASSES,
+};
+pub use load::{ConfigError, Overrides};
+pub use sizes::{Cores, Size};
+pub use template::{render, Setting};

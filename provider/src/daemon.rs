@@ -1,0 +1,315 @@
+//! All parts together: start, readiness, end.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::fcntl::{Flock, FlockArg};
+use stoa_client::queue::{QueueOptions, Recovered};
+use stoa_client::tls::{self, Identity};
+use stoa_client::{Chain, Error, TxQueue};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{signal, SignalKind};
+use tokio::sync::{watch, Notify};
+use tokio::task::JoinSet;
+
+use crate::bidding::{Bidder, CapacityWatch};
+use crate::chain::{ChainReads, LiveChain, Watcher};
+use crate::config::Config;
+use crate::gateway::{self, Certificates, GatewayService};
+use crate::ingress::Ingress;
+use crate::payments;
+use crate::reconcile::{Board, Parts, Reconciler};
+use crate::runtime::DockerBackend;
+use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
+
+/// Between tries of what the daemon cannot start without.
+const RETRY: Duration = Duration::from_secs(3);
+/// How long calls under way may take at the end.
+const ENDING: Duration = Duration::from_secs(10);
+const READY: &str = "ready";
+
+/// Runs until SIGTERM or SIGINT. Workloads go on without it.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let mut ended = std::pin::pin!(end_signal()?);
+    let config = Arc::new(config);
+    let _lock = lock(&config.data_dir)?;
+    store::remove(&config.data_dir.join(READY))?;
+    let mut parts = JoinSet::new();
+    let started = tokio::select! {
+        started = start(Arc::clone(&config), &mut parts) => started?,
+        () = &mut ended => return Ok(()),
+    };
+    announce(&config, &started)?;
+    let result = tokio::select! {
+        () = &mut ended => Ok(()),
+        Some(finished) = parts.join_next() => Err(match finished {
+            Ok(Ok(())) => anyhow::anyhow!("a part of the daemon ended by itself"),
+            Ok(Err(error)) => error,
+            Err(panic) => anyhow::anyhow!("a part of the daemon failed: {panic}"),
+        }),
+    };
+    tracing::info!("ending; workloads go on");
+    let _ = store::remove(&config.data_dir.join(READY));
+    let _ = started.ending.send(true);
+    let drained = async { while parts.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(ENDING, drained).await;
+    result
+}
+
+/// What is to be told once all runs.
+struct Started {
+    provider: String,
+    ending: watch::Sender<bool>,
+}
+
+async fn start(
+    config: Arc<Config>,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) -> anyhow::Result<Started> {
+    let key = config.secret_key()?;
+    let provider = key.address().to_string();
+    let root = load_root(&config, &provider)?;
+    let listener = TcpListener::bind(config.gateway.listen)
+        .await
+        .with_context(|| format!("gateway.listen {}", config.gateway.listen))?;
+    let stores = Stores::open(&config)?;
+    let backend = Arc::new(connect_engine(&config, &provider).await?);
+    let ingress = Ingress::new(&config);
+    if let Err(error) = ingress.ensure().await {
+        tracing::error!("{error:#}; it is tried again");
+    }
+    let chain = connect_chain(&config).await?;
+    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(chain.clone(), &provider));
+    check_registered(reads.as_ref(), &root).await?;
+
+    let options =
+        QueueOptions { journal: Some(config.data_dir.join("queue")), ..QueueOptions::default() };
+    let (queue, recovered) = TxQueue::open(chain.clone(), key, options).await?;
+    tell_recovered(recovered.as_ref());
+
+    let timing = &config.timing;
+    let (watcher, views) = Watcher::new(
+        Arc::clone(&reads),
+        chain.hints().subscribe(),
+        Duration::from_secs(timing.poll_seconds),
+        Duration::from_secs(timing.stall_seconds),
+    );
+    let (measuring, capacity) = CapacityWatch::new(Arc::clone(&config), backend.clone());
+    let bidder = Bidder::open(
+        Arc::clone(&config),
+        queue.clone(),
+        views.clone(),
+        capacity.clone(),
+        &config.data_dir.join("bids.json"),
+    )?;
+    let (board, wake) = (Arc::new(Board::default()), Arc::new(Notify::new()));
+    let reconciler = Reconciler::new(
+        Parts {
+            config: Arc::clone(&config),
+            reads: Arc::clone(&reads),
+            queue: queue.clone(),
+            backend: backend.clone(),
+            image_engine: backend.clone(),
+            manifests: stores.manifests.clone(),
+            blobs: stores.blobs.clone(),
+            leases: stores.leases,
+            board: board.clone(),
+            wake: wake.clone(),
+        },
+        views.clone(),
+        ingress,
+    );
+    let service = GatewayService::new(Arc::new(gateway::Context {
+        config: Arc::clone(&config),
+        provider: provider.clone(),
+        reads,
+        views: views.clone(),
+        capacity,
+        backend,
+        manifests: stores.manifests,
+        blobs: stores.blobs,
+        board,
+        wake,
+    }));
+    let certificates = Certificates::issue(root, &provider, &config.gateway.host_uri)?;
+
+    let (ending, ends) = watch::channel(false);
+    let every = Duration::from_secs(timing.withdraw_seconds);
+    let mut part = |future: futures::future::BoxFuture<'static, anyhow::Result<()>>| {
+        let mut ends = ends.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                result = future => result,
+                _ = ends.wait_for(|end| *end) => Ok(()),
+            }
+        });
+    };
+    part(Box::pin(quiet(watcher.run())));
+    part(Box::pin(quiet(measuring.run())));
+    part(Box::pin(bidder.run()));
+    part(Box::pin(quiet(reconciler.run())));
+    part(Box::pin(quiet(payments::withdraw_regularly(queue, views.clone(), every))));
+    let connections = config.gateway.max_connections;
+    let mut ends = ends;
+    tasks.spawn(async move {
+        let ending = async move { drop(ends.wait_for(|end| *end).await) };
+        gateway::serve(listener, certificates, service, connections, ending).await
+    });
+    first_view(views).await;
+    Ok(Started { provider, ending })
+}
+
+async fn quiet(part: impl std::future::Future<Output = ()>) -> anyhow::Result<()> {
+    part.await;
+    Ok(())
+}
+
+async fn first_view(mut views: crate::chain::Views) {
+    let _ = views.wait_for(Option::is_some).await;
+}
+
+struct Stores {
+    manifests: Arc<ManifestStore>,
+    blobs: Arc<BlobStore>,
+    leases: Arc<LeaseStore>,
+}
+
+impl Stores {
+    fn open(config: &Config) -> anyhow::Result<Self> {
+        let dir = |name: &str| config.data_dir.join(name);
+        Ok(Self {
+            manifests: Arc::new(ManifestStore::open(&dir("manifests"))?),
+            blobs: Arc::new(BlobStore::open(&dir("blobs"), config.storage.clone())?),
+            leases: Arc::new(LeaseStore::open(&dir("leases"))?),
+        })
+    }
+}
+
+/// One daemon a data directory: two would bid twice.
+fn lock(data_dir: &Path) -> anyhow::Result<Flock<fs::File>> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = data_dir.join("lock");
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("{}; run `stoa-provider init` first", path.display()))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| anyhow::anyhow!("another daemon uses {}", data_dir.display()))
+}
+
+fn load_root(config: &Config, provider: &str) -> anyhow::Result<Identity> {
+    let path = config.root_path();
+    let root = Identity::load(&path).context("run `stoa-provider init` first")?;
+    let name = tls::common_name(root.certificate())?;
+    anyhow::ensure!(
+        name == provider,
+        "{} is a root of {name}, but the key {} is of {provider}",
+        path.display(),
+        config.key.name
+    );
+    Ok(root)
+}
+
+/// Waits for an engine that is being started.
+async fn connect_engine(config: &Config, provider: &str) -> anyhow::Result<DockerBackend> {
+    loop {
+        match DockerBackend::connect(config.runtime(provider)?).await {
+            Ok(backend) => return Ok(backend),
+            Err(error) if error.is_unknown() => {
+                tracing::warn!("{error}; again in {} s", RETRY.as_secs());
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Waits for a node that is being started.
+async fn connect_chain(config: &Config) -> anyhow::Result<Chain> {
+    loop {
+        match Chain::connect(&config.client()).await {
+            Ok(chain) => return Ok(chain),
+            Err(error) if error.is_transient() => {
+                tracing::warn!("{error}; again in {} s", RETRY.as_secs());
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Without its record nobody would accept its bids, and with another root
+/// nobody its gateway.
+async fn check_registered(reads: &dyn ChainReads, root: &Identity) -> anyhow::Result<()> {
+    loop {
+        let answer = match reads.provider().await {
+            Ok(answer) => answer,
+            Err(Error::NotFound(_)) => {
+                tracing::warn!("this provider is not on chain yet; run `stoa-provider init`");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!("{error}; again in {} s", RETRY.as_secs());
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let record = answer.provider.unwrap_or_default();
+        let own = root.certificate();
+        anyhow::ensure!(
+            record.root_certificate == own || record.earlier_root == own,
+            "the root certificate on chain is another than this data directory's; run \
+             `stoa-provider init` to put this one there"
+        );
+        return Ok(());
+    }
+}
+
+fn tell_recovered(recovered: Option<&Recovered>) {
+    let Some(recovered) = recovered else { return };
+    let labels = recovered.labels.join(", ");
+    match &recovered.outcome {
+        None => tracing::info!(hash = %recovered.hash, "the last run's {labels}: never landed"),
+        Some(Ok(height)) => {
+            tracing::info!(hash = %recovered.hash, height, "the last run's {labels}: landed")
+        }
+        Some(Err(refusal)) => tracing::info!("the last run's {labels}: {refusal}"),
+    }
+}
+
+/// One line for people and a file for programs.
+fn announce(config: &Config, started: &Started) -> anyhow::Result<()> {
+    let ready = serde_json::json!({
+        "provider": started.provider,
+        "pid": std::process::id(),
+        "gateway": config.gateway.listen,
+        "ingress": config.ingress.listen,
+    });
+    store::write(&config.data_dir.join(READY), ready.to_string().as_bytes())?;
+    tracing::info!(
+        provider = %started.provider,
+        gateway = %config.gateway.listen,
+        ingress = %config.ingress.listen,
+        "ready"
+    );
+    Ok(())
+}
+
+fn end_signal() -> anyhow::Result<impl std::future::Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

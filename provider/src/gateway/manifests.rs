@@ -1,0 +1,100 @@
+//! Taking a manifest: checked against the chain before it is kept.
+
+use sha2::{Digest, Sha256};
+use stoa_client::convert::check_group;
+use stoa_client::ids::TextId;
+use stoa_client::proto::gateway::v1::{
+    BlobStatusResponse, SubmitManifestRequest, SubmitManifestResponse,
+};
+use stoa_manifest::{Blob, Group, ImageRef, Manifest, MAX_CANONICAL_BYTES};
+use tonic::Status;
+
+use super::blobs::status_of;
+use super::leases::{live_leases, own_deployment, OwnLease};
+use super::Context;
+
+/// Keeps the manifest of a deployment with a live lease here. Answers with
+/// the blobs that the groups leased here still need.
+pub(super) async fn submit(
+    context: &Context,
+    caller: &str,
+    request: SubmitManifestRequest,
+) -> Result<SubmitManifestResponse, Status> {
+    let id = own_deployment(request.deployment, caller)?;
+    let bytes = request.manifest;
+    if bytes.len() > MAX_CANONICAL_BYTES {
+        return Err(Status::invalid_argument(format!(
+            "a manifest of {} bytes; at most {MAX_CANONICAL_BYTES} are taken",
+            bytes.len()
+        )));
+    }
+    let manifest = Manifest::from_canonical(&bytes)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    let (deployment, leases) = live_leases(context, &id).await?;
+    let version = Sha256::digest(&bytes);
+    if deployment.version != version.as_slice() {
+        return Err(Status::failed_precondition(format!(
+            "this manifest has version {}, but deployment {} has {} on chain; send that one, or \
+             update the deployment first",
+            hex::encode(version),
+            id.text(),
+            hex::encode(&deployment.version)
+        )));
+    }
+    for own in &leases {
+        check_against_order(&manifest, own)?;
+    }
+    let blobs = blobs_of(&manifest, &leases);
+    let stored = context.manifests.put(&bytes, manifest).map_err(|error| {
+        tracing::error!("keeping a manifest: {error}");
+        Status::internal("the manifest could not be kept; the provider's log says why")
+    })?;
+    tracing::info!(deployment = %id.text(), version = %stored.version, "manifest accepted");
+    context.wake.notify_one();
+    let mut missing_blobs: Vec<BlobStatusResponse> = vec![];
+    for blob in blobs {
+        let status = status_of(context, blob).await?;
+        if !status.complete {
+            missing_blobs.push(status);
+        }
+    }
+    Ok(SubmitManifestResponse { missing_blobs })
+}
+
+fn check_against_order(manifest: &Manifest, own: &OwnLease) -> Result<(), Status> {
+    let name = &own.spec.name;
+    let group = manifest.group(name).ok_or_else(|| {
+        Status::failed_precondition(format!(
+            "lease {} is of the group {name}, which this manifest does not have",
+            own.lease.text()
+        ))
+    })?;
+    check_group(group, &own.spec).map_err(|differences| {
+        Status::failed_precondition(format!(
+            "the manifest does not match the order on chain: {}",
+            differences.join("; ")
+        ))
+    })
+}
+
+/// What the groups leased here need, each blob once.
+pub(super) fn blobs_of(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
+    let groups = leases.iter().filter_map(|own| manifest.group(&own.spec.name));
+    let mut blobs = vec![];
+    for blob in groups.flat_map(blobs_of_group) {
+        if !blobs.contains(&blob) {
+            blobs.push(blob);
+        }
+    }
+    blobs
+}
+
+fn blobs_of_group(group: &Group) -> Vec<Blob> {
+    let images = group.services.iter().filter_map(|service| service.image_ref());
+    images
+        .filter_map(|image| match image {
+            ImageRef::Blob(blob) => Some(blob),
+            ImageRef::Registry(_) => None,
+        })
+        .collect()
+}

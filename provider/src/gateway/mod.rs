@@ -1,0 +1,40 @@
+//! What tenants call: gRPC over TLS 1.3, both ends checked against the chain.
+
+mod auth;
+mod blobs;
+mod leases;
+mod listener;
+mod logs;
+mod manifests;
+mod service;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::bidding::Capacity;
+use crate::chain::{ChainReads, Views};
+use crate::config::Config;
+use crate::reconcile::Board;
+use crate::runtime::Backend;
+use crate::store::{BlobStore, ManifestStore};
+
+pub use auth::Tenants;
+pub use listener::{serve, Certificates};
+pub use service::GatewayService;
+
+/// What the gateway works with.
+pub struct Context {
+    pub config: Arc<Config>,
+    /// The provider's address.
+    pub provider: String,
+    pub reads: Arc<dyn ChainReads>,
+    pub views: Views,
+    pub capacity: tokio::sync::watch::Receiver<Option<Capacity>>,
+    pub backend: Arc<dyn Backend>,
+    pub manifests: Arc<ManifestStore>,
+    pub blobs: Arc<BlobStore>,
+    pub board: Arc<Board>,
+    /// Wakes the reconciler.
+    pub wake: Arc<Notify>,
+}

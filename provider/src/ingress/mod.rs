@@ -1,0 +1,12 @@
+//! The data plane from the daemon's side: a process of its own that outlives
+//! the daemon, and the table of routes that it is given.
+
+mod hosts;
+mod process;
+mod push;
+mod table;
+
+pub use hosts::generated_host;
+pub use process::DataPlane;
+pub use push::Ingress;
+pub use table::{build, Service, Table};

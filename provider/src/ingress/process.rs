@@ -1,0 +1,104 @@
+//! Starting the data plane, where none answers. It has a session of its own
+//! and outlives this daemon, so that a restart cuts no connection.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use stoa_tunnel::ControlClient;
+use tokio::process::Command;
+
+use crate::config::Config;
+
+const PROGRAM: &str = "stoa-tunnel";
+/// How long a new one may take to answer.
+const START: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The data plane's process.
+#[derive(Debug, Clone)]
+pub struct DataPlane {
+    program: PathBuf,
+    listen: String,
+    state: PathBuf,
+    log: PathBuf,
+    client: ControlClient,
+}
+
+impl DataPlane {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            program: config.ingress.tunnel_binary.clone().unwrap_or_else(beside_this_program),
+            listen: config.ingress.listen.to_string(),
+            state: config.tunnel_state(),
+            log: config.data_dir.join("tunnel.log"),
+            client: ControlClient::new(config.tunnel_control()),
+        }
+    }
+
+    pub fn client(&self) -> &ControlClient {
+        &self.client
+    }
+
+    /// Finds it running or starts it. Says whether it was started.
+    pub async fn ensure(&self) -> anyhow::Result<bool> {
+        if self.client.status().await.is_ok() {
+            return Ok(false);
+        }
+        let mut child = self.start().map_err(|error| {
+            anyhow::anyhow!(
+                "the data plane {} does not start: {error}; ingress.tunnel_binary names it",
+                self.program.display()
+            )
+        })?;
+        let until = tokio::time::Instant::now() + START;
+        loop {
+            if self.client.status().await.is_ok() {
+                tracing::info!(listen = %self.listen, pid = child.id(), "data plane started");
+                // Reaps it should it end while this daemon lives.
+                tokio::spawn(async move { child.wait().await });
+                return Ok(true);
+            }
+            if let Some(status) = child.try_wait()? {
+                anyhow::bail!("the data plane ended ({status}); see {}", self.log.display());
+            }
+            if tokio::time::Instant::now() > until {
+                anyhow::bail!("the data plane does not answer; see {}", self.log.display());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn start(&self) -> io::Result<tokio::process::Child> {
+        let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log)?;
+        let mut command = Command::new(&self.program);
+        command
+            .arg("--listen")
+            .arg(&self.listen)
+            .arg("--control")
+            .arg(self.client.socket())
+            .arg("--state")
+            .arg(&self.state)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .kill_on_drop(false);
+        // SAFETY: setsid is async-signal-safe, and nothing else is done
+        // between fork and exec.
+        #[allow(unsafe_code)]
+        unsafe {
+            command.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(io::Error::from));
+        }
+        command.spawn()
+    }
+}
+
+/// Installed beside this program, else found by the search path.
+fn beside_this_program() -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let beside = own.as_ref().and_then(|own| own.parent()).map(|d| d.join(PROGRAM));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| PROGRAM.into())
+}

@@ -1,0 +1,193 @@
+//! The route table, made of what is to be served and what runs. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use stoa_manifest::{Expose, HttpOptions as ManifestOptions};
+use stoa_tunnel::routes::{
+    is_host_name, HttpOptions, NextCase, Route, Target, MAX_HOSTS_PER_ROUTE, MAX_TARGETS_PER_ROUTE,
+};
+
+use super::hosts::generated_host;
+use crate::runtime::{InstanceKey, Observation, ObservedInstance};
+
+/// A service of a live lease whose manifest was accepted.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// The lease's id as text.
+    pub lease: String,
+    pub service: stoa_manifest::Service,
+}
+
+/// Routes, and what tenants are told of them.
+#[derive(Debug, Default)]
+pub struct Table {
+    pub routes: Vec<Route>,
+    /// Host names by lease and service.
+    pub hosts: BTreeMap<(String, String), Vec<String>>,
+    /// Names that somebody else has, with the lease that wanted them.
+    pub refused: Vec<(String, String)>,
+}
+
+/// Builds the whole table. Where two leases want a name, the one that has it
+/// (`holders`, by host) keeps it; else the first in order gets it.
+pub fn build(
+    services: &[Service],
+    seen: &Observation,
+    domain: &str,
+    holders: &BTreeMap<String, String>,
+) -> Table {
+    let mut table = Table::default();
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    for Service { lease, service } in services {
+        let mut generated = Some(generated_host(&service.name, lease, domain));
+        for expose in service.expose.iter().filter(|expose| expose.is_ingress()) {
+            let mut hosts: Vec<String> = generated.take().into_iter().collect();
+            for host in expose.hosts.iter().flatten() {
+                let host = host.to_ascii_lowercase();
+                match may_have(&host, lease, domain, holders, &taken) {
+                    true => hosts.push(host),
+                    false => table.refused.push((lease.clone(), host)),
+                }
+            }
+            hosts.truncate(MAX_HOSTS_PER_ROUTE);
+            if hosts.is_empty() {
+                continue;
+            }
+            taken.extend(hosts.iter().cloned());
+            let told = table.hosts.entry((lease.clone(), service.name.clone())).or_default();
+            told.extend(hosts.iter().cloned());
+            table.routes.push(Route {
+                hosts,
+                http: options(&expose.http_options),
+                targets: targets(lease, service, expose, seen),
+            });
+        }
+    }
+    table
+}
+
+/// A name under the provider's own domain is never a tenant's to choose.
+fn may_have(
+    host: &str,
+    lease: &str,
+    domain: &str,
+    holders: &BTreeMap<String, String>,
+    taken: &BTreeSet<String>,
+) -> bool {
+    let own = host == domain || host.ends_with(&format!(".{domain}"));
+    let held = holders.get(host).is_some_and(|holder| holder != lease);
+    is_host_name(host) && !own && !held && !taken.contains(host)
+}
+
+fn targets(
+    lease: &str,
+    service: &stoa_manifest::Service,
+    expose: &Expose,
+    seen: &Observation,
+) -> Vec<Target> {
+    let wanted = |key: &InstanceKey| {
+        key.lease == lease && key.service == service.name && key.index < service.count
+    };
+    seen.instances
+        .iter()
+        .filter(|(key, instance)| wanted(key) && instance.is_serving())
+        .filter_map(|(key, instance)| target(key, instance, expose.port))
+        .take(MAX_TARGETS_PER_ROUTE)
+        .collect()
+}
+
+fn target(key: &InstanceKey, seen: &ObservedInstance, port: u16) -> Option<Target> {
+    let link = seen.link.as_ref()?;
+    let address = seen.network.as_ref()?.workload_address?;
+    Some(Target {
+        instance: key.to_string(),
+        link: link.name.clone(),
+        netns: link.netns.clone()?,
+        address: SocketAddr::new(IpAddr::V4(address), port),
+    })
+}
+
+fn options(manifest: &ManifestOptions) -> HttpOptions {
+    let cases = manifest.next_cases.iter().filter_map(|case| {
+        serde_json::from_value::<NextCase>(serde_json::Value::String(case.clone())).ok()
+    });
+    HttpOptions {
+        max_body_size: u64::from(manifest.max_body_size),
+        read_timeout: manifest.read_timeout,
+        send_timeout: manifest.send_timeout,
+        next_tries: manifest.next_tries,
+        next_timeout: manifest.next_timeout,
+        next_cases: cases.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests_support::{manifest, observed, service_goal};
+
+    const SDL: &str = r#"
+version: "2.0"
+services:
+  web:
+    image: nginx
+    expose:
+      - {port: 8080, as: 80, accept: [shop.example, x.p0.test], to: [{global: true}],
+         http_options: {next_cases: ["503", "off"], max_body_size: 7}}
+      - {port: 9090, to: [{service: web}]}
+profiles:
+  compute: {web: {resources: {cpu: {units: 1}, memory: {size: 64Mi}, storage: {size: 64Mi}}}}
+  placement: {here: {pricing: {web: {denom: ustoa, amount: 1}}}}
+deployment: {web: {here: {profile: web, count: 2}}}
+"#;
+
+    fn services(leases: &[&str]) -> Vec<Service> {
+        let service = manifest(SDL).groups[0].services[0].clone();
+        let of = |lease: &&str| Service { lease: lease.to_string(), service: service.clone() };
+        leases.iter().map(of).collect()
+    }
+
+    #[test]
+    fn an_exposed_service_gets_its_names_and_ready_targets() {
+        let mut seen = Observation::default();
+        for spec in service_goal("web", 3, "a").instances {
+            seen.instances.insert(spec.key.clone(), observed(&spec, 1));
+        }
+        let lease = seen.instances.keys().next().unwrap().lease.clone();
+        let starting = InstanceKey { lease: lease.clone(), service: "web".into(), index: 1 };
+        seen.instances.get_mut(&starting).unwrap().link.as_mut().unwrap().netns = None;
+        let table = build(&services(&[&lease]), &seen, "p0.test", &BTreeMap::new());
+        let [route] = &table.routes[..] else { panic!("{table:?}") };
+        assert_eq!(route.hosts, [generated_host("web", &lease, "p0.test"), "shop.example".into()]);
+        assert_eq!(route.http.max_body_size, 7);
+        assert_eq!(route.http.next_cases, [NextCase::Status503, NextCase::Off]);
+        // One has no namespace yet, one is surplus.
+        assert_eq!(route.targets.len(), 1);
+        assert_eq!(route.targets[0].address.port(), 8080);
+        assert_eq!(table.refused, [(lease.clone(), "x.p0.test".to_string())]);
+        assert_eq!(table.hosts[&(lease, "web".to_string())], route.hosts);
+    }
+
+    #[test]
+    fn a_name_stays_with_who_has_it() {
+        let seen = Observation::default();
+        let both = services(&["a/1/1/1/p", "b/1/1/1/p"]);
+        let first = build(&both, &seen, "p0.test", &BTreeMap::new());
+        assert!(first.routes[0].hosts.contains(&"shop.example".to_string()));
+        assert!(!first.routes[1].hosts.contains(&"shop.example".to_string()));
+        assert!(first.routes.iter().all(|route| route.targets.is_empty()));
+        let holders = BTreeMap::from([("shop.example".to_string(), "b/1/1/1/p".to_string())]);
+        let second = build(&both, &seen, "p0.test", &holders);
+        assert!(second.routes[1].hosts.contains(&"shop.example".to_string()));
+        assert_eq!(second.refused[1].0, "a/1/1/1/p".to_string().replace('a', "b"));
+    }
+
+    #[test]
+    fn generated_names_are_host_names() {
+        let long = "a".repeat(63);
+        let host = generated_host(&long, "t/1/1/1/p", "p0.test");
+        assert!(is_host_name(&host), "{host}");
+        assert_ne!(host, generated_host(&long, "t/1/2/1/p", "p0.test"));
+    }
+}

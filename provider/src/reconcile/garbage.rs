@@ -1,0 +1,49 @@
+//! What nobody needs any more: records, manifests and blobs of leases closed
+//! long ago, and images.
+
+use std::collections::BTreeSet;
+
+use super::reconciler::Shared;
+use super::work::now;
+use crate::chain::View;
+
+/// Forgets what is past its time.
+pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> {
+    let keep = shared.config.storage.keep_seconds;
+    for record in shared.leases.all() {
+        let past = record.closed_at.is_some_and(|at| at.saturating_add(keep) < now());
+        if record.removed && past && !view.leases.contains_key(&record.lease) {
+            shared.leases.remove(&record.lease)?;
+        }
+    }
+    let versions = versions_in_use(view, shared);
+    let mut blobs = BTreeSet::new();
+    for version in shared.manifests.list()? {
+        match shared.manifests.get(&version)? {
+            Some(stored) if versions.contains(&version) => {
+                let roots = stored.manifest.blobs();
+                blobs.extend(roots.into_iter().map(|blob| blob.root.to_hex().to_string()));
+            }
+            _ => shared.manifests.remove(&version)?,
+        }
+    }
+    for root in shared.blobs.list() {
+        if !blobs.contains(&root) {
+            shared.blobs.remove(&root)?;
+        }
+    }
+    let removed = shared.image_engine.collect(shared.images.ids()).await?;
+    if removed > 0 {
+        tracing::info!(removed, "images that no lease uses");
+    }
+    Ok(())
+}
+
+fn versions_in_use(view: &View, shared: &Shared) -> BTreeSet<String> {
+    let mut versions: BTreeSet<String> = view.leases.values().map(|l| l.version()).collect();
+    for record in shared.leases.all() {
+        versions.extend(record.accepted);
+        versions.extend(record.serving);
+    }
+    versions
+}

@@ -1,0 +1,20 @@
+//! Desired state (live leases on chain and verified manifests) against what
+//! the engine has: observe, compare, take the next steps. The same code runs
+//! at the start, for events, and by the timer.
+
+mod board;
+mod closing;
+mod garbage;
+mod goal;
+mod images;
+mod observed;
+mod plan;
+mod reconciler;
+mod status;
+mod work;
+
+pub use board::Board;
+pub use goal::{Goal, ServiceGoal};
+pub use images::{ImageEngine, Images};
+pub use plan::{plan, Plan, Step, Verdict};
+pub use reconciler::{Parts, Reconciler};

@@ -1,0 +1,316 @@
+//! From what is wanted and what is there to the next steps. Pure: the whole
+//! of what the daemon does to a lease can be read and tested here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::goal::{Goal, ServiceGoal};
+use super::observed::{fit, Fit};
+use crate::runtime::{InstanceKey, ObservedInstance, WorkloadSpec};
+
+/// One thing to do. Each may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Writes down that an update has come to this service.
+    Begin { service: String },
+    /// Makes an instance run as its spec says.
+    Apply(Box<WorkloadSpec>),
+    /// Ends an instance that the manifest no longer has.
+    Remove(InstanceKey),
+    /// Writes down that this version runs completely.
+    Commit,
+    /// Gives an update up: the version before is wanted again.
+    Undo { why: String },
+}
+
+/// How a lease is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything runs as wanted.
+    Ready,
+    /// On its way.
+    Working(String),
+    /// Something keeps failing.
+    Failing(String),
+}
+
+/// What to do and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    pub verdict: Verdict,
+}
+
+/// Seconds by which readiness is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// An instance without a health check counts as ready when it has run so
+    /// long.
+    pub settle: u64,
+    /// A service that an update touches must be ready within it.
+    pub update: u64,
+}
+
+type Seen = BTreeMap<InstanceKey, ObservedInstance>;
+
+/// The next steps of one lease. `now` in Unix seconds.
+pub fn plan(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Plan {
+    let unready = match goal.update && !goal.served {
+        true => update(goal, seen, now, patience),
+        false => settle(goal, seen, now, patience),
+    };
+    unready.unwrap_or_else(|| finish(goal, seen))
+}
+
+/// A first start, or keeping what runs: all instances at once.
+fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan> {
+    let mut steps = vec![];
+    let mut waits = vec![];
+    let mut fails = vec![];
+    for spec in goal.specs() {
+        match fit(spec, seen.get(&spec.key), now, patience.settle) {
+            Fit::Apply => steps.push(Step::Apply(Box::new(spec.clone()))),
+            Fit::Ready => {}
+            Fit::Settling => waits.push(name(spec)),
+            Fit::Failing(why) => fails.push(format!("{}: {why}", name(spec))),
+        }
+    }
+    let verdict = match (fails.is_empty(), steps.len() + waits.len()) {
+        (true, 0) => return None,
+        (true, _) if waits.is_empty() => Verdict::Working("starting".into()),
+        (true, _) => Verdict::Working(format!("waiting for {}", waits.join(", "))),
+        (false, _) => Verdict::Failing(fails.join("; ")),
+    };
+    Some(Plan { steps, verdict })
+}
+
+/// An update: one service after the other, and within a service one instance
+/// after the other, each ready before the next is touched.
+fn update(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan> {
+    goal.services.iter().find_map(|service| update_service(goal, service, seen, now, patience))
+}
+
+fn update_service(
+    goal: &Goal,
+    service: &ServiceGoal,
+    seen: &Seen,
+    now: u64,
+    patience: Patience,
+) -> Option<Plan> {
+    let begun = goal
+        .rollout
+        .as_ref()
+        .filter(|rollout| rollout.service == service.name && rollout.version == goal.version);
+    let late = begun.is_some_and(|r| now.saturating_sub(r.since) >= patience.update);
+    for spec in &service.instances {
+        let (steps, what) = match fit(spec, seen.get(&spec.key), now, patience.settle) {
+            Fit::Ready => continue,
+            Fit::Apply => (begin_and_apply(service, spec, begun.is_none()), "is started".into()),
+            Fit::Settling => (begin_if(service, begun.is_none()), "is not ready yet".into()),
+            Fit::Failing(why) => (begin_if(service, begun.is_none()), why),
+        };
+        let what = format!("{}: {what}", name(spec));
+        if late {
+            let why = format!("not ready within {} s of its update: {what}", patience.update);
+            let verdict = Verdict::Failing(why.clone());
+            return Some(Plan { steps: vec![Step::Undo { why }], verdict });
+        }
+        return Some(Plan { steps, verdict: Verdict::Working(format!("updating {what}")) });
+    }
+    None
+}
+
+fn begin_if(service: &ServiceGoal, wanted: bool) -> Vec<Step> {
+    let step = Step::Begin { service: service.name.clone() };
+    wanted.then_some(step).into_iter().collect()
+}
+
+fn begin_and_apply(service: &ServiceGoal, spec: &WorkloadSpec, begin: bool) -> Vec<Step> {
+    let mut steps = begin_if(service, begin);
+    steps.push(Step::Apply(Box::new(spec.clone())));
+    steps
+}
+
+/// All that is wanted is ready: ends what is not, and writes that down.
+fn finish(goal: &Goal, seen: &Seen) -> Plan {
+    let wanted: BTreeSet<&InstanceKey> = goal.specs().map(|spec| &spec.key).collect();
+    let surplus = seen.keys().filter(|key| !wanted.contains(key));
+    let mut steps: Vec<Step> = surplus.cloned().map(Step::Remove).collect();
+    if !goal.served {
+        steps.push(Step::Commit);
+    }
+    Plan { steps, verdict: Verdict::Ready }
+}
+
+fn name(spec: &WorkloadSpec) -> String {
+    format!("{}[{}]", spec.key.service, spec.key.index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{ContainerState, Health};
+    use crate::store::Rollout;
+    use crate::tests_support::{observed, service_goal};
+
+    const NOW: u64 = 1_000_000;
+    const PATIENCE: Patience = Patience { settle: 2, update: 60 };
+
+    fn goal(services: Vec<ServiceGoal>) -> Goal {
+        Goal { version: "v2".into(), services, update: false, served: false, rollout: None }
+    }
+
+    fn look(goal: &Goal, seen: &Seen) -> Plan {
+        plan(goal, seen, NOW, PATIENCE)
+    }
+
+    /// Everything as wanted, running for a minute.
+    fn running(goal: &Goal) -> Seen {
+        goal.specs().map(|spec| (spec.key.clone(), observed(spec, NOW - 60))).collect()
+    }
+
+    fn applied(plan: &Plan) -> Vec<String> {
+        let specs = plan.steps.iter().filter_map(|step| match step {
+            Step::Apply(spec) => Some(name(spec)),
+            _ => None,
+        });
+        specs.collect()
+    }
+
+    #[test]
+    fn a_first_start_applies_all_then_waits_then_commits() {
+        let goal = goal(vec![service_goal("api", 2, "a"), service_goal("web", 1, "a")]);
+        let first = look(&goal, &Seen::new());
+        assert_eq!(applied(&first), ["api[0]", "api[1]", "web[0]"]);
+
+        let mut seen = running(&goal);
+        let young = observed(&goal.services[1].instances[0], NOW - 1);
+        seen.insert(goal.services[1].instances[0].key.clone(), young);
+        let second = look(&goal, &seen);
+        assert_eq!(second.steps, []);
+        assert_eq!(second.verdict, Verdict::Working("waiting for web[0]".into()));
+
+        let third = look(&goal, &running(&goal));
+        assert_eq!(third, Plan { steps: vec![Step::Commit], verdict: Verdict::Ready });
+        let served = Goal { served: true, ..goal };
+        assert_eq!(look(&served, &running(&served)).steps, []);
+    }
+
+    #[test]
+    fn what_runs_is_adopted_and_what_is_half_there_is_completed() {
+        let goal = Goal { served: true, ..goal(vec![service_goal("web", 1, "a")]) };
+        let key = goal.services[0].instances[0].key.clone();
+        let broken: [fn(&mut ObservedInstance); 6] = [
+            |seen| seen.workload = None,
+            |seen| seen.link = None,
+            |seen| seen.network = None,
+            |seen| seen.link.as_mut().unwrap().state = ContainerState::Exited,
+            |seen| seen.workload.as_mut().unwrap().state = ContainerState::Created,
+            |seen| seen.workload.as_mut().unwrap().spec_hash = "other".into(),
+        ];
+        for (number, damage) in broken.into_iter().enumerate() {
+            let mut seen = running(&goal);
+            damage(seen.get_mut(&key).unwrap());
+            assert_eq!(applied(&look(&goal, &seen)), ["web[0]"], "damage {number}");
+        }
+    }
+
+    #[test]
+    fn what_fails_is_left_to_the_engine_and_told() {
+        let goal = goal(vec![service_goal("web", 1, "a")]);
+        let key = goal.services[0].instances[0].key.clone();
+        let mut seen = running(&goal);
+        seen.get_mut(&key).unwrap().workload.as_mut().unwrap().health = Health::Unhealthy;
+        let sick = look(&goal, &seen);
+        assert_eq!(sick.steps, [], "never committed, never replaced");
+        assert!(matches!(&sick.verdict, Verdict::Failing(why) if why.contains("health check")));
+        let workload = seen.get_mut(&key).unwrap().workload.as_mut().unwrap();
+        (workload.state, workload.health) = (ContainerState::Restarting, Health::Unchecked);
+        workload.exit_code = 3;
+        assert!(
+            matches!(look(&goal, &seen).verdict, Verdict::Failing(why) if why.contains("code 3"))
+        );
+    }
+
+    #[test]
+    fn an_update_goes_service_by_service_and_touches_only_what_changed() {
+        let old = goal(vec![service_goal("api", 2, "a"), service_goal("web", 1, "a")]);
+        let mut new = Goal {
+            update: true,
+            ..goal(vec![service_goal("api", 2, "b"), service_goal("web", 1, "b")])
+        };
+        let mut seen = running(&old);
+        let first = look(&new, &seen);
+        assert_eq!(first.steps[0], Step::Begin { service: "api".into() });
+        assert_eq!(applied(&first), ["api[0]"], "one instance at a time");
+
+        let begun = |service: &str, since| {
+            Some(Rollout { version: "v2".into(), service: service.into(), since })
+        };
+        new.rollout = begun("api", NOW - 10);
+        let specs: Vec<WorkloadSpec> = new.specs().cloned().collect();
+        seen.insert(specs[0].key.clone(), observed(&specs[0], NOW - 1));
+        assert_eq!(look(&new, &seen).steps, [], "it waits for api[0]");
+        seen.insert(specs[0].key.clone(), observed(&specs[0], NOW - 5));
+        assert_eq!(applied(&look(&new, &seen)), ["api[1]"]);
+        seen.insert(specs[1].key.clone(), observed(&specs[1], NOW - 5));
+        let web = look(&new, &seen);
+        assert_eq!(web.steps[0], Step::Begin { service: "web".into() });
+        assert_eq!(applied(&web), ["web[0]"]);
+        seen.insert(specs[2].key.clone(), observed(&specs[2], NOW - 5));
+        assert_eq!(look(&new, &seen).steps, [Step::Commit]);
+
+        // Only web differs: api is not touched at all.
+        let part = Goal {
+            update: true,
+            ..goal(vec![service_goal("api", 2, "a"), service_goal("web", 1, "b")])
+        };
+        assert_eq!(applied(&look(&part, &running(&old))), ["web[0]"]);
+    }
+
+    #[test]
+    fn an_update_that_does_not_become_ready_is_undone() {
+        let old = goal(vec![service_goal("web", 1, "a")]);
+        let mut new = Goal { update: true, ..goal(vec![service_goal("web", 1, "b")]) };
+        let rollout = |since| Some(Rollout { version: "v2".into(), service: "web".into(), since });
+        let spec = new.services[0].instances[0].clone();
+        let mut seen = running(&old);
+        let mut sick = observed(&spec, NOW - 30);
+        sick.workload.as_mut().unwrap().state = ContainerState::Restarting;
+        seen.insert(spec.key.clone(), sick);
+        new.rollout = rollout(NOW - 59);
+        assert_eq!(look(&new, &seen).steps, []);
+        new.rollout = rollout(NOW - 60);
+        let undo = look(&new, &seen);
+        assert!(
+            matches!(&undo.steps[..], [Step::Undo { why }] if why.contains("60 s")),
+            "{undo:?}"
+        );
+        // Undone: the version before is wanted, and is no update.
+        let back = Goal { version: "v1".into(), served: true, ..old };
+        assert_eq!(applied(&look(&back, &seen)), ["web[0]"]);
+        // An older rollout's clock is not this one's.
+        new.rollout = Some(Rollout { version: "v1".into(), service: "web".into(), since: 0 });
+        assert_eq!(look(&new, &seen).steps, [Step::Begin { service: "web".into() }]);
+    }
+
+    #[test]
+    fn surplus_goes_last() {
+        let old = goal(vec![service_goal("web", 2, "a"), service_goal("old", 1, "a")]);
+        let new = Goal { update: true, ..goal(vec![service_goal("web", 1, "b")]) };
+        let mut seen = running(&old);
+        assert_eq!(applied(&look(&new, &seen)), ["web[0]"]);
+        let spec = &new.services[0].instances[0];
+        seen.insert(spec.key.clone(), observed(spec, NOW - 60));
+        let keys: Vec<InstanceKey> =
+            look(&new, &seen).steps.into_iter().filter_map(removed).collect();
+        assert_eq!(keys.len(), 2);
+        assert!(keys.iter().all(|key| key.service == "old" || key.index == 1));
+    }
+
+    fn removed(step: Step) -> Option<InstanceKey> {
+        match step {
+            Step::Remove(key) => Some(key),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! The loop: one look at chain and engine, then a turn for each lease that
+//! needs one. Turns of different leases run side by side, so that a slow
+//! image holds nobody else up.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use stoa_client::proto::gateway::v1::LeasePhase;
+use stoa_client::TxQueue;
+use stoa_manifest::ImageRef;
+use tokio::sync::Notify;
+
+use super::closing::{self, Unknown};
+use super::images::{ImageEngine, Images};
+use super::work::{Outcome, Turn};
+use super::{garbage, status, Board};
+use crate::chain::{ChainReads, LeaseView, View, Views};
+use crate::config::Config;
+use crate::failpoint::failpoint;
+use crate::ingress::{Ingress, Service};
+use crate::runtime::{Backend, Observation};
+use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
+
+/// Between looks while something is under way, and while nothing is.
+const SOON: Duration = Duration::from_millis(500);
+const LATER: Duration = Duration::from_secs(5);
+/// Between tries of a turn that fails.
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LAST_BACKOFF: Duration = Duration::from_secs(60);
+/// After so many failures each further one is an alert.
+const ALERT_AFTER: u32 = 5;
+const GARBAGE_EVERY: Duration = Duration::from_secs(600);
+
+/// What the loop is made of.
+pub struct Parts {
+    pub config: Arc<Config>,
+    pub reads: Arc<dyn ChainReads>,
+    pub queue: TxQueue,
+    pub backend: Arc<dyn Backend>,
+    pub image_engine: Arc<dyn ImageEngine>,
+    pub manifests: Arc<ManifestStore>,
+    pub blobs: Arc<BlobStore>,
+    pub leases: Arc<LeaseStore>,
+    pub board: Arc<Board>,
+    /// Something arrived: look now.
+    pub wake: Arc<Notify>,
+}
+
+/// What turns share.
+pub(super) struct Shared {
+    pub config: Arc<Config>,
+    pub reads: Arc<dyn ChainReads>,
+    pub queue: TxQueue,
+    pub backend: Arc<dyn Backend>,
+    pub image_engine: Arc<dyn ImageEngine>,
+    pub images: Images,
+    pub manifests: Arc<ManifestStore>,
+    pub blobs: Arc<BlobStore>,
+    pub leases: Arc<LeaseStore>,
+    pub board: Arc<Board>,
+    wake: Arc<Notify>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Leases whose turn is under way.
+    busy: HashSet<String>,
+    failures: HashMap<String, (u32, Instant)>,
+    /// Leases that wait for time to pass.
+    unsettled: HashSet<String>,
+    /// Leases that this process started on chain.
+    started: HashSet<String>,
+}
+
+/// The loop.
+pub struct Reconciler {
+    shared: Arc<Shared>,
+    views: Views,
+    ingress: Ingress,
+    unknown: Unknown,
+    collected_at: Option<Instant>,
+}
+
+impl Reconciler {
+    pub fn new(parts: Parts, views: Views, ingress: Ingress) -> Self {
+        let shared = Shared {
+            config: parts.config,
+            reads: parts.reads,
+            queue: parts.queue,
+            backend: parts.backend,
+            image_engine: parts.image_engine,
+            images: Images::default(),
+            manifests: parts.manifests,
+            blobs: parts.blobs,
+            leases: parts.leases,
+            board: parts.board,
+            wake: parts.wake,
+            state: Mutex::default(),
+        };
+        let shared = Arc::new(shared);
+        Self { shared, views, ingress, unknown: Unknown::new(), collected_at: None }
+    }
+
+    /// Goes on until the views end.
+    pub async fn run(mut self) {
+        let listener = tokio::spawn(listen(Arc::clone(&self.shared)));
+        loop {
+            let pause = if self.shared.is_quiet() { LATER } else { SOON };
+            tokio::select! {
+                changed = self.views.changed() => if changed.is_err() { break },
+                () = self.shared.wake.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            let view = self.views.borrow_and_update().clone();
+            if let Some(view) = view {
+                self.look(&view).await;
+            }
+        }
+        listener.abort();
+    }
+
+    /// One look. Without an observation of the engine nothing is done.
+    async fn look(&mut self, view: &View) {
+        // Before the observation: a turn that ends meanwhile is not in it.
+        let busy = self.shared.state().busy.clone();
+        let seen = match self.shared.backend.observe().await {
+            Ok(seen) => seen,
+            Err(error) => return tracing::warn!("the engine cannot be observed: {error}"),
+        };
+        let mut services = vec![];
+        let mut turns = vec![];
+        for lease in view.leases.values() {
+            match self.shared.accepted(lease) {
+                Ok(Some(stored)) => {
+                    services.extend(services_of(lease, &stored));
+                    turns.push((lease, stored));
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(lease = %lease.name, "{error:#}"),
+            }
+        }
+        self.ingress.update(&services, &seen).await;
+        for (lease, stored) in turns {
+            if !busy.contains(&lease.name) {
+                self.begin_turn(lease, &stored, &seen);
+            }
+        }
+        self.close(view, &seen, &busy).await;
+        self.collect_garbage(view, &busy).await;
+    }
+
+    fn begin_turn(&self, lease: &LeaseView, stored: &StoredManifest, seen: &Observation) {
+        let Some(group) = stored.manifest.group(&lease.spec.name) else { return };
+        let turn = Turn {
+            lease: lease.clone(),
+            record: self.shared.leases.get(&lease.name),
+            group: group.clone(),
+            version: stored.version.clone(),
+            seen: of_lease(seen, &lease.name),
+            uris: self.ingress.uris(&lease.name),
+        };
+        let shared = Arc::clone(&self.shared);
+        self.spawn(&lease.name, async move {
+            let result = turn.run(&shared).await;
+            if let Err(error) = &result {
+                shared.images.forget(&turn.lease.name);
+                turn.post(&shared, LeasePhase::Degraded, &format!("{error:#}"));
+            }
+            result
+        });
+    }
+
+    /// Ends what the chain says is over.
+    async fn close(&mut self, view: &View, seen: &Observation, busy: &HashSet<String>) {
+        for lease in closing::leftovers(view, seen, &self.shared) {
+            if busy.contains(&lease) || self.shared.is_resting(&lease) {
+                continue;
+            }
+            if closing::is_over(&lease, &self.shared, &mut self.unknown).await {
+                let (shared, name) = (Arc::clone(&self.shared), lease.clone());
+                self.spawn(&lease, async move {
+                    closing::remove(&name, &shared).await.map(|()| Outcome::Settled)
+                });
+            }
+        }
+    }
+
+    async fn collect_garbage(&mut self, view: &View, busy: &HashSet<String>) {
+        let due = self.collected_at.is_none_or(|at| at.elapsed() > GARBAGE_EVERY);
+        if !due || !busy.is_empty() || !self.shared.is_quiet() {
+            return;
+        }
+        self.collected_at = Some(Instant::now());
+        if let Err(error) = garbage::collect(view, &self.shared).await {
+            tracing::warn!("cleaning up: {error:#}");
+        }
+    }
+
+    /// Runs a lease's turn unless one is under way or it rests after a
+    /// failure.
+    fn spawn(
+        &self,
+        lease: &str,
+        turn: impl std::future::Future<Output = anyhow::Result<Outcome>> + Send + 'static,
+    ) {
+        if self.shared.is_resting(lease) || !self.shared.state().busy.insert(lease.into()) {
+            return;
+        }
+        let (shared, lease) = (Arc::clone(&self.shared), lease.to_string());
+        tokio::spawn(async move {
+            let ended = Ended { shared, lease };
+            let result = turn.await;
+            ended.note(result);
+        });
+    }
+}
+
+/// Frees the lease for its next turn, also where this one panicked.
+struct Ended {
+    shared: Arc<Shared>,
+    lease: String,
+}
+
+impl Ended {
+    fn note(&self, result: anyhow::Result<Outcome>) {
+        let mut state = self.shared.state();
+        match result {
+            Ok(outcome) => {
+                state.failures.remove(&self.lease);
+                match outcome {
+                    Outcome::Waiting => state.unsettled.insert(self.lease.clone()),
+                    Outcome::Settled | Outcome::Stepped => state.unsettled.remove(&self.lease),
+                };
+                if outcome == Outcome::Stepped {
+                    self.shared.wake.notify_one();
+                }
+            }
+            Err(error) => {
+                let (count, _) =
+                    state.failures.get(&self.lease).copied().unwrap_or((0, Instant::now()));
+                let wait = FIRST_BACKOFF.saturating_mul(1 << count.min(10)).min(LAST_BACKOFF);
+                state.failures.insert(self.lease.clone(), (count + 1, Instant::now() + wait));
+                state.unsettled.insert(self.lease.clone());
+                let lease = &self.lease;
+                if count >= ALERT_AFTER {
+                    tracing::error!(%lease, failures = count + 1, "{error:#}");
+                } else {
+                    tracing::warn!(%lease, "{error:#}; again in {} s", wait.as_secs());
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.shared.state().busy.remove(&self.lease);
+    }
+}
+
+impl Shared {
+    /// The manifest that a lease is to run: the chain's version once it and
+    /// its blobs are here, until then the one accepted last. Posts what is
+    /// waited for.
+    fn accepted(&self, lease: &LeaseView) -> anyhow::Result<Option<Arc<StoredManifest>>> {
+        let wanted = lease.version();
+        let mut record = self.leases.get(&lease.name);
+        if !self.leases.has(&lease.name) {
+            record = self.leases.update(&lease.name, |_| {})?;
+            tracing::info!(lease = %lease.name, "a new lease");
+            failpoint("lease.after_seen");
+        }
+        if record.rejected.as_ref().is_some_and(|rejected| *rejected != wanted) {
+            record = self.leases.update(&lease.name, |record| record.rejected = None)?;
+        }
+        let candidate = self.manifests.get(&wanted)?;
+        let is_new = record.accepted.as_ref() != Some(&wanted);
+        if let (Some(stored), true, false) =
+            (&candidate, is_new, record.rejected.as_ref() == Some(&wanted))
+        {
+            let waits = self.missing_blob(lease, stored)?;
+            match (waits, &record.accepted) {
+                (None, _) => {
+                    record =
+                        self.leases.update(&lease.name, |r| r.accepted = Some(wanted.clone()))?;
+                    failpoint("lease.after_accept");
+                }
+                (Some(why), None) => {
+                    let phase = LeasePhase::AwaitingBlobs;
+                    self.board.post(&lease.name, status::bare(&lease.id, phase, why));
+                }
+                (Some(_), Some(_)) => {}
+            }
+        }
+        match &record.accepted {
+            Some(version) => Ok(self.manifests.get(version)?),
+            None if candidate.is_some() => Ok(None),
+            None => {
+                let phase = LeasePhase::AwaitingManifest;
+                let text = format!("send the manifest of version {wanted}");
+                self.board.post(&lease.name, status::bare(&lease.id, phase, text));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is still to come of the blobs of the lease's own group.
+    fn missing_blob(
+        &self,
+        lease: &LeaseView,
+        stored: &StoredManifest,
+    ) -> anyhow::Result<Option<String>> {
+        let group = stored.manifest.group(&lease.spec.name);
+        let group = group.ok_or_else(|| {
+            anyhow::anyhow!("manifest {} has no group {}", stored.version, lease.spec.name)
+        })?;
+        for service in &group.services {
+            let Some(ImageRef::Blob(blob)) = service.image_ref() else { continue };
+            let state = self.blobs.state(&blob)?;
+            if !state.complete {
+                return Ok(Some(format!(
+                    "send the image of {}: {} of {} bytes are here",
+                    service.name, state.have, blob.bytes
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn is_started(&self, lease: &str) -> bool {
+        self.state().started.contains(lease)
+    }
+
+    pub(super) fn note_started(&self, lease: &str) {
+        self.state().started.insert(lease.into());
+    }
+
+    fn is_resting(&self, lease: &str) -> bool {
+        self.state().failures.get(lease).is_some_and(|(_, until)| *until > Instant::now())
+    }
+
+    fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.busy.is_empty() && state.unsettled.is_empty()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn of_lease(
+    seen: &Observation,
+    lease: &str,
+) -> BTreeMap<crate::runtime::InstanceKey, crate::runtime::ObservedInstance> {
+    let own = seen.instances.iter().filter(|(key, _)| key.lease == lease);
+    own.map(|(key, instance)| (key.clone(), instance.clone())).collect()
+}
+
+fn services_of(lease: &LeaseView, stored: &StoredManifest) -> Vec<Service> {
+    let group = stored.manifest.group(&lease.spec.name);
+    let services = group.map(|group| group.services.as_slice()).unwrap_or_default();
+    services.iter().map(|s| Service { lease: lease.name.clone(), service: s.clone() }).collect()
+}
+
+/// Looks at once when the engine says that something happened.
+async fn listen(shared: Arc<Shared>) {
+    loop {
+        let mut events = shared.backend.events();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => tracing::debug!(instance = %event.key, "engine: {}", event.action),
+                Err(error) => {
+                    tracing::debug!("engine events: {error}");
+                    break;
+                }
+            }
+            shared.wake.notify_one();
+        }
+        tokio::time::sleep(LATER).await;
+    }
+}

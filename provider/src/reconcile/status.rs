@@ -1,0 +1,93 @@
+//! A lease's status in the words of the gateway.
+
+use std::collections::BTreeMap;
+
+use stoa_client::proto::gateway::v1::{
+    InstanceStatus, LeasePhase, LeaseStatusResponse, ServiceStatus,
+};
+use stoa_client::proto::types::v1::BidId;
+use stoa_manifest::Group;
+
+use super::observed::unix_seconds;
+use crate::runtime::{ContainerState, Health, InstanceKey, ObservedContainer, ObservedInstance};
+
+type Seen = BTreeMap<InstanceKey, ObservedInstance>;
+/// Addresses by service.
+pub(super) type Uris = BTreeMap<String, Vec<String>>;
+
+/// Phase and words alone.
+pub(super) fn bare(
+    id: &BidId,
+    phase: LeasePhase,
+    message: impl Into<String>,
+) -> LeaseStatusResponse {
+    LeaseStatusResponse {
+        lease: Some(id.clone()),
+        phase: phase.into(),
+        message: message.into(),
+        version: String::new(),
+        services: vec![],
+    }
+}
+
+/// With what is served.
+pub(super) fn of_group(group: &Group, lease: &str, seen: &Seen, uris: &Uris) -> Vec<ServiceStatus> {
+    let services = group.services.iter().map(|service| {
+        let instances: Vec<InstanceStatus> = seen
+            .iter()
+            .filter(|(key, _)| key.lease == lease && key.service == service.name)
+            .map(|(key, instance)| instance_status(key.index, instance))
+            .collect();
+        let serving = |(key, instance): (&InstanceKey, &ObservedInstance)| {
+            key.service == service.name && key.index < service.count && instance.is_serving()
+        };
+        let ready = seen.iter().filter(|pair| serving(*pair)).count();
+        ServiceStatus {
+            name: service.name.clone(),
+            wanted: service.count,
+            ready: u32::try_from(ready).unwrap_or(u32::MAX),
+            uris: uris.get(&service.name).cloned().unwrap_or_default(),
+            instances,
+        }
+    });
+    services.collect()
+}
+
+fn instance_status(index: u32, seen: &ObservedInstance) -> InstanceStatus {
+    let Some(workload) = &seen.workload else {
+        let state = "absent".into();
+        return InstanceStatus { index, state, ..InstanceStatus::default() };
+    };
+    InstanceStatus {
+        index,
+        state: state(workload).into(),
+        started_at: workload.started_at.as_deref().and_then(unix_seconds).unwrap_or(0),
+        restarts: u32::try_from(workload.restarts).unwrap_or(0),
+        message: message(workload),
+    }
+}
+
+fn state(workload: &ObservedContainer) -> &'static str {
+    match workload.state {
+        ContainerState::Created => "created",
+        ContainerState::Running => "running",
+        ContainerState::Restarting => "restarting",
+        ContainerState::Exited => "exited",
+        ContainerState::Other => "ending",
+    }
+}
+
+fn message(workload: &ObservedContainer) -> String {
+    if workload.out_of_memory {
+        return "ended for want of memory".into();
+    }
+    if matches!(workload.state, ContainerState::Restarting | ContainerState::Exited) {
+        return format!("ended with code {}", workload.exit_code);
+    }
+    match workload.health {
+        Health::Unchecked => String::new(),
+        Health::Starting => "health check not passed yet".into(),
+        Health::Healthy => "healthy".into(),
+        Health::Unhealthy => "health check fails".into(),
+    }
+}

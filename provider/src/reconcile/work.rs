@@ -1,0 +1,183 @@
+//! One lease, one turn: have its images, compare, take the steps.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stoa_client::proto::gateway::v1::LeasePhase;
+use stoa_client::proto::market::v1::MsgStartLease;
+use stoa_client::tx::any;
+use stoa_client::Error;
+use stoa_manifest::Group;
+
+use super::goal::{self, Goal};
+use super::plan::{plan, Patience, Step, Verdict};
+use super::reconciler::Shared;
+use super::status::{self, Uris};
+use crate::chain::LeaseView;
+use crate::failpoint::failpoint;
+use crate::runtime::{InstanceKey, ObservedInstance};
+use crate::store::{LeaseRecord, Rollout};
+
+/// A lease with what is known of it before its turn.
+pub(super) struct Turn {
+    pub lease: LeaseView,
+    pub record: LeaseRecord,
+    pub group: Group,
+    /// The accepted manifest's version.
+    pub version: String,
+    pub seen: BTreeMap<InstanceKey, ObservedInstance>,
+    pub uris: Uris,
+}
+
+/// How a turn ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing to do until something changes.
+    Settled,
+    /// Steps were taken: look again at once.
+    Stepped,
+    /// It waits for time to pass: look again soon.
+    Waiting,
+}
+
+impl Turn {
+    /// Takes the lease's next steps. An error leaves it for a later turn.
+    pub(super) async fn run(&self, shared: &Shared) -> anyhow::Result<Outcome> {
+        if !shared.images.knows(&self.lease.name, &self.group) {
+            self.post(shared, LeasePhase::Starting, "loading images");
+        }
+        let images = shared
+            .images
+            .of_group(
+                shared.image_engine.as_ref(),
+                &shared.blobs,
+                &self.lease.name,
+                &self.group,
+                &self.seen,
+            )
+            .await?;
+        let services = goal::services(&self.lease.name, &self.version, &self.group, &images)
+            .map_err(anyhow::Error::msg)?;
+        let served = self.record.serving.as_ref() == Some(&self.version);
+        let goal = Goal {
+            version: self.version.clone(),
+            services,
+            update: self.record.serving.is_some() && !served,
+            served,
+            rollout: self.record.rollout.clone(),
+        };
+        let plan = plan(&goal, &self.seen, now(), self.patience(shared));
+        self.post_verdict(shared, &plan.verdict);
+        let stepped = !plan.steps.is_empty();
+        for step in plan.steps {
+            self.take(step, shared).await?;
+        }
+        if plan.verdict == Verdict::Ready && self.lease.is_pending() {
+            self.start_lease(shared).await;
+        }
+        Ok(match (stepped, plan.verdict) {
+            (true, _) => Outcome::Stepped,
+            (false, Verdict::Ready) => Outcome::Settled,
+            (false, _) => Outcome::Waiting,
+        })
+    }
+
+    fn patience(&self, shared: &Shared) -> Patience {
+        let timing = &shared.config.timing;
+        Patience { settle: timing.settle_seconds, update: timing.update_seconds }
+    }
+
+    async fn take(&self, step: Step, shared: &Shared) -> anyhow::Result<()> {
+        let name = &self.lease.name;
+        match step {
+            Step::Begin { service } => {
+                let since = now();
+                let rollout = Rollout { version: self.version.clone(), service, since };
+                shared.leases.update(name, |record| record.rollout = Some(rollout))?;
+                failpoint("update.after_begin");
+            }
+            Step::Apply(spec) => {
+                failpoint("lease.before_apply");
+                let done = shared.backend.apply(&spec).await?;
+                tracing::info!(lease = %name, instance = %spec.key, "applied: {done:?}");
+                failpoint("lease.after_apply");
+            }
+            Step::Remove(key) => {
+                shared.backend.remove_instance(&key).await?;
+                tracing::info!(lease = %name, instance = %key, "removed");
+                failpoint("lease.after_remove");
+            }
+            Step::Commit => {
+                shared.leases.update(name, |record| {
+                    record.serving = Some(self.version.clone());
+                    record.rollout = None;
+                })?;
+                tracing::info!(lease = %name, version = %self.version, "runs completely");
+                failpoint("lease.after_commit");
+            }
+            Step::Undo { why } => {
+                tracing::warn!(lease = %name, version = %self.version, "update undone: {why}");
+                shared.leases.update(name, |record| {
+                    record.rejected = Some(self.version.clone());
+                    record.accepted = record.serving.clone();
+                    record.rollout = None;
+                })?;
+                failpoint("update.after_undo");
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the chain that the lease is served; it is paid from then on.
+    async fn start_lease(&self, shared: &Shared) {
+        if shared.is_started(&self.lease.name) {
+            return;
+        }
+        let message = MsgStartLease {
+            provider: shared.queue.address().into(),
+            lease: Some(self.lease.id.clone()),
+        };
+        failpoint("start.before_send");
+        let label = format!("start:{}", self.lease.name);
+        match shared.queue.submit_labelled(&label, vec![any(&message)]).await {
+            Ok(done) => {
+                failpoint("start.after_send");
+                tracing::info!(lease = %self.lease.name, height = done.height, "lease started");
+                shared.note_started(&self.lease.name);
+            }
+            // The chain's own state is looked at again in the next view.
+            Err(Error::Refused(refusal)) => {
+                tracing::warn!(lease = %self.lease.name, "starting it was refused: {refusal}");
+            }
+            Err(error) => {
+                tracing::warn!(lease = %self.lease.name, "starting it did not land: {error}");
+            }
+        }
+    }
+
+    fn post_verdict(&self, shared: &Shared, verdict: &Verdict) {
+        let undone = self.record.rejected.as_ref().filter(|v| **v == self.lease.version());
+        match (verdict, undone) {
+            (Verdict::Ready, None) => self.post(shared, LeasePhase::Running, ""),
+            (Verdict::Ready, Some(version)) => {
+                let text =
+                    format!("the update to {version} was undone; {} is served", self.version);
+                self.post(shared, LeasePhase::Degraded, &text);
+            }
+            (Verdict::Working(what), _) => self.post(shared, LeasePhase::Starting, what),
+            (Verdict::Failing(why), _) => self.post(shared, LeasePhase::Degraded, why),
+        }
+    }
+
+    pub(super) fn post(&self, shared: &Shared, phase: LeasePhase, message: &str) {
+        let mut status = status::bare(&self.lease.id, phase, message);
+        status.version = self.version.clone();
+        status.services = status::of_group(&self.group, &self.lease.name, &self.seen, &self.uris);
+        shared.board.post(&self.lease.name, status);
+    }
+}
+
+/// Unix seconds by this machine's clock, which is the engine's.
+pub(super) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}

@@ -1,0 +1,135 @@
+//! What must be remembered of each lease: which manifest was accepted, which
+//! is served, and how far an update has come.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::atomic;
+
+/// One lease's memory. Versions are in hex.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseRecord {
+    /// The lease's id as text.
+    pub lease: String,
+    /// The version that is to run: manifest and blobs are here.
+    pub accepted: Option<String>,
+    /// The version that ran completely last: what a failed update goes back
+    /// to.
+    pub serving: Option<String>,
+    /// A version whose update failed; it is not tried again.
+    pub rejected: Option<String>,
+    /// The service that is being updated.
+    pub rollout: Option<Rollout>,
+    /// Unix seconds at which the chain positively said "closed".
+    pub closed_at: Option<u64>,
+    /// Nothing of it is left at the engine.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+/// An update under way, at one service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    pub version: String,
+    pub service: String,
+    /// Unix seconds.
+    pub since: u64,
+}
+
+/// The records, in memory and on disk.
+#[derive(Debug)]
+pub struct LeaseStore {
+    directory: PathBuf,
+    records: Mutex<BTreeMap<String, LeaseRecord>>,
+}
+
+impl LeaseStore {
+    /// Reads all. A record that does not parse is an error: losing one could
+    /// lose a tenant's version.
+    pub fn open(directory: &Path) -> io::Result<Self> {
+        atomic::directory(directory)?;
+        let mut records = BTreeMap::new();
+        for entry in std::fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            let record: LeaseRecord = serde_json::from_slice(&std::fs::read(&path)?)
+                .map_err(|e| io::Error::other(format!("{}: {e}", path.display())))?;
+            records.insert(record.lease.clone(), record);
+        }
+        Ok(Self { directory: directory.into(), records: Mutex::new(records) })
+    }
+
+    /// What is known of a lease; an empty record where nothing is.
+    pub fn get(&self, lease: &str) -> LeaseRecord {
+        let known = self.records().get(lease).cloned();
+        known.unwrap_or_else(|| LeaseRecord { lease: lease.into(), ..LeaseRecord::default() })
+    }
+
+    pub fn has(&self, lease: &str) -> bool {
+        self.records().contains_key(lease)
+    }
+
+    pub fn all(&self) -> Vec<LeaseRecord> {
+        self.records().values().cloned().collect()
+    }
+
+    /// Changes a record; it is on disk before this returns.
+    pub fn update(
+        &self,
+        lease: &str,
+        change: impl FnOnce(&mut LeaseRecord),
+    ) -> io::Result<LeaseRecord> {
+        let mut records = self.records();
+        let before = records.get(lease).cloned();
+        let mut record = before
+            .clone()
+            .unwrap_or_else(|| LeaseRecord { lease: lease.into(), ..LeaseRecord::default() });
+        change(&mut record);
+        if before.as_ref() != Some(&record) {
+            atomic::write(&self.path(lease), &serde_json::to_vec_pretty(&record)?)?;
+            records.insert(lease.into(), record.clone());
+        }
+        Ok(record)
+    }
+
+    pub fn remove(&self, lease: &str) -> io::Result<()> {
+        self.records().remove(lease);
+        atomic::remove(&self.path(lease))
+    }
+
+    /// Ids hold slashes and may be long: the file goes by their hash.
+    fn path(&self, lease: &str) -> PathBuf {
+        let name = hex::encode(Sha256::digest(lease.as_bytes()));
+        self.directory.join(format!("{}.json", &name[..32]))
+    }
+
+    fn records(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LeaseRecord>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_survive_and_damage_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LeaseStore::open(dir.path()).unwrap();
+        assert_eq!(store.get("a/1/1/1/p").accepted, None);
+        store.update("a/1/1/1/p", |record| record.accepted = Some("ff".into())).unwrap();
+        let again = LeaseStore::open(dir.path()).unwrap();
+        assert_eq!(again.get("a/1/1/1/p").accepted.as_deref(), Some("ff"));
+        again.remove("a/1/1/1/p").unwrap();
+        assert!(LeaseStore::open(dir.path()).unwrap().all().is_empty());
+        std::fs::write(dir.path().join("x.json"), b"{").unwrap();
+        assert!(LeaseStore::open(dir.path()).is_err());
+    }
+}

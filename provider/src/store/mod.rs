@@ -1,0 +1,17 @@
+//! What the daemon keeps on disk. Everything is written beside, synced, and
+//! renamed into place: a death at any moment leaves the old or the new.
+
+mod atomic;
+mod blobs;
+mod leases;
+mod manifests;
+
+pub use atomic::{remove, write};
+pub use blobs::{BlobError, BlobState, BlobStore, Upload, MAX_CHUNK};
+pub use leases::{LeaseRecord, LeaseStore, Rollout};
+pub use manifests::{ManifestStore, StoredManifest};
+
+/// Lower-case hex.
+pub fn hex_of(bytes: &[u8]) -> String {
+    hex::encode(bytes)
+}

@@ -1,0 +1,223 @@
+//! What unit tests share: small orders, leases, manifests and observations.
+
+use stoa_client::ids::{bid_on, order_of, TextId};
+use stoa_client::proto::cosmos::base::v1beta1::{Coin, DecCoin};
+use stoa_client::proto::deployment::v1::{Deployment, DeploymentState};
+use stoa_client::proto::market::v1::{Bid, BidState, Lease, LeaseState, Order, OrderState};
+use stoa_client::proto::provider::v1::Provider;
+use stoa_client::proto::types::v1::{
+    Attribute, Cpu, DeploymentId, GroupResource, GroupSpec, Memory, OrderId, ResourceUnit, Volume,
+};
+use stoa_client::Address;
+use stoa_manifest::{Manifest, Options};
+
+use crate::chain::{LeaseView, Standing, View};
+use crate::config::{render, Config};
+use crate::reconcile::ServiceGoal;
+use crate::runtime::{
+    ContainerState, Health, ImageRef, InstanceKey, Inventory, LoadedImage, ObservedContainer,
+    ObservedInstance, ObservedNetwork, PortSpec, Protocol, WorkloadSpec,
+};
+
+pub(crate) const NOW: u64 = 1_000_000;
+
+pub(crate) fn tenant() -> String {
+    Address::from([1; 20]).to_string()
+}
+
+pub(crate) fn me() -> String {
+    Address::from([2; 20]).to_string()
+}
+
+/// The template's: 4 cores, 8 GiB, 64 GiB.
+pub(crate) fn config() -> Config {
+    toml::from_str(&render(&[]).unwrap()).unwrap()
+}
+
+/// Twice that.
+pub(crate) fn machine() -> Inventory {
+    Inventory {
+        cpu_millis: 8_000,
+        memory_bytes: 16 << 30,
+        disk_bytes: 128 << 30,
+        disk_free_bytes: 100 << 30,
+        architecture: "amd64".into(),
+        engine_version: "27.0.0".into(),
+        storage_quota: false,
+        gvisor: false,
+        user_namespaces: false,
+    }
+}
+
+pub(crate) fn standing() -> Standing {
+    let region = Attribute { key: "region".into(), value: "athens".into() };
+    Standing {
+        provider: Provider {
+            owner: me(),
+            attributes: vec![region],
+            stake: "1000".into(),
+            ..Provider::default()
+        },
+        reputation: 0,
+        audits: vec![],
+    }
+}
+
+pub(crate) fn view() -> View {
+    View {
+        height: 10,
+        time: NOW,
+        orders: vec![],
+        bids: Default::default(),
+        leases: Default::default(),
+        standing: standing(),
+    }
+}
+
+/// One core, 1 GiB, 1 GiB; open for half a minute; a deposit of 500,000.
+pub(crate) fn order(dseq: u64) -> Order {
+    let unit = ResourceUnit {
+        id: 1,
+        cpu: Some(Cpu { millicores: 1_000, arch: String::new() }),
+        memory: Some(Memory { bytes: 1 << 30 }),
+        storage: vec![Volume { name: "default".into(), bytes: 1 << 30, class: "ephemeral".into() }],
+        ..ResourceUnit::default()
+    };
+    let most = DecCoin { denom: "ustoa".into(), amount: "100000000000000000000".into() };
+    let resource = GroupResource { unit: Some(unit), count: 1, max_rate: Some(most.clone()) };
+    Order {
+        id: Some(OrderId { owner: tenant(), dseq, gseq: 1, oseq: 1 }),
+        state: OrderState::Open.into(),
+        spec: Some(GroupSpec {
+            name: "here".into(),
+            resources: vec![resource],
+            ..GroupSpec::default()
+        }),
+        max_rate: Some(most),
+        opened_at: NOW,
+        closes_at: NOW + 30,
+        match_at: NOW + 30,
+        bid_deposit: Some(Coin { denom: "ustoa".into(), amount: "500000".into() }),
+        ..Order::default()
+    }
+}
+
+/// The provider's bid on it, with the order's id as text.
+pub(crate) fn bid(order: &Order) -> (String, Bid) {
+    let order = order.id.clone().unwrap();
+    let bid =
+        Bid { id: Some(bid_on(&order, &me())), state: BidState::Open.into(), ..Bid::default() };
+    (order.text(), bid)
+}
+
+pub(crate) fn lease_view(order: &Order) -> LeaseView {
+    let id = bid_on(order.id.as_ref().unwrap(), &me());
+    let lease =
+        Lease { id: Some(id.clone()), state: LeaseState::Pending.into(), ..Lease::default() };
+    LeaseView {
+        name: id.text(),
+        lease,
+        spec: order.spec.clone().unwrap(),
+        deployment: deployment(id.dseq, &[0; 32]),
+        id,
+    }
+}
+
+pub(crate) fn deployment(dseq: u64, version: &[u8]) -> Deployment {
+    Deployment {
+        id: Some(DeploymentId { owner: tenant(), dseq }),
+        state: DeploymentState::Active.into(),
+        version: version.to_vec(),
+        ..Deployment::default()
+    }
+}
+
+pub(crate) fn order_id_of(lease: &LeaseView) -> OrderId {
+    order_of(&lease.id)
+}
+
+pub(crate) fn manifest(sdl: &str) -> Manifest {
+    stoa_manifest::parse(sdl, &Options::default()).unwrap().manifest
+}
+
+/// A manifest that [`order`] is the order of.
+pub(crate) fn one_service_sdl(image: &str) -> String {
+    format!(
+        r#"
+version: "2.0"
+services:
+  web:
+    image: "{image}"
+    expose:
+      - {{port: 8080, to: [{{service: web}}]}}
+      - {{port: 80, to: [{{global: true}}]}}
+profiles:
+  compute: {{web: {{resources: {{cpu: {{units: 1}}, memory: {{size: 1Gi}}, storage: {{size: 1Gi}}}}}}}}
+  placement: {{here: {{pricing: {{web: {{denom: ustoa, amount: 1}}}}}}}}
+deployment: {{web: {{here: {{profile: web, count: 1}}}}}}
+"#
+    )
+}
+
+pub(crate) fn one_service_manifest(image: &str) -> Manifest {
+    manifest(&one_service_sdl(image))
+}
+
+pub(crate) fn image(digit: char) -> LoadedImage {
+    let id = format!("sha256:{}", digit.to_string().repeat(64));
+    LoadedImage { id, read_only_root: false, bytes: 1 }
+}
+
+/// So many instances with an environment that tells versions apart.
+pub(crate) fn service_goal(name: &str, count: u32, version: &str) -> ServiceGoal {
+    let lease = lease_view(&order(1)).name;
+    let spec = |index| WorkloadSpec {
+        key: InstanceKey { lease: lease.clone(), service: name.into(), index },
+        image: ImageRef { id: image('a').id, source: "nginx".into() },
+        command: vec![],
+        args: vec![],
+        env: vec![format!("VERSION={version}")],
+        cpu_millis: 100,
+        memory_bytes: 1 << 26,
+        ephemeral_bytes: 1 << 26,
+        volumes: vec![],
+        ports: vec![PortSpec { port: 80, protocol: Protocol::Tcp }],
+        read_only_root: false,
+        manifest_version: version.into(),
+        generation: 1,
+    };
+    ServiceGoal { name: name.into(), instances: (0..count).map(spec).collect() }
+}
+
+/// An instance that runs as its spec says since a moment (Unix seconds).
+pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
+    let started = time::OffsetDateTime::from_unix_timestamp(since as i64).unwrap();
+    let started = started.format(&time::format_description::well_known::Rfc3339).unwrap();
+    let container = |name: &str, netns: Option<&str>| ObservedContainer {
+        id: name.into(),
+        name: name.into(),
+        state: ContainerState::Running,
+        health: Health::Unchecked,
+        pid: Some(1),
+        started_at: Some(started.clone()),
+        finished_at: None,
+        exit_code: 0,
+        out_of_memory: false,
+        restarts: 0,
+        spec_hash: spec.hash(),
+        manifest_version: spec.manifest_version.clone(),
+        generation: 1,
+        image: spec.image.clone(),
+        netns: netns.map(Into::into),
+    };
+    ObservedInstance {
+        workload: Some(container("workload", None)),
+        link: Some(container("link", Some("/run/netns/x"))),
+        network: Some(ObservedNetwork {
+            id: "n".into(),
+            name: "net".into(),
+            link_address: Some([10, 0, 0, 2].into()),
+            workload_address: Some([10, 0, 0, 3].into()),
+        }),
+    }
+}
