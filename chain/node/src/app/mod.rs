@@ -11,6 +11,8 @@ mod signatures;
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twin;
 
 pub use machine::{AppOptions, Machine};
 

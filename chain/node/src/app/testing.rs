@@ -7,7 +7,7 @@ use cosmos_sdk_proto::{
     traits::Message,
 };
 use stoa_chain::types::{Address, Amount, Coin, Coins, Denom};
-use stoa_genesis::{Document, Preset};
+use stoa_genesis::{AppState, Document, Preset};
 use tendermint_proto::{
     google::protobuf::Timestamp,
     v0_38::abci::{
@@ -50,13 +50,18 @@ pub fn time(height: i64) -> Option<Timestamp> {
 }
 
 pub fn genesis(wallets: &[&Wallet]) -> Vec<u8> {
+    serde_json::to_vec(&state_of(wallets, 1_000_000)).unwrap()
+}
+
+/// A development network's state with these accounts.
+pub fn state_of(wallets: &[&Wallet], ustoa: u128) -> AppState {
     let mut document = Document::new(CHAIN, time::OffsetDateTime::UNIX_EPOCH, Preset::Devnet);
     for wallet in wallets {
         let denom = Denom::try_from("ustoa").unwrap();
-        let coins = [Coin::new(denom, Amount::from_raw(1_000_000))].into_iter().collect::<Coins>();
+        let coins = [Coin::new(denom, Amount::from_raw(ustoa))].into_iter().collect::<Coins>();
         document.add_account(wallet.address(), coins).unwrap();
     }
-    serde_json::to_vec(&document.app_state).unwrap()
+    document.app_state
 }
 
 impl Consensus {

@@ -6,11 +6,18 @@ use cosmos_sdk_proto::{
         base::v1beta1::Coin as PbCoin,
         tx::v1beta1::{mode_info, AuthInfo, Fee, ModeInfo, SignDoc, SignerInfo, TxBody, TxRaw},
     },
-    traits::Message,
+    traits::{Message, Name},
     Any,
 };
 use ed25519_dalek::{Signer, SigningKey};
 use stoa_chain::{modules::auth::PublicKey, types::Address};
+
+/// Enough for any one message of these tests.
+const GAS_LIMIT: u64 = 2_000_000;
+
+fn coin(amount: u64) -> PbCoin {
+    PbCoin { denom: "ustoa".to_owned(), amount: amount.to_string() }
+}
 
 /// An account with its key and its next sequence.
 pub struct Wallet {
@@ -37,16 +44,17 @@ impl Wallet {
 
     /// A signed send with the next sequence.
     pub fn send(&mut self, to: Address, amount: u64) -> Vec<u8> {
-        let coin = |amount: u64| PbCoin { denom: "ustoa".to_owned(), amount: amount.to_string() };
         let send = MsgSend {
             from_address: self.address().to_string(),
             to_address: to.to_string(),
             amount: vec![coin(amount)],
         };
-        let message = Any {
-            type_url: "/cosmos.bank.v1beta1.MsgSend".to_owned(),
-            value: send.encode_to_vec(),
-        };
+        self.sign(&send)
+    }
+
+    /// A signed transaction of one message with the next sequence.
+    pub fn sign<M: Message + Name>(&mut self, message: &M) -> Vec<u8> {
+        let message = Any { type_url: M::type_url(), value: message.encode_to_vec() };
         let body = TxBody { messages: vec![message], ..Default::default() }.encode_to_vec();
         let direct = ModeInfo { sum: Some(mode_info::Sum::Single(mode_info::Single { mode: 1 })) };
         let signer = SignerInfo {
@@ -54,7 +62,7 @@ impl Wallet {
             mode_info: Some(direct),
             sequence: self.sequence,
         };
-        let fee = Fee { amount: vec![coin(500)], gas_limit: 200_000, ..Default::default() };
+        let fee = Fee { amount: vec![coin(500)], gas_limit: GAS_LIMIT, ..Default::default() };
         let auth = AuthInfo { signer_infos: vec![signer], fee: Some(fee), ..Default::default() }
             .encode_to_vec();
         let document = SignDoc {
