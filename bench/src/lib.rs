@@ -1,1 +1,0 @@
-//! stoa-bench

@@ -1,0 +1,72 @@
+//! `stoa-bench`: measures the state machine, the store and whole networks,
+//! prints one table and writes it to `bench/results/latest.json`.
+//!
+//! Every figure is taken on this machine in this run; compare ratios, and
+//! figures of one run, rather than figures of two machines.
+
+mod accounts;
+mod book;
+mod finalize;
+mod machine;
+mod network;
+mod report;
+mod state;
+mod store;
+mod timing;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Parser;
+
+use report::Report;
+
+/// Measures Stoa and prints one table.
+#[derive(Parser)]
+struct Args {
+    /// Only figures whose name starts with this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Leave out the figures that start real networks.
+    #[arg(long)]
+    no_network: bool,
+    /// Where the figures go.
+    #[arg(long, default_value = "bench/results/latest.json")]
+    out: PathBuf,
+}
+
+type Bench = (&'static str, fn(&mut Report) -> Result<()>);
+
+const MACHINE: &[Bench] = &[
+    ("state.create_bid", state::create_bid),
+    ("state.create_deployment", state::create_deployment),
+    ("state.close_1000_orders", state::close_orders),
+    ("state.idle_block", state::idle_block),
+    ("finalize.sends", finalize::sends),
+    ("finalize.bids", finalize::bids),
+    ("store.commit", store::commit),
+];
+
+const NETWORK: &[Bench] = &[
+    ("e2e.one_validator", network::one_validator),
+    ("e2e.four_validators", network::four_validators),
+];
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        anyhow::bail!("another TLS provider is installed already");
+    }
+    let mut report = Report::new()?;
+    let network = if args.no_network { &[] } else { NETWORK };
+    for (name, run) in MACHINE.iter().chain(network) {
+        if name.starts_with(&args.only) || args.only.starts_with(name) {
+            eprintln!("measuring {name} ...");
+            run(&mut report)?;
+        }
+    }
+    println!("{}", report.table());
+    report.write(&args.out)?;
+    eprintln!("written to {}", args.out.display());
+    Ok(())
+}
