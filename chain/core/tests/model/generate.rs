@@ -33,12 +33,35 @@ fn coin(denom: &str, amount: u128) -> Option<Coin> {
     Some(Coin { denom: denom.into(), amount: amount.to_string() })
 }
 
-fn dec_coin(denom: &str, amount: u128) -> Option<DecCoin> {
+pub fn dec_coin(denom: &str, amount: u128) -> Option<DecCoin> {
     Some(DecCoin { denom: denom.into(), amount: amount.to_string() })
 }
 
 fn attribute(key: &str, value: &str) -> tpb::Attribute {
     tpb::Attribute { key: key.into(), value: value.into() }
+}
+
+/// A group of one instance that may cost so much a second.
+pub fn simple_group(name: &str, denom: &str, max_rate: u128) -> tpb::GroupSpec {
+    let resource = tpb::GroupResource {
+        unit: Some(unit(1, None)),
+        count: 1,
+        max_rate: dec_coin(denom, max_rate),
+    };
+    tpb::GroupSpec { name: name.into(), resources: vec![resource], ..Default::default() }
+}
+
+fn unit(id: u32, gpu: Option<tpb::Gpu>) -> tpb::ResourceUnit {
+    let (name, class) = ("root".into(), "ephemeral".into());
+    tpb::ResourceUnit {
+        id,
+        cpu: Some(tpb::Cpu { millicores: 500, arch: String::new() }),
+        memory: Some(tpb::Memory { bytes: 64 << 20 }),
+        storage: vec![tpb::Volume { name, bytes: 64 << 20, class }],
+        gpu,
+        endpoints: vec![tpb::Endpoint { kind: 0, sequence_number: 0 }],
+        bandwidth: 0,
+    }
 }
 
 impl<'a> Generator<'a> {
@@ -202,19 +225,7 @@ impl<'a> Generator<'a> {
                 .to_vec(),
         });
         tpb::GroupResource {
-            unit: Some(tpb::ResourceUnit {
-                id,
-                cpu: Some(tpb::Cpu { millicores: 500, arch: String::new() }),
-                memory: Some(tpb::Memory { bytes: 64 << 20 }),
-                storage: vec![tpb::Volume {
-                    name: "root".into(),
-                    bytes: 64 << 20,
-                    class: "ephemeral".into(),
-                }],
-                gpu,
-                endpoints: vec![tpb::Endpoint { kind: 0, sequence_number: 0 }],
-                bandwidth: 0,
-            }),
+            unit: Some(unit(id, gpu)),
             count: self.rng.gen_range(1..=3),
             max_rate: dec_coin(denom, self.rate()),
         }

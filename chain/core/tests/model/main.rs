@@ -7,9 +7,11 @@ mod compare;
 mod coverage;
 mod generate;
 mod machine;
+mod properties;
 mod reference;
 mod run;
 mod scenario;
+mod twin;
 
 use run::Run;
 use scenario::Setting;
@@ -37,4 +39,15 @@ fn machine_and_reference_agree_after_every_block() {
         coverage.add(&run);
     }
     coverage.assert_complete();
+}
+
+#[test]
+fn a_twin_that_is_restarted_makes_the_same_changes_from_the_same_blocks() {
+    for (seed, max_end_block_work) in [(11, 20_000), (12, 5)] {
+        let setting = Setting { seed, operations: 3_000, max_end_block_work, ..SETTING };
+        let twin = twin::run(setting);
+        assert!(twin.done > 1_000, "{} transactions were done", twin.done);
+        assert!(twin.refused > 500, "{} transactions were refused", twin.refused);
+        assert!(twin.restarts > 10 && twin.exports > 5);
+    }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use stoa_chain::app;
 
 use crate::certificates::roots;
 use crate::compare::differences;
@@ -27,18 +26,7 @@ impl Run {
     pub fn new(setting: Setting) -> Self {
         let cast = Cast::new();
         let machine = Machine::new(&machine::genesis(&setting, &cast));
-        let mut world = World {
-            params: machine.params(),
-            staking_denom: STOA.into(),
-            now: GENESIS,
-            previous: GENESIS,
-            ..World::default()
-        };
-        for actor in cast.everyone() {
-            for denom in [STOA, OTHER, UNTRADED] {
-                world.give_units(actor.address, denom, cast.endowment(actor));
-            }
-        }
+        let world = world_at_genesis(&machine, &cast);
         Self { setting, cast, machine, world, refusals: BTreeMap::new(), operations: 0 }
     }
 
@@ -118,12 +106,22 @@ impl Run {
         let found = differences(&self.machine, &self.world, &self.cast);
         assert!(found.is_empty(), "{}\ndifferences: {found:#?}", what());
     }
+}
 
-    /// The state as a document, and back.
-    pub fn export_is_whole(&self) {
-        let document = app::export(&self.machine.store, self.machine.block.clone());
-        let again = app::init_chain(&document, self.machine.block.clone()).unwrap();
-        let again: BTreeMap<_, _> = again.into_iter().map(|(k, v)| (k, v.unwrap())).collect();
-        assert_eq!(&again, self.machine.store.entries());
+/// The reference where the machine begins, under the parameters that the
+/// machine's queries tell.
+pub fn world_at_genesis(machine: &Machine, cast: &Cast) -> World {
+    let mut world = World {
+        params: machine.params(),
+        staking_denom: STOA.into(),
+        now: GENESIS,
+        previous: GENESIS,
+        ..World::default()
+    };
+    for actor in cast.everyone() {
+        for denom in [STOA, OTHER, UNTRADED] {
+            world.give_units(actor.address, denom, cast.endowment(actor));
+        }
     }
+    world
 }
