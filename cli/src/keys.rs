@@ -72,11 +72,6 @@ pub enum KeysCommand {
 /// Runs it.
 pub fn run(context: &Context, command: KeysCommand) -> Result<(), Failure> {
     let store = context.config.key_store();
-    if store.backend() == Backend::Test {
-        out::note(
-            "WARNING: keyring backend `test` keeps keys in the clear: for local networks only",
-        );
-    }
     match command {
         KeysCommand::Add { name, algorithm } => add(context, &name, algorithm),
         KeysCommand::Recover { name, algorithm } => {
@@ -121,6 +116,9 @@ fn list(context: &Context) -> Result<(), Failure> {
     let keys = context.config.key_store().list()?;
     if context.is_json() {
         return out::print_json(&keys.iter().map(as_json).collect::<Vec<_>>());
+    }
+    if context.config.keyring_backend == Backend::Test {
+        out::note("these keys are kept UNENCRYPTED (keyring backend `test`): local networks only");
     }
     let mut table = out::table(&["NAME", "ADDRESS", "ALGORITHM"]);
     for key in &keys {

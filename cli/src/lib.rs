@@ -87,6 +87,7 @@ fn start_log(verbose: u8) {
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(out::is_live())
         .without_time()
         .with_target(false)
         .try_init();

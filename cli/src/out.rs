@@ -18,8 +18,12 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
-/// Prints a table, without the spaces at its lines' ends.
+/// Prints a table, columns two spaces apart.
 pub fn print_table(table: &Table) {
+    let mut table = table.clone();
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     print_lines(&table.to_string());
 }
 

@@ -114,15 +114,16 @@ impl Chain {
         messages: Vec<Any>,
         memo: &str,
     ) -> Result<u64> {
+        // Not looked at, but their bytes are counted: about as long as real ones.
         let input = SignInput {
             chain_id: self.chain_id(),
             account_number: 0,
             sequence,
-            gas: 0,
-            fee: 0,
+            gas: 1_000_000,
+            fee: 1_000_000,
             fee_denom: &self.0.gas_price.denom,
             memo,
-            timeout_height: 0,
+            timeout_height: u64::from(u32::MAX),
         };
         let answer = self.query().simulate(tx::unsigned(key, messages, &input)?).await?;
         let gas = answer.gas_info.map(|g| g.gas_used);
@@ -269,7 +270,15 @@ impl Chain {
     ) -> Result<TxResult> {
         let mut account = self.query().account(&key.address().to_string()).await?;
         for _ in 0..SEQUENCE_ATTEMPTS {
-            let (signed, sent) = self.prepare(key, account, messages.clone(), options).await?;
+            let prepared = self.prepare(key, account, messages.clone(), options).await;
+            let (signed, sent) = match prepared {
+                // Simulation looks at the sequence too.
+                Err(Error::Refused(refusal)) if refusal.expected_sequence().is_some() => {
+                    account.sequence = refusal.expected_sequence().unwrap_or_default();
+                    continue;
+                }
+                prepared => prepared?,
+            };
             before(&signed, &sent)?;
             if let Err(refusal) = self.send(&signed).await {
                 account.sequence = refusal.expected_sequence().ok_or(refusal)?;

@@ -158,8 +158,9 @@ pub async fn print_dry_run(tenant: &Tenant, plan: &Plan) -> Result<(), Failure> 
         return print_json(plan, fee);
     }
     out::print_lines(&stoa_manifest::summary(&plan.sdl.parsed));
-    for line in lines(plan) {
-        out::print_lines(&line);
+    // The summary has the price already.
+    for line in lines(plan).iter().skip(1) {
+        out::print_lines(line);
     }
     match fee {
         Ok(fee) => out::print_lines(&format!("fee       {}", text::coin(&fee))),

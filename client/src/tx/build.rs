@@ -65,10 +65,11 @@ pub fn sign(key: &SecretKey, messages: Vec<Any>, input: &SignInput<'_>) -> Resul
     })
 }
 
-/// The same with an empty signature, for simulation.
+/// The same with an empty signature of a real one's length, for simulation: gas
+/// counts bytes.
 pub fn unsigned(key: &PublicKey, messages: Vec<Any>, input: &SignInput<'_>) -> Result<Vec<u8>> {
     let (body, auth) = encode(key, messages, input)?;
-    let raw = TxRaw { body_bytes: body, auth_info_bytes: auth, signatures: vec![vec![]] };
+    let raw = TxRaw { body_bytes: body, auth_info_bytes: auth, signatures: vec![vec![0; 64]] };
     Ok(raw.encode_to_vec())
 }
 
