@@ -7,6 +7,8 @@ use rand::{rngs::StdRng, Rng, SeedableRng};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use stoa_chain::{
     app::{check_invariants, export},
+    ctx::Block,
+    genesis::Genesis,
     modules::provider::Provider,
     types::{Address, Amount},
 };
@@ -18,9 +20,13 @@ use stoa_proto::{
 use tendermint_abci::Application;
 use tendermint_proto::v0_38::abci::ExecTxResult;
 
+use crate::cmd::inspect::past;
+
 use super::testing::{open, state_of, Consensus, Wallet, CHAIN, GENESIS_TIME};
 
 const BLOCKS: usize = 90;
+/// Height whose export is compared again at the end.
+const EXPORT_AT: i64 = 50;
 const TENANTS: usize = 3;
 const PROVIDERS: usize = 3;
 
@@ -217,7 +223,7 @@ fn twins_agree_at_every_height() {
         let mut twin = Consensus::connect(open(right.path()));
         let genesis = market.genesis();
         assert_eq!(steady.begin(genesis.clone()), twin.begin(genesis));
-        let (mut done, mut refused) = (0, 0);
+        let (mut done, mut refused, mut past_export) = (0, 0, None);
         for _ in 0..BLOCKS {
             let txs = market.block();
             let expected = steady.execute(&txs);
@@ -229,10 +235,21 @@ fn twins_agree_at_every_height() {
             let failures = expected.0.iter().filter(|result| result.code != 0).count();
             refused += failures;
             done += expected.0.len() - failures;
+            if steady.height == EXPORT_AT {
+                let (base, block) = steady.app.machine.view();
+                past_export = Some((export(&base, block.clone()), block));
+            }
         }
+        check_past(&twin, past_export.unwrap());
         assert!(done > 60 && refused > 20, "{done} transactions were done, {refused} refused");
         check_ends(&steady, &twin);
     }
+}
+
+/// A height's export is the same when it is past: history holds all that an export needs.
+fn check_past(twin: &Consensus, (document, block): (Genesis, Block)) {
+    let history = past(&twin.app.machine.latest(), block.height).unwrap();
+    assert_eq!(export(&history, block), document);
 }
 
 /// The twins' states export alike, break no invariant, and had leases in them.

@@ -1,5 +1,7 @@
 //! Looking at the state of a node, running or not, without touching it.
 
+use std::path::Path;
+
 use anyhow::{bail, Context, Result};
 use stoa_chain::{
     app,
@@ -12,8 +14,11 @@ use super::{args::ExportArgs, genesis, print, tell};
 use crate::{
     config::Config,
     home::Home,
-    store::{Database, Snapshot},
+    store::{Database, Options, Snapshot, StoreError},
 };
+
+/// How often opening beside a running node is tried.
+const OPEN_TRIES: u32 = 5;
 
 /// A view of the database as it is now; a running node may go on.
 pub fn open(home: &Home) -> Result<Snapshot> {
@@ -22,13 +27,23 @@ pub fn open(home: &Home) -> Result<Snapshot> {
         bail!("{} does not exist: the node has not run yet", path.display());
     }
     let options = Config::read(home)?.store_options();
-    let database =
-        Database::open_read_only(&path, options).with_context(|| path.display().to_string())?;
-    let snapshot = database.latest();
+    let snapshot = open_beside_writer(&path, &options)?.latest();
     if snapshot.height() == 0 {
         bail!("no block is committed yet");
     }
     Ok(snapshot)
+}
+
+/// A running node may remove a file between the list of files and their opening: then the next
+/// try finds the new list.
+fn open_beside_writer(path: &Path, options: &Options) -> Result<Database> {
+    let mut tries = 1;
+    loop {
+        match Database::open_read_only(path, options.clone()) {
+            Err(StoreError::Engine(_)) if tries < OPEN_TRIES => tries += 1,
+            other => return other.with_context(|| path.display().to_string()),
+        }
+    }
 }
 
 /// Prints the state at a height as the document of a chain that goes on from there.
@@ -49,7 +64,7 @@ pub fn export(home: &Home, args: &ExportArgs) -> Result<()> {
 }
 
 /// The state of a past height in memory; derived indexes are not part of history.
-fn past(snapshot: &Snapshot, height: u64) -> Result<MemoryStore> {
+pub(crate) fn past(snapshot: &Snapshot, height: u64) -> Result<MemoryStore> {
     let mut changes = Changes::new();
     for entry in snapshot.state_at(height)? {
         let (key, value) = entry?;

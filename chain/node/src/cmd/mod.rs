@@ -3,7 +3,7 @@
 mod args;
 mod genesis;
 mod init;
-mod inspect;
+pub(crate) mod inspect;
 mod keys;
 mod start;
 mod status;
