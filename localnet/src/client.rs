@@ -68,7 +68,9 @@ impl Client {
         let told = || format!("stoa {}", args.join(" "));
         let args = ["-o", "json"].iter().chain(args);
         let mut command = self.command(args);
-        let output = command.stderr(Stdio::inherit()).output().await.with_context(told)?;
+        // Not `output()`, which would take the progress as well.
+        let child = command.stdout(Stdio::piped()).spawn().with_context(told)?;
+        let output = child.wait_with_output().await.with_context(told)?;
         let printed = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             bail!("`{}`: {}\n{}", told(), output.status, printed.trim());

@@ -130,8 +130,12 @@ impl Localnet {
         futures::future::try_join_all(registrations).await?;
         providers::audit(&chain, &state.keys, &state.providers).await?;
         progress("starting the providers");
+        // The data planes first: a control daemon that finds none starts its own.
         for provider in &state.providers {
             self.start_one(&provider.tunnel_name, &[])?;
+        }
+        for provider in &state.providers {
+            self.wait_for_listener(&provider.tunnel_name, &provider.ingress).await?;
             self.start_one(&provider.name, &[])?;
         }
         for provider in &state.providers {
@@ -191,6 +195,10 @@ impl Localnet {
     /// # Errors
     /// If there is none of this name, or it cannot be started.
     pub fn start_one(&self, name: &str, env: &[(&str, &str)]) -> Result<()> {
+        if let Some(provider) = self.state().providers.iter().find(|one| one.name == name) {
+            // What a killed daemon left would speak for the new one.
+            remove(&providers::ready_file(provider), |path| fs::remove_file(path))?;
+        }
         self.with_process(name, |process| process.start(env))??;
         self.record()
     }
@@ -277,27 +285,33 @@ impl Localnet {
         Ok(())
     }
 
-    /// Waits until a provider's gateway listens.
+    /// Waits until a provider says that it is ready.
     ///
     /// # Errors
-    /// If it does not in time, or the provider ended.
+    /// If it does not in time, or ended.
     pub async fn wait_for_provider(&self, name: &str) -> Result<()> {
         let state = self.state();
         let provider = state.providers.iter().find(|provider| provider.name == name);
         let provider = provider.with_context(|| format!("no provider {name}"))?;
         let deadline = Instant::now() + PROVIDER_DEADLINE;
-        for address in [&provider.ingress, &provider.gateway] {
-            let address = address.split_once("://").map_or(address.as_str(), |(_, rest)| rest);
-            while tokio::net::TcpStream::connect(address).await.is_err() {
-                self.check_alive(&provider.tunnel_name)?;
-                self.check_alive(name)?;
-                ensure!(
-                    Instant::now() < deadline,
-                    "{name} does not listen at {address}\n{}",
-                    self.explain(name)
-                );
-                tokio::time::sleep(POLL).await;
-            }
+        while !providers::ready_file(provider).exists() {
+            self.check_alive(name)?;
+            let late = Instant::now() >= deadline;
+            ensure!(!late, "{name} does not become ready\n{}", self.explain(name));
+            tokio::time::sleep(POLL).await;
+        }
+        self.wait_for_listener(name, &provider.gateway).await
+    }
+
+    /// Waits until a program listens at an address.
+    async fn wait_for_listener(&self, name: &str, address: &str) -> Result<()> {
+        let deadline = Instant::now() + PROVIDER_DEADLINE;
+        let address = address.split_once("://").map_or(address, |(_, rest)| rest);
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            self.check_alive(name)?;
+            let late = Instant::now() >= deadline;
+            ensure!(!late, "{name} does not listen at {address}\n{}", self.explain(name));
+            tokio::time::sleep(POLL).await;
         }
         Ok(())
     }
@@ -325,6 +339,7 @@ impl Localnet {
             forget_processes(&mut state);
             state.clone()
         };
+        kill_strays(&state);
         let cleaned = clean_engine(&state);
         state.write(self.dir())?;
         cleaned
@@ -430,9 +445,27 @@ pub fn take_down(dir: &Path) -> Result<()> {
         signal(process, nix::sys::signal::Signal::SIGKILL);
     }
     forget_processes(&mut state);
+    kill_strays(&state);
     let cleaned = clean_engine(&state);
     state.write(dir)?;
     cleaned
+}
+
+/// A control daemon that finds no data plane starts one that outlives it: those that serve a
+/// socket of this network go with it.
+fn kill_strays(state: &State) {
+    let sockets: Vec<_> = state.providers.iter().map(providers::control_socket).collect();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        let Some(process) = pid.and_then(Running::of) else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let mut arguments = line.split(|byte| *byte == 0);
+        if arguments
+            .any(|one| sockets.iter().any(|path| path.as_os_str().as_encoded_bytes() == one))
+        {
+            signal(process, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
 }
 
 fn forget_processes(state: &mut State) {

@@ -104,7 +104,7 @@ pub fn daemon(options: &Options, provider: &Provider) -> Program {
 pub fn tunnel(options: &Options, provider: &Provider) -> Program {
     let listen = provider.ingress.trim_start_matches("http://");
     let mut args: Vec<OsString> = vec!["--listen".into(), listen.into()];
-    args.extend(["--control".into(), provider.home.join("tunnel.sock").into()]);
+    args.extend(["--control".into(), control_socket(provider).into()]);
     args.extend(["--state".into(), provider.home.join("tunnel").into()]);
     Program {
         name: provider.tunnel_name.clone(),
@@ -119,6 +119,16 @@ pub fn tunnel(options: &Options, provider: &Provider) -> Program {
 /// in `localhost` to this machine.
 pub fn domain(provider: &Provider) -> String {
     format!("{}.localhost", provider.name)
+}
+
+/// The file that a control daemon keeps while it is ready.
+pub fn ready_file(provider: &Provider) -> PathBuf {
+    provider.home.join("ready")
+}
+
+/// Where the data plane is told its routes.
+pub fn control_socket(provider: &Provider) -> PathBuf {
+    provider.home.join("tunnel.sock")
 }
 
 fn config_path(provider: &Provider) -> PathBuf {

@@ -124,8 +124,8 @@ impl Demo {
         for provider in &state.providers {
             let region = provider.attributes.iter().find(|(key, _)| key == "region");
             let region = region.map_or("", |(_, value)| value);
-            let (name, gateway) = (&provider.name, &provider.gateway);
-            self.tell.say(&format!("{name:<10} {region:<7} gateway {gateway}"));
+            let (name, gateway, address) = (&provider.name, &provider.gateway, &provider.address);
+            self.tell.say(&format!("{name:<10} {region:<7} {address}, gateway {gateway}"));
         }
         Ok(())
     }
@@ -272,9 +272,12 @@ impl Demo {
         let mut table = comfy_table::Table::new();
         table.load_preset(comfy_table::presets::NOTHING);
         table.set_header(["USTOA", "FOR LEASES", "FEES OF TRANSACTIONS"]);
-        for (account, moved) in &changes.moved {
-            let fee = changes.fees.get(account).copied().unwrap_or_default();
-            table.add_row([self.name_of(account), show(*moved), show(-fee)]);
+        for key in self.network.state().keys.funded {
+            let of = |all: &BTreeMap<String, i128>| all.get(&key.address).copied().unwrap_or(0);
+            let (moved, fee) = (of(&changes.moved), of(&changes.fees));
+            if (moved, fee) != (0, 0) {
+                table.add_row([key.name, show(moved), show(-fee)]);
+            }
         }
         table.add_row(["community pool".to_owned(), show(changes.pool), String::new()]);
         table.add_row(["collected fees".to_owned(), String::new(), show(changes.all_fees())]);
