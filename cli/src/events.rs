@@ -45,8 +45,8 @@ pub fn line(event: &Event) -> String {
         "EventOverdrawn" => format!("escrow of {} is used up", short("deployment")),
         "EventAccountClosed" => format!("escrow of {} closed", short("deployment")),
         name => {
-            let pairs: Vec<String> =
-                event.attributes.iter().map(|(k, v)| format!("{k}={}", id(v))).collect();
+            let told = event.attributes.iter().filter(|(k, _)| k != "msg_index");
+            let pairs: Vec<String> = told.map(|(k, v)| format!("{k}={}", id(v))).collect();
             format!("{} {}", name.trim_start_matches("Event"), pairs.join(" "))
         }
     }

@@ -125,7 +125,9 @@ pub fn rate(coin: Option<&DecCoin>) -> String {
 /// `stoa1abcd…wxyz`.
 pub fn short(address: &str) -> String {
     match (address.get(..10), address.len().checked_sub(4).and_then(|n| address.get(n..))) {
-        (Some(head), Some(tail)) if address.len() > 20 => format!("{head}…{tail}"),
+        (Some(head), Some(tail)) if address.starts_with("stoa1") && address.len() > 20 => {
+            format!("{head}…{tail}")
+        }
         _ => address.to_owned(),
     }
 }

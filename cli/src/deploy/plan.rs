@@ -140,10 +140,13 @@ fn runway(plan: &Plan) -> Option<u64> {
 /// Says it on stderr before posting.
 pub fn tell(plan: &Plan) {
     let version = hex::encode(plan.sdl.parsed.manifest.version());
+    let groups = match plan.sdl.parsed.groups.len() {
+        1 => "1 group".to_owned(),
+        n => format!("{n} groups"),
+    };
     out::step(&format!(
-        "read {}: {} groups, version {}…",
+        "read {}: {groups}, version {}…",
         plan.file.display(),
-        plan.sdl.parsed.groups.len(),
         version.get(..12).unwrap_or(&version)
     ));
     for line in lines(plan) {

@@ -27,7 +27,7 @@ pub async fn post(tenant: &Tenant, store: &Store, plan: &Plan) -> Result<State, 
     let (_, certificate) =
         certificate::ensure(&tenant.context, chain.query(), chain.chain_id(), owner).await?;
     let new_certificate = certificate.is_some();
-    let id = DeploymentId { owner: owner.clone(), dseq: next_dseq(tenant).await? };
+    let id = DeploymentId { owner: owner.clone(), dseq: next_dseq(tenant, store).await? };
     let version = hex::encode(plan.sdl.parsed.manifest.version());
     let mut state = State::new(chain.chain_id(), &id, plan.file.clone(), version);
     state.deposit = show_coin(&plan.deposit);
@@ -75,13 +75,15 @@ fn posted(
     Ok(state)
 }
 
-/// The height, or more where the owner's last was that high.
-async fn next_dseq(tenant: &Tenant) -> Result<u64, Failure> {
+/// The height, or more where the owner's last was that high: on chain, or kept
+/// here and perhaps under way.
+async fn next_dseq(tenant: &Tenant, store: &Store) -> Result<u64, Failure> {
     let height = tenant.chain.rpc().status().await?.latest_height;
     let query = tenant.chain.query();
     let all = query.deployments(&tenant.owner, DeploymentState::Unspecified).await?;
     let last = all.iter().filter_map(|v| v.deployment.as_ref()?.id.as_ref()).map(|id| id.dseq);
-    Ok(height.max(last.max().unwrap_or(0).saturating_add(1)))
+    let last = last.max().unwrap_or(0).max(store.last_dseq(&tenant.owner)?);
+    Ok(height.max(last.saturating_add(1)))
 }
 
 /// Finds out whether an intent reached the chain. None: it did not, never will,

@@ -80,9 +80,12 @@ fn book_line(look: &Look, order: &Order) -> String {
         [] => format!("order of group {name}: no bid yet"),
         [best, rest @ ..] => {
             let provider = best.id.as_ref().map(|id| text::short(&id.provider));
+            let bids = match rest.len() {
+                0 => "1 bid".to_owned(),
+                more => format!("{} bids", more + 1),
+            };
             format!(
-                "order of group {name}: {} bids, best {} by {}",
-                rest.len() + 1,
+                "order of group {name}: {bids}, best {} by {}",
                 rate_of(best),
                 provider.unwrap_or_default()
             )
@@ -232,7 +235,7 @@ mod tests {
         look.bids.insert(id.text(), vec![bid]);
         let line = book_line(&look, &order);
         assert!(
-            line.contains("1 bids, best 2.5 ustoa/s (6.48 STOA/month) by stoa1qqqqq…wxyz"),
+            line.contains("1 bid, best 2.5 ustoa/s (6.48 STOA/month) by stoa1qqqqq…wxyz"),
             "{line}"
         );
         let table = book_table(&look);

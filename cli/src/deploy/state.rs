@@ -144,8 +144,25 @@ impl Store {
         read(&self.of(id).join("state.json"))
     }
 
+    /// The highest dseq that is kept of an owner: an undecided one may yet land,
+    /// so its number is taken.
+    pub fn last_dseq(&self, owner: &str) -> Result<u64, Failure> {
+        let of_owner = self.all()?.into_iter().filter(|s| s.owner == owner);
+        Ok(of_owner.map(|s| s.dseq).max().unwrap_or(0))
+    }
+
     /// All of an owner's that broke off, of one file; the newest first.
     pub fn unfinished(&self, owner: &str, file: &Path) -> Result<Vec<State>, Failure> {
+        let mut found = self.all()?;
+        found.retain(|s| {
+            let open = matches!(s.stage, Stage::Intent | Stage::Posted);
+            open && s.owner == owner && s.file == file
+        });
+        found.sort_by_key(|s| std::cmp::Reverse(s.dseq));
+        Ok(found)
+    }
+
+    fn all(&self) -> Result<Vec<State>, Failure> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
@@ -154,13 +171,8 @@ impl Store {
         let mut found = vec![];
         for entry in entries {
             let entry = entry.map_err(|e| bad(&self.dir, e))?;
-            let Some(state) = read(&entry.path().join("state.json"))? else { continue };
-            let open = matches!(state.stage, Stage::Intent | Stage::Posted);
-            if open && state.owner == owner && state.file == file {
-                found.push(state);
-            }
+            found.extend(read(&entry.path().join("state.json"))?);
         }
-        found.sort_by_key(|s| std::cmp::Reverse(s.dseq));
         Ok(found)
     }
 
@@ -263,6 +275,9 @@ mod tests {
         store.write(&other).unwrap();
         let found = store.unfinished("stoa1owner", Path::new("/a")).unwrap();
         assert_eq!(found.iter().map(|s| s.dseq).collect::<Vec<_>>(), [2, 1]);
+        // A new one must not take the number of any of them.
+        assert_eq!(store.last_dseq("stoa1owner").unwrap(), 5);
+        assert_eq!(store.last_dseq("stoa1nobody").unwrap(), 0);
         let elsewhere = Store::new(home.path(), "stoa-other");
         assert!(elsewhere.unfinished("stoa1owner", Path::new("/a")).unwrap().is_empty());
         store.forget(&found[0]).unwrap();

@@ -92,7 +92,7 @@ pub async fn escrow(context: &Context, id: &str) -> Result<(), Failure> {
         text::dec_coin(answer.balance_now.as_ref(), 6),
         text::rate(account.total_rate.as_ref()),
         match account.exhausts_at {
-            0 => "for ever at this rate".to_owned(),
+            0 => "-".to_owned(),
             at => format!("{} more", text::seconds(at.saturating_sub(now))),
         }
     ));
