@@ -1,5 +1,8 @@
 //! The command as a user runs it: what stdout carries, and how it ends.
 
+// Helpers of tests may fail as loudly as tests.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     io::Write,
     path::Path,

@@ -1,5 +1,8 @@
 //! The block stream: every height once and in order, from wherever it begins.
 
+// Helpers of tests may fail as loudly as tests.
+#![allow(clippy::unwrap_used)]
+
 mod mock;
 
 use std::time::Duration;
@@ -26,7 +29,7 @@ async fn no_gap_and_no_repeat_from_the_past_into_the_present() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_beginning_it_begins_now() {
     let node = Node::start().await;
-    let rpc = RpcClient::new(&[node.rpc.clone()]).unwrap();
+    let rpc = RpcClient::new(std::slice::from_ref(&node.rpc)).unwrap();
     let before = node.state().height;
     let mut blocks = Blocks::follow(&rpc, BlocksOptions { watchdog: BLOCK, ..Default::default() });
     let Some(BlockItem::Block(block)) = blocks.next().await else { panic!("no block") };

@@ -1,5 +1,8 @@
 //! A gateway over TLS whose both ends are checked against what is on chain.
 
+// Helpers of tests may fail as loudly as tests.
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use stoa_client::{

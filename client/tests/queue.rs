@@ -1,5 +1,8 @@
 //! The transaction queue against a node that loses, cuts, fails and restarts.
 
+// Helpers of tests may fail as loudly as tests.
+#![allow(clippy::unwrap_used)]
+
 mod mock;
 
 use std::time::Duration;

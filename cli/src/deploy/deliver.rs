@@ -227,13 +227,16 @@ pub fn is_serving(status: &LeaseStatusResponse, version: &str) -> bool {
 /// Whether another attempt may end better.
 fn is_worth_repeating(error: &Error, elapsed: Duration) -> bool {
     match error {
-        Error::Unreachable { .. } => true,
+        // A stalled upload too: the overall deadline is the caller's.
+        Error::Unreachable { .. } | Error::Timeout(_) => true,
         Error::NotFound(_) => elapsed < GRACE,
         // TLS too: the chain may show a root that the provider has just
         // rotated away from, or not yet our certificate.
         Error::Tls(_) => elapsed < GRACE,
+        // A manifest that is none and an image that is another stay so.
         Error::Refused(refusal) => {
-            elapsed < GRACE && refusal.code != tonic::Code::InvalidArgument as u32
+            let for_good = [tonic::Code::InvalidArgument as u32, tonic::Code::DataLoss as u32];
+            elapsed < GRACE && !for_good.contains(&refusal.code)
         }
         _ => false,
     }
@@ -316,6 +319,7 @@ mod tests {
         assert!(is_worth_repeating(&refusal(tonic::Code::Unauthenticated), soon));
         assert!(!is_worth_repeating(&refusal(tonic::Code::Unauthenticated), GRACE));
         assert!(!is_worth_repeating(&refusal(tonic::Code::InvalidArgument), soon));
+        assert!(!is_worth_repeating(&refusal(tonic::Code::DataLoss), soon));
         let gone = Error::Unreachable { what: "x".into(), cause: "y".into() };
         assert!(is_worth_repeating(&gone, GRACE * 5));
     }

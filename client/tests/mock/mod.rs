@@ -95,8 +95,8 @@ impl Node {
     pub fn chain(&self) -> Chain {
         Chain::new(
             "mock".into(),
-            RpcClient::new(&[self.rpc.clone()]).unwrap(),
-            QueryClient::new(&[self.grpc.clone()]).unwrap(),
+            RpcClient::new(std::slice::from_ref(&self.rpc)).unwrap(),
+            QueryClient::new(std::slice::from_ref(&self.grpc)).unwrap(),
             "0.0025ustoa".parse().unwrap(),
         )
     }
