@@ -1,6 +1,9 @@
 //! What unit tests share: small orders, leases, manifests and observations.
 
-use stoa_client::ids::{bid_on, order_of, TextId};
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::StreamExt;
+use stoa_client::ids::{bid_on, TextId};
 use stoa_client::proto::cosmos::base::v1beta1::{Coin, DecCoin};
 use stoa_client::proto::deployment::v1::{Deployment, DeploymentState};
 use stoa_client::proto::market::v1::{Bid, BidState, Lease, LeaseState, Order, OrderState};
@@ -15,8 +18,9 @@ use crate::chain::{LeaseView, Standing, View};
 use crate::config::{render, Config};
 use crate::reconcile::ServiceGoal;
 use crate::runtime::{
-    ContainerState, Health, ImageRef, InstanceKey, Inventory, LoadedImage, ObservedContainer,
-    ObservedInstance, ObservedNetwork, PortSpec, Protocol, WorkloadSpec,
+    Applied, Backend, Check, ContainerState, EngineEvent, Health, ImageRef, InstanceKey,
+    InstanceStats, Inventory, LoadedImage, LogPiece, LogRequest, Observation, ObservedContainer,
+    ObservedInstance, ObservedNetwork, PortSpec, Protocol, RuntimeError, StorageUse, WorkloadSpec,
 };
 
 pub(crate) const NOW: u64 = 1_000_000;
@@ -132,10 +136,6 @@ pub(crate) fn deployment(dseq: u64, version: &[u8]) -> Deployment {
     }
 }
 
-pub(crate) fn order_id_of(lease: &LeaseView) -> OrderId {
-    order_of(&lease.id)
-}
-
 pub(crate) fn manifest(sdl: &str) -> Manifest {
     stoa_manifest::parse(sdl, &Options::default()).unwrap().manifest
 }
@@ -219,5 +219,72 @@ pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
             link_address: Some([10, 0, 0, 2].into()),
             workload_address: Some([10, 0, 0, 3].into()),
         }),
+    }
+}
+
+/// An engine that has nothing.
+#[derive(Default)]
+pub(crate) struct FakeBackend;
+
+fn no_engine() -> RuntimeError {
+    RuntimeError::Unknown { during: "a test".into(), cause: "no engine".into() }
+}
+
+#[async_trait]
+impl Backend for FakeBackend {
+    async fn inventory(&self) -> Result<Inventory, RuntimeError> {
+        Ok(machine())
+    }
+
+    async fn apply(&self, _spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
+        Err(no_engine())
+    }
+
+    async fn stop(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
+        Err(no_engine())
+    }
+
+    async fn restart(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
+        Err(no_engine())
+    }
+
+    async fn remove_instance(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
+        Err(no_engine())
+    }
+
+    async fn remove_lease(&self, _lease: &str) -> Result<(), RuntimeError> {
+        Err(no_engine())
+    }
+
+    async fn observe(&self) -> Result<Observation, RuntimeError> {
+        Ok(Observation::default())
+    }
+
+    async fn observe_instance(&self, _key: &InstanceKey) -> Result<ObservedInstance, RuntimeError> {
+        Err(no_engine())
+    }
+
+    fn logs(
+        &self,
+        _key: &InstanceKey,
+        _request: LogRequest,
+    ) -> BoxStream<'static, Result<LogPiece, RuntimeError>> {
+        stream::empty().boxed()
+    }
+
+    async fn stats(&self, _key: &InstanceKey) -> Result<InstanceStats, RuntimeError> {
+        Err(no_engine())
+    }
+
+    async fn storage(&self) -> Result<Vec<StorageUse>, RuntimeError> {
+        Ok(vec![])
+    }
+
+    fn events(&self) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {
+        stream::pending().boxed()
+    }
+
+    async fn checks(&self) -> Result<Vec<Check>, RuntimeError> {
+        Ok(vec![])
     }
 }

@@ -135,7 +135,9 @@ impl Bidder {
             let same_kind = self.told.get(&order).is_some_and(|before| {
                 std::mem::discriminant(before) == std::mem::discriminant(&reason)
             });
-            if !same_kind && !matches!(reason, Reason::AlreadyBid | Reason::Refused(_)) {
+            let known = matches!(reason, Reason::AlreadyBid | Reason::Refused(_))
+                || matches!(reason, Reason::TooLate(_)) && self.told.contains_key(&order);
+            if !same_kind && !known {
                 tracing::info!(%order, "no bid: {reason}");
             }
             now.insert(order, reason);

@@ -20,13 +20,19 @@ const MAX_REMEMBERED: usize = 4096;
 /// Tells tenants by their certificates.
 pub struct Tenants {
     reads: Arc<dyn ChainReads>,
+    believed: Duration,
     /// When each certificate (by hash) was last found valid.
     valid: Mutex<HashMap<[u8; 32], Instant>>,
 }
 
 impl Tenants {
     pub fn new(reads: Arc<dyn ChainReads>) -> Self {
-        Self { reads, valid: Mutex::default() }
+        Self::believing(reads, BELIEVED)
+    }
+
+    /// Believes an answer of the chain for so long.
+    pub(super) fn believing(reads: Arc<dyn ChainReads>, believed: Duration) -> Self {
+        Self { reads, believed, valid: Mutex::default() }
     }
 
     /// The address of the tenant who calls.
@@ -50,7 +56,7 @@ impl Tenants {
 
     /// The owner of a certificate that the handshake has checked already:
     /// self-signed, valid now, an address as its common name.
-    async fn owner(&self, der: &[u8]) -> Result<String, Status> {
+    pub(super) async fn owner(&self, der: &[u8]) -> Result<String, Status> {
         let owner = tls::common_name(der).map_err(|e| Status::unauthenticated(e.to_string()))?;
         let hash: [u8; 32] = Sha256::digest(der).into();
         if self.is_remembered(&hash) {
@@ -73,13 +79,13 @@ impl Tenants {
 
     fn is_remembered(&self, hash: &[u8; 32]) -> bool {
         let valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
-        valid.get(hash).is_some_and(|at| at.elapsed() < BELIEVED)
+        valid.get(hash).is_some_and(|at| at.elapsed() < self.believed)
     }
 
     fn remember(&self, hash: [u8; 32]) {
         let mut valid = self.valid.lock().unwrap_or_else(PoisonError::into_inner);
         if valid.len() >= MAX_REMEMBERED {
-            valid.retain(|_, at| at.elapsed() < BELIEVED);
+            valid.retain(|_, at| at.elapsed() < self.believed);
         }
         if valid.len() < MAX_REMEMBERED {
             valid.insert(hash, Instant::now());

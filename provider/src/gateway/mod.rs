@@ -7,6 +7,8 @@ mod listener;
 mod logs;
 mod manifests;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -1,0 +1,291 @@
+//! The gateway over real TLS, on a chain that is a few maps.
+
+use std::sync::Arc;
+
+use stoa_client::gateway::connect;
+use stoa_client::ids::TextId;
+use stoa_client::proto::gateway::v1::gateway_client::GatewayClient;
+use stoa_client::proto::gateway::v1::{
+    BlobChunk, BlobStatusRequest, LeasePhase, LeaseStatusRequest, LogsRequest, StatusRequest,
+    SubmitManifestRequest, SubmitManifestResponse,
+};
+use stoa_client::proto::market::v1::LeaseState;
+use stoa_client::proto::provider::v1::Provider;
+use stoa_client::proto::types::v1::{BidId, DeploymentId};
+use stoa_client::tls::{provider_root, tenant as tenant_certificate, Identity};
+use stoa_client::{Address, Error};
+use stoa_manifest::{Blob, Manifest};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch, Notify};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::{serve, Certificates, Context, GatewayService};
+use crate::chain::fake::FakeChain;
+use crate::config::Storage;
+use crate::reconcile::Board;
+use crate::store::{BlobStore, ManifestStore};
+use crate::tests_support::{
+    config, deployment, lease_view, me, one_service_manifest, order, tenant, FakeBackend, NOW,
+};
+
+type Client = GatewayClient<Channel>;
+
+/// A running gateway whose provider holds one lease of [`tenant`]'s.
+struct Stage {
+    chain: Arc<FakeChain>,
+    record: Provider,
+    tenant: Identity,
+    lease: BidId,
+    manifest: Manifest,
+    image: Vec<u8>,
+    _end: oneshot::Sender<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        stoa_client::install_crypto();
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host_uri = format!("https://{}", listener.local_addr().unwrap());
+        let root = provider_root(&me(), 30).unwrap();
+        let record = Provider {
+            owner: me(),
+            host_uri: host_uri.clone(),
+            root_certificate: root.certificate().to_vec(),
+            ..Provider::default()
+        };
+        let image: Vec<u8> = (0..2_500_000_u32).map(|i| (i % 241) as u8).collect();
+        let blob = Blob { root: blake3::hash(&image), bytes: image.len() as u64 };
+        let manifest = one_service_manifest(&blob.to_string());
+        let certificate = tenant_certificate(&tenant(), 30).unwrap();
+        let chain = Arc::new(FakeChain::default());
+        let lease = lease_view(&order(1));
+        chain.change(|state| {
+            state.time = NOW;
+            state.provider = record.clone();
+            state.certificates.push((tenant(), certificate.certificate().to_vec()));
+            let mut matched = order(1);
+            // The chain's class names; see `one_service_sdl`.
+            matched.spec.as_mut().unwrap().resources[0].unit.as_mut().unwrap().endpoints =
+                vec![Default::default()];
+            state.orders.insert(matched.id.clone().unwrap().text(), matched);
+            state.leases.insert(lease.name.clone(), lease.lease.clone());
+            let id = format!("{}/1", tenant());
+            state.deployments.insert(id, deployment(1, &manifest.version()));
+        });
+        let (end, ended) = oneshot::channel::<()>();
+        let context = Arc::new(Context {
+            config: Arc::new(config()),
+            provider: me(),
+            reads: chain.clone(),
+            views: watch::channel(None).1,
+            capacity: watch::channel(None).1,
+            backend: Arc::new(FakeBackend::default()),
+            manifests: Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap()),
+            blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
+            board: Arc::new(Board::default()),
+            wake: Arc::new(Notify::new()),
+        });
+        let certificates = Certificates::issue(root, &me(), &host_uri).unwrap();
+        let service = GatewayService::new(context);
+        tokio::spawn(serve(listener, certificates, service, 64, async move {
+            let _ = ended.await;
+        }));
+        Self {
+            chain,
+            record,
+            tenant: certificate,
+            lease: lease.id,
+            manifest,
+            image,
+            _end: end,
+            _dir: dir,
+        }
+    }
+
+    async fn client(&self) -> Client {
+        connect(&self.record, Some(&self.tenant)).await.unwrap()
+    }
+
+    fn deployment(&self) -> DeploymentId {
+        DeploymentId { owner: tenant(), dseq: 1 }
+    }
+
+    async fn lease_status(&self, client: &mut Client) -> Result<LeasePhase, Status> {
+        let request = LeaseStatusRequest { lease: Some(self.lease.clone()) };
+        client.lease_status(request).await.map(|answer| answer.into_inner().phase())
+    }
+
+    async fn submit(
+        &self,
+        client: &mut Client,
+        manifest: Vec<u8>,
+    ) -> Result<SubmitManifestResponse, Status> {
+        let request = SubmitManifestRequest { deployment: Some(self.deployment()), manifest };
+        client.submit_manifest(request).await.map(|answer| answer.into_inner())
+    }
+
+    fn blob_request(&self) -> BlobStatusRequest {
+        let blob = blake3::hash(&self.image).to_hex().to_string();
+        BlobStatusRequest { deployment: Some(self.deployment()), blob }
+    }
+
+    /// The image from a byte on, in pieces, the first with the name.
+    fn pieces(&self, from: usize, to: usize) -> Vec<BlobChunk> {
+        let mut pieces =
+            vec![BlobChunk { blob: Some(self.blob_request()), ..BlobChunk::default() }];
+        for (number, data) in self.image[from..to].chunks(1 << 20).enumerate() {
+            let offset = (from + (number << 20)) as u64;
+            pieces.push(BlobChunk { blob: None, offset, data: data.to_vec() });
+        }
+        pieces
+    }
+}
+
+fn refused(result: Result<impl std::fmt::Debug, Status>, code: Code, word: &str) {
+    let status = result.unwrap_err();
+    assert_eq!(status.code(), code, "{status}");
+    assert!(status.message().contains(word), "{status} does not say {word:?}");
+}
+
+#[tokio::test]
+async fn only_the_tenant_with_a_valid_certificate_is_served() {
+    let stage = Stage::set().await;
+    assert_eq!(
+        stage.lease_status(&mut stage.client().await).await.unwrap(),
+        LeasePhase::AwaitingManifest
+    );
+
+    // Without a certificate: the status alone.
+    let mut nobody = connect(&stage.record, None).await.unwrap();
+    let status = nobody.status(StatusRequest {}).await.unwrap().into_inner();
+    assert_eq!(status.provider, me());
+    let create = "stoa tx cert create";
+    refused(stage.lease_status(&mut nobody).await, Code::Unauthenticated, create);
+    refused(stage.submit(&mut nobody, vec![]).await, Code::Unauthenticated, create);
+
+    // The right name in a certificate that is not on chain.
+    let forged = tenant_certificate(&tenant(), 30).unwrap();
+    let mut forger = connect(&stage.record, Some(&forged)).await.unwrap();
+    refused(stage.lease_status(&mut forger).await, Code::Unauthenticated, create);
+
+    // Another tenant with a good certificate.
+    let other = Address::from([9; 20]).to_string();
+    let certificate = tenant_certificate(&other, 30).unwrap();
+    stage.chain.change(|state| {
+        state.certificates.push((other.clone(), certificate.certificate().to_vec()));
+    });
+    let mut stranger = connect(&stage.record, Some(&certificate)).await.unwrap();
+    refused(stage.lease_status(&mut stranger).await, Code::PermissionDenied, "not of");
+    refused(stage.submit(&mut stranger, vec![]).await, Code::PermissionDenied, "not of");
+    let logs = LogsRequest { lease: Some(stage.lease.clone()), ..LogsRequest::default() };
+    let logs = stranger.logs(logs).await.map(|_| ());
+    refused(logs, Code::PermissionDenied, "not of");
+    let upload = stranger.upload_blob(futures::stream::iter(stage.pieces(0, 10))).await;
+    refused(upload, Code::PermissionDenied, "not of");
+
+    // One's own lease, at another provider.
+    let elsewhere = BidId { provider: other, ..stage.lease.clone() };
+    let request = LeaseStatusRequest { lease: Some(elsewhere) };
+    let answer = stage.client().await.lease_status(request).await;
+    refused(answer, Code::NotFound, "at another provider");
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_and_a_chain_that_is_cut_open_nothing() {
+    use super::auth::Tenants;
+    use std::time::Duration;
+    let stage = Stage::set().await;
+    let tenants = Tenants::believing(stage.chain.clone(), Duration::ZERO);
+    let der = stage.tenant.certificate();
+    assert_eq!(tenants.owner(der).await.unwrap(), tenant());
+    stage.chain.set_unreachable(true);
+    refused(tenants.owner(der).await, Code::Unavailable, "try again");
+    stage.chain.set_unreachable(false);
+    stage.chain.change(|state| state.certificates.clear());
+    refused(tenants.owner(der).await, Code::Unauthenticated, "revoked");
+    // What was looked up a moment ago is believed for a moment only.
+    let lasting = Tenants::believing(stage.chain.clone(), Duration::from_millis(100));
+    stage.chain.change(|state| state.certificates.push((tenant(), der.to_vec())));
+    lasting.owner(der).await.unwrap();
+    stage.chain.change(|state| state.certificates.clear());
+    lasting.owner(der).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(120)).await;
+    assert!(lasting.owner(der).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_sees_a_gateway_with_another_root() {
+    let stage = Stage::set().await;
+    let other = provider_root(&me(), 30).unwrap();
+    let record =
+        Provider { root_certificate: other.certificate().to_vec(), ..stage.record.clone() };
+    let error = connect(&record, Some(&stage.tenant)).await.unwrap_err();
+    assert!(matches!(error, Error::Tls(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_manifest_is_held_against_the_chain() {
+    let stage = Stage::set().await;
+    let mut client = stage.client().await;
+    refused(stage.submit(&mut client, b"{}".to_vec()).await, Code::InvalidArgument, "manifest");
+    let other = one_service_manifest("nginx").canonical_json();
+    let wrong = stage.submit(&mut client, other).await;
+    refused(wrong, Code::FailedPrecondition, "has version");
+
+    // The order on chain asks for something else.
+    let order_name = order(1).id.unwrap().text();
+    let millicores = |value| {
+        stage.chain.change(|state| {
+            let spec = state.orders.get_mut(&order_name).unwrap().spec.as_mut().unwrap();
+            spec.resources[0].unit.as_mut().unwrap().cpu.as_mut().unwrap().millicores = value;
+        });
+    };
+    millicores(2_000);
+    let bytes = stage.manifest.canonical_json();
+    let mismatch = stage.submit(&mut client, bytes.clone()).await.unwrap_err();
+    assert_eq!(mismatch.code(), Code::FailedPrecondition);
+    for word in ["service web", "cpu.units", "1000", "2000"] {
+        assert!(mismatch.message().contains(word), "{mismatch}");
+    }
+    millicores(1_000);
+    let missing = stage.submit(&mut client, bytes.clone()).await.unwrap().missing_blobs;
+    assert_eq!(missing.len(), 1);
+    assert_eq!((missing[0].have, missing[0].size), (0, stage.image.len() as u64));
+    assert_eq!(stage.submit(&mut client, bytes.clone()).await.unwrap().missing_blobs, missing);
+
+    // Without a live lease nothing is taken.
+    stage.chain.change(|state| {
+        state.leases.values_mut().for_each(|lease| lease.set_state(LeaseState::Closed));
+    });
+    refused(stage.submit(&mut client, bytes).await, Code::FailedPrecondition, "no live lease");
+    assert_eq!(stage.lease_status(&mut client).await.unwrap(), LeasePhase::Closing);
+}
+
+#[tokio::test]
+async fn a_blob_is_taken_in_parts_and_only_where_the_manifest_names_it() {
+    let stage = Stage::set().await;
+    let mut client = stage.client().await;
+    let early = client.blob_status(stage.blob_request()).await;
+    refused(early, Code::FailedPrecondition, "before its blobs");
+    stage.submit(&mut client, stage.manifest.canonical_json()).await.unwrap();
+    let unknown = BlobStatusRequest { blob: "ab".repeat(32), ..stage.blob_request() };
+    refused(client.blob_status(unknown).await, Code::NotFound, "not in what the manifest");
+
+    let half = 1 << 20;
+    let upload = futures::stream::iter(stage.pieces(0, half));
+    let first = client.upload_blob(upload).await.unwrap().into_inner();
+    assert_eq!((first.have, first.complete), (half as u64, false));
+    let again = client.upload_blob(futures::stream::iter(stage.pieces(0, half))).await;
+    refused(again, Code::OutOfRange, "go on from there");
+    let rest = futures::stream::iter(stage.pieces(half, stage.image.len()));
+    assert!(client.upload_blob(rest).await.unwrap().into_inner().complete);
+    assert!(client.blob_status(stage.blob_request()).await.unwrap().into_inner().complete);
+    let manifest = stage.manifest.canonical_json();
+    assert!(stage.submit(&mut client, manifest).await.unwrap().missing_blobs.is_empty());
+
+    let nameless = futures::stream::iter([BlobChunk::default()]);
+    refused(client.upload_blob(nameless).await, Code::InvalidArgument, "must name");
+}
