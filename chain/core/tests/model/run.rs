@@ -11,6 +11,7 @@ use crate::generate::Generator;
 use crate::machine::{self, Machine};
 use crate::reference::{Op, World};
 use crate::scenario::{Cast, Setting, GENESIS, OTHER, STOA, UNTRADED};
+use crate::twin::through_document;
 
 pub struct Run {
     setting: Setting,
@@ -88,6 +89,9 @@ impl Run {
         self.machine.commit(height, now, &changes);
         self.world.end_block();
         self.check(&told);
+        if height % 97 == 0 {
+            through_document(&self.machine.store, &self.machine.block);
+        }
     }
 
     fn check(&self, told: &[String]) {

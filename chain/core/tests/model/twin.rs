@@ -72,7 +72,7 @@ fn restarted(store: &MemoryStore, block: &Block) -> MemoryStore {
 }
 
 /// The state as a document and back, all indexes built anew.
-fn through_document(store: &MemoryStore, block: &Block) -> MemoryStore {
+pub fn through_document(store: &MemoryStore, block: &Block) -> MemoryStore {
     let text = serde_json::to_string(&app::export(store, block.clone())).unwrap();
     let document = serde_json::from_str(&text).unwrap();
     let mut again = MemoryStore::default();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{all, all_groups, keys, params, Deployment, Group, Params};
+use super::{all, all_groups, keys, params, Deployment, Group, GroupState, Params};
 use crate::ctx::Ctx;
 use crate::modules::deadlines::{self, Deadline, Kind, Subject};
 use crate::types::{Address, DeploymentId, GroupId};
@@ -54,7 +54,7 @@ pub struct LastDseq {
 /// Writes them, and enters their pruning.
 ///
 /// # Errors
-/// A group without its deployment.
+/// A group that is not CLOSED, without its deployment.
 pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
     ctx.put(keys::params(), &genesis.params);
     for GenesisDeployment { id, deployment } in &genesis.deployments {
@@ -64,7 +64,9 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
         }
     }
     for GenesisGroup { id, group } in &genesis.groups {
-        if !ctx.has(&keys::deployment(id.deployment)) {
+        // A closed one may be pruned a block after its deployment.
+        let closed = group.state == GroupState::Closed;
+        if !closed && !ctx.has(&keys::deployment(id.deployment)) {
             return Err(format!("group {id} has no deployment"));
         }
         ctx.put(keys::group(*id), group);

@@ -63,3 +63,17 @@ fn a_state_with_everything_in_it_exports_whole() {
     withdraw(&mut ctx, order.lease(provider(1))).unwrap();
     assert_export_is_whole(ctx);
 }
+
+#[test]
+fn a_group_that_is_pruned_a_block_after_its_deployment_exports_whole() {
+    let mut genesis = genesis();
+    genesis.market.params.max_end_block_work = 1;
+    let mut ctx = ctx_from(&genesis);
+    post(&mut ctx, 1);
+    let msg = deployment_pb::MsgCloseDeployment { owner: tenant().to_string(), dseq: 1 };
+    send::<crate::modules::deployment::CloseDeployment>(&mut ctx, msg).unwrap();
+    let ctx = pass_in_blocks(ctx, 30 * 86_400);
+    assert!(crate::modules::deployment::get(&ctx, id(1)).is_none());
+    assert!(crate::modules::deployment::group(&ctx, id(1).group(1)).is_some());
+    assert_export_is_whole(ctx);
+}
