@@ -79,7 +79,18 @@ pub async fn run(context: &Context, args: LogsArgs) -> Result<(), Failure> {
     let results = join_all(followed).await;
     drop(lines);
     let _ = printer.await;
-    results.into_iter().collect()
+    verdict(results, args.service.is_some())
+}
+
+/// One service runs at few of the leases: "not here" of the others is no
+/// failure while any has it.
+fn verdict(results: Vec<Result<(), Failure>>, of_service: bool) -> Result<(), Failure> {
+    let any = results.iter().any(Result::is_ok);
+    let counts = |r: &Result<(), Failure>| match r {
+        Err(e) => !(of_service && any && e.code == Code::NotFound),
+        Ok(()) => false,
+    };
+    results.into_iter().find(|r| counts(r)).unwrap_or(Ok(()))
 }
 
 /// One lease's lines; while following, over reconnects without repeating.
@@ -162,6 +173,16 @@ fn write(line: &LogLine, is_json: bool) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_that_is_elsewhere_is_no_failure() {
+        let absent = || Err(Failure::with(Code::NotFound, "not here"));
+        let broken = || Err(Failure::with(Code::Unreachable, "gone"));
+        assert!(verdict(vec![absent(), Ok(())], true).is_ok());
+        assert!(verdict(vec![absent(), absent()], true).is_err());
+        assert!(verdict(vec![absent(), Ok(())], false).is_err());
+        assert_eq!(verdict(vec![broken(), Ok(())], true).unwrap_err().code, Code::Unreachable);
+    }
 
     #[test]
     fn ages() {

@@ -143,6 +143,7 @@ async fn from_file(
         }
     }
     plan::tell(&plan);
+    post::tell_running(tenant, &store, &plan).await?;
     post::post(tenant, &store, &plan).await.map(Some)
 }
 

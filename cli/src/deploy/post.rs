@@ -155,3 +155,20 @@ pub async fn unfinished(
     }
     Ok(None)
 }
+
+/// Says where the file runs already: posting it again is another deployment.
+pub async fn tell_running(tenant: &Tenant, store: &Store, plan: &Plan) -> Result<(), Failure> {
+    for state in store.running(&tenant.owner, &plan.file)? {
+        let view = tenant.chain.query().deployment(&state.id()).await;
+        let active =
+            view.is_ok_and(|v| v.deployment.is_some_and(|d| d.state() == DeploymentState::Active));
+        if active {
+            out::note(&format!(
+                "note: deployment {} of this file is running; this is another beside it \
+                 (`stoa update {} FILE` would have changed that one)",
+                state.dseq, state.dseq
+            ));
+        }
+    }
+    Ok(())
+}

@@ -24,12 +24,22 @@ pub async fn addresses(uri: &str) -> Vec<String> {
 /// The same in words, for beside the URI.
 pub async fn words(uri: &str) -> String {
     let found = addresses(uri).await;
+    if found.is_empty() && is_local(uri) {
+        return "this machine (browsers know .localhost; others need a Host header)".into();
+    }
     if found.is_empty() {
         return "its name does not resolve from here: send it as the Host header to the \
                 provider's ingress"
             .into();
     }
     found.join(", ")
+}
+
+/// Names below .localhost are this machine's (RFC 6761), known to browsers if
+/// not to the system's resolver.
+fn is_local(uri: &str) -> bool {
+    let host = uri.parse::<Uri>().ok().and_then(|u| u.host().map(str::to_owned));
+    host.is_some_and(|h| h.ends_with(".localhost"))
 }
 
 #[cfg(test)]
@@ -41,5 +51,6 @@ mod tests {
         assert_eq!(addresses("http://127.0.0.1:8080/x").await, ["127.0.0.1"]);
         assert!(addresses("not a uri").await.is_empty());
         assert!(addresses("http://nowhere.invalid/").await.is_empty());
+        assert!(is_local("http://web.p0.localhost:8080") && !is_local("http://localhost.org"));
     }
 }

@@ -162,6 +162,13 @@ impl Store {
         Ok(found)
     }
 
+    /// All of an owner's of one file that were brought up and not closed here.
+    pub fn running(&self, owner: &str, file: &Path) -> Result<Vec<State>, Failure> {
+        let mut found = self.all()?;
+        found.retain(|s| s.stage == Stage::Running && s.owner == owner && s.file == file);
+        Ok(found)
+    }
+
     fn all(&self) -> Result<Vec<State>, Failure> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
@@ -275,6 +282,8 @@ mod tests {
         store.write(&other).unwrap();
         let found = store.unfinished("stoa1owner", Path::new("/a")).unwrap();
         assert_eq!(found.iter().map(|s| s.dseq).collect::<Vec<_>>(), [2, 1]);
+        let running = store.running("stoa1owner", Path::new("/a")).unwrap();
+        assert_eq!(running.iter().map(|s| s.dseq).collect::<Vec<_>>(), [3]);
         // A new one must not take the number of any of them.
         assert_eq!(store.last_dseq("stoa1owner").unwrap(), 5);
         assert_eq!(store.last_dseq("stoa1nobody").unwrap(), 0);
