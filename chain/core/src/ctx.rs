@@ -51,6 +51,7 @@ pub struct Ctx<'s> {
     place: Place,
     meter: RefCell<Meter>,
     events: Vec<Event>,
+    queue_start: Vec<u8>,
 }
 
 impl<'s> Ctx<'s> {
@@ -63,7 +64,8 @@ impl<'s> Ctx<'s> {
     pub fn with_changes(store: &'s dyn Store, block: Block, changes: Changes) -> Self {
         let place = Place { height: block.height, ..Place::default() };
         let state = State::with_changes(store, changes);
-        Self { state, block, place, meter: RefCell::new(Meter::unlimited()), events: Vec::new() }
+        let meter = RefCell::new(Meter::unlimited());
+        Self { state, block, place, meter, events: Vec::new(), queue_start: Vec::new() }
     }
 
     /// Unix seconds of the block.
@@ -140,13 +142,33 @@ impl<'s> Ctx<'s> {
     }
 
     /// Ascending entries with `from <= key < to`; each that is passed costs.
+    ///
+    /// Ends where the gas is used up: the message fails for it afterwards, and
+    /// must not make anybody look on through what others have put there.
     pub fn range(&self, from: &[u8], to: &[u8]) -> Entries<'_> {
-        Box::new(self.state.range(from, to).inspect(|_| self.charge(gas::ENTRY)))
+        let paid = self.state.range(from, to).take_while(|_| !self.meter.borrow().is_exhausted());
+        Box::new(paid.inspect(|(_, value)| {
+            let mut meter = self.meter.borrow_mut();
+            meter.charge(gas::ENTRY);
+            meter.charge_each(gas::READ_BYTE, value.len());
+        }))
     }
 
     /// Ascending entries whose keys start with `prefix`.
     pub fn prefix(&self, prefix: &[u8]) -> Entries<'_> {
         self.range(prefix, &crate::state::after_prefix(prefix))
+    }
+
+    /// A key before which nothing stands in the queue of deadlines. Kept by
+    /// [`crate::modules::deadlines`], so that a block's end does not pass again
+    /// and again what it has worked already.
+    pub(crate) fn queue_start(&self) -> &[u8] {
+        &self.queue_start
+    }
+
+    /// See [`Self::queue_start`].
+    pub(crate) fn set_queue_start(&mut self, key: Vec<u8>) {
+        self.queue_start = key;
     }
 
     /// Tells those who watch.

@@ -18,7 +18,7 @@ pub const WRITE: u64 = 2_000;
 pub const WRITE_BYTE: u64 = 20;
 /// Gas for removing a record.
 pub const REMOVE: u64 = 1_000;
-/// Gas for each entry that an iteration passes.
+/// Gas for each entry that an iteration passes, beside [`READ_BYTE`] for its value.
 pub const ENTRY: u64 = 30;
 
 /// Stands in a simulation for what is skipped there: collecting the fee, and

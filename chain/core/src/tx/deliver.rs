@@ -77,7 +77,7 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> TxRes
         Admission::Full(_) => Meter::with_limit(gas_wanted),
         Admission::Simulate => Meter::unlimited(),
     });
-    debug_assert!(ctx.take_events().is_empty(), "events are taken after each transaction");
+    debug_assert_eq!(ctx.events_so_far(), 0, "events are taken after each transaction");
     let admitted = ctx.attempt(|ctx| {
         admit(ctx, &tx, admission)?;
         check_gas(ctx)

@@ -93,7 +93,11 @@ impl Deadline {
 
 /// Enters a deadline.
 pub fn schedule(ctx: &mut Ctx<'_>, deadline: Deadline) {
-    ctx.put_raw(entry_key(&deadline), Vec::new());
+    let key = entry_key(&deadline);
+    if key.as_slice() < ctx.queue_start() {
+        ctx.set_queue_start(key.clone());
+    }
+    ctx.put_raw(key, Vec::new());
 }
 
 /// Takes a deadline out.
@@ -101,11 +105,15 @@ pub fn cancel(ctx: &mut Ctx<'_>, deadline: Deadline) {
     ctx.remove(entry_key(&deadline));
 }
 
-/// The first deadline due at or before `now`.
-pub fn first_due(ctx: &Ctx<'_>, now: u64) -> Option<Deadline> {
-    let (key, _) =
-        ctx.range(&keys::from_time(0), &keys::from_time(now.saturating_add(1))).next()?;
-    parse_entry(&key)
+/// Takes the first deadline due at or before `now` out of the queue.
+pub fn take_first(ctx: &mut Ctx<'_>, now: u64) -> Option<Deadline> {
+    // What was taken in this block still lies before the first as a removal.
+    let from = keys::from_time(0).max(ctx.queue_start().to_vec());
+    let (key, _) = ctx.range(&from, &keys::from_time(now.saturating_add(1))).next()?;
+    ctx.remove(key.clone());
+    let deadline = parse_entry(&key);
+    ctx.set_queue_start(key);
+    deadline
 }
 
 /// Deadlines with `after < due <= until`, in order.

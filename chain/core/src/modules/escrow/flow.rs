@@ -61,11 +61,13 @@ pub fn open(
 /// Adds a deposit to the balance before anything is settled, then settles:
 /// a deposit can save an account in the block in which it would be exhausted.
 pub(super) fn add_deposit(ctx: &mut Ctx<'_>, id: DeploymentId, mut account: Account) {
-    let least = deployment::min_deposit(ctx, id, &account.denom);
-    if account.state == AccountState::Overdrawn && account.balance() >= least.to_fine() {
-        account.state = AccountState::Open;
-        account.settled_at = ctx.now();
-        cancel_overdrawn(ctx, id, &mut account);
+    if account.state == AccountState::Overdrawn {
+        let least = deployment::min_deposit(ctx, id, &account.denom);
+        if account.balance() >= least.to_fine() {
+            account.state = AccountState::Open;
+            account.settled_at = ctx.now();
+            cancel_overdrawn(ctx, id, &mut account);
+        }
     }
     write(ctx, id, account);
     touch(ctx, id, ctx.now());

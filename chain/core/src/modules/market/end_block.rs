@@ -18,8 +18,7 @@ pub fn end_block(ctx: &mut Ctx<'_>) {
     let most = params(ctx).max_end_block_work;
     let mut work = 0u64;
     while work < most {
-        let Some(deadline) = deadlines::first_due(ctx, ctx.now()) else { return };
-        deadlines::cancel(ctx, deadline);
+        let Some(deadline) = deadlines::take_first(ctx, ctx.now()) else { return };
         work = work.saturating_add(1).saturating_add(run(ctx, deadline));
     }
 }

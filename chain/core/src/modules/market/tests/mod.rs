@@ -1,6 +1,7 @@
 //! The rules of the market, one by one, as market.md states them.
 
 mod bids;
+mod bounds;
 mod deadlines;
 mod funds;
 mod groups;
