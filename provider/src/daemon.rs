@@ -276,12 +276,11 @@ async fn check_registered(reads: &dyn ChainReads, root: &Identity) -> anyhow::Re
 fn tell_recovered(recovered: Option<&Recovered>) {
     let Some(recovered) = recovered else { return };
     let labels = recovered.labels.join(", ");
+    let hash = &recovered.hash;
     match &recovered.outcome {
-        None => tracing::info!(hash = %recovered.hash, "the last run's {labels}: never landed"),
-        Some(Ok(height)) => {
-            tracing::info!(hash = %recovered.hash, height, "the last run's {labels}: landed")
-        }
-        Some(Err(refusal)) => tracing::info!("the last run's {labels}: {refusal}"),
+        None => tracing::info!(%hash, "the last run's {labels}: never landed"),
+        Some(Ok(height)) => tracing::info!(%hash, height, "the last run's {labels}: landed"),
+        Some(Err(refusal)) => tracing::info!(%hash, "the last run's {labels}: {refusal}"),
     }
 }
 

@@ -1,5 +1,9 @@
 //! What unit tests share: small orders, leases, manifests and observations.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 use futures::StreamExt;
@@ -12,15 +16,16 @@ use stoa_client::proto::types::v1::{
     Attribute, Cpu, DeploymentId, GroupResource, GroupSpec, Memory, OrderId, ResourceUnit, Volume,
 };
 use stoa_client::Address;
-use stoa_manifest::{Manifest, Options};
+use stoa_manifest::{Blob, Manifest, Options};
 
 use crate::chain::{LeaseView, Standing, View};
 use crate::config::{render, Config};
-use crate::reconcile::ServiceGoal;
+use crate::reconcile::{ImageEngine, ServiceGoal};
 use crate::runtime::{
     Applied, Backend, Check, ContainerState, EngineEvent, Health, ImageRef, InstanceKey,
     InstanceStats, Inventory, LoadedImage, LogPiece, LogRequest, Observation, ObservedContainer,
-    ObservedInstance, ObservedNetwork, PortSpec, Protocol, RuntimeError, StorageUse, WorkloadSpec,
+    ObservedInstance, ObservedNetwork, PortSpec, Protocol, RegistryCredentials, RuntimeError,
+    StorageUse, WorkloadSpec,
 };
 
 pub(crate) const NOW: u64 = 1_000_000;
@@ -222,46 +227,67 @@ pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
     }
 }
 
-/// An engine that has nothing.
+/// An engine that is a map: what is applied runs at once.
 #[derive(Default)]
-pub(crate) struct FakeBackend;
+pub(crate) struct FakeEngine {
+    pub(crate) seen: Mutex<Observation>,
+    /// Nothing can be observed or done.
+    pub(crate) cut: AtomicBool,
+    pub(crate) applied: AtomicUsize,
+    pub(crate) loaded: AtomicUsize,
+}
 
-fn no_engine() -> RuntimeError {
-    RuntimeError::Unknown { during: "a test".into(), cause: "no engine".into() }
+impl FakeEngine {
+    fn look(&self) -> Result<MutexGuard<'_, Observation>, RuntimeError> {
+        if self.cut.load(Ordering::SeqCst) {
+            let during = "a test".into();
+            return Err(RuntimeError::Unknown { during, cause: "the engine is cut".into() });
+        }
+        Ok(self.seen.lock().unwrap())
+    }
+
+    pub(crate) fn instances(&self) -> Vec<InstanceKey> {
+        self.seen.lock().unwrap().instances.keys().cloned().collect()
+    }
 }
 
 #[async_trait]
-impl Backend for FakeBackend {
+impl Backend for FakeEngine {
     async fn inventory(&self) -> Result<Inventory, RuntimeError> {
         Ok(machine())
     }
 
-    async fn apply(&self, _spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
-        Err(no_engine())
+    async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
+        let mut seen = self.look()?;
+        self.applied.fetch_add(1, Ordering::SeqCst);
+        seen.instances.insert(spec.key.clone(), observed(spec, NOW));
+        Ok(Applied::Created)
     }
 
     async fn stop(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
-        Err(no_engine())
+        self.look().map(|_| ())
     }
 
     async fn restart(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
-        Err(no_engine())
+        self.look().map(|_| ())
     }
 
-    async fn remove_instance(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
-        Err(no_engine())
+    async fn remove_instance(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
+        self.look()?.instances.remove(key);
+        Ok(())
     }
 
-    async fn remove_lease(&self, _lease: &str) -> Result<(), RuntimeError> {
-        Err(no_engine())
+    async fn remove_lease(&self, lease: &str) -> Result<(), RuntimeError> {
+        self.look()?.instances.retain(|key, _| key.lease != lease);
+        Ok(())
     }
 
     async fn observe(&self) -> Result<Observation, RuntimeError> {
-        Ok(Observation::default())
+        Ok(self.look()?.clone())
     }
 
-    async fn observe_instance(&self, _key: &InstanceKey) -> Result<ObservedInstance, RuntimeError> {
-        Err(no_engine())
+    async fn observe_instance(&self, key: &InstanceKey) -> Result<ObservedInstance, RuntimeError> {
+        Ok(self.look()?.instances.get(key).cloned().unwrap_or_default())
     }
 
     fn logs(
@@ -273,7 +299,7 @@ impl Backend for FakeBackend {
     }
 
     async fn stats(&self, _key: &InstanceKey) -> Result<InstanceStats, RuntimeError> {
-        Err(no_engine())
+        Ok(InstanceStats::default())
     }
 
     async fn storage(&self) -> Result<Vec<StorageUse>, RuntimeError> {
@@ -286,5 +312,34 @@ impl Backend for FakeBackend {
 
     async fn checks(&self) -> Result<Vec<Check>, RuntimeError> {
         Ok(vec![])
+    }
+}
+
+#[async_trait]
+impl ImageEngine for FakeEngine {
+    async fn find(&self, id: &str) -> Result<Option<LoadedImage>, RuntimeError> {
+        drop(self.look()?);
+        Ok((id == image('a').id).then(|| image('a')))
+    }
+
+    async fn load(&self, path: PathBuf, _blob: Blob) -> Result<LoadedImage, RuntimeError> {
+        drop(self.look()?);
+        assert!(path.exists());
+        self.loaded.fetch_add(1, Ordering::SeqCst);
+        Ok(image('a'))
+    }
+
+    async fn pull(
+        &self,
+        _reference: &str,
+        _credentials: Option<RegistryCredentials>,
+    ) -> Result<LoadedImage, RuntimeError> {
+        drop(self.look()?);
+        self.loaded.fetch_add(1, Ordering::SeqCst);
+        Ok(image('a'))
+    }
+
+    async fn collect(&self, _keep: Vec<String>) -> Result<usize, RuntimeError> {
+        Ok(0)
     }
 }

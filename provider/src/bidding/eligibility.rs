@@ -177,10 +177,9 @@ mod tests {
 
     #[test]
     fn each_requirement_is_checked() {
-        let refused = |change: fn(&mut Order, &mut Standing, &mut Config)| {
-            verdict(change).unwrap_err().to_string()
-        };
-        let cases: Vec<(fn(&mut Order, &mut Standing, &mut Config), &str)> = vec![
+        type Change = fn(&mut Order, &mut Standing, &mut Config);
+        let refused = |change: Change| verdict(change).unwrap_err().to_string();
+        let cases: Vec<(Change, &str)> = vec![
             (|o, _, _| o.sealed = true, "sealed"),
             (|o, _, _| o.max_rate.as_mut().unwrap().denom = "uatom".into(), "pays in uatom"),
             (|_, _, c| c.limits.allowed_tenants.push("x".into()), "allowed_tenants"),

@@ -20,32 +20,34 @@ pub enum ConfigError {
     Wrong(String),
 }
 
-/// What flags and environment put over the file.
+/// What flags and environment put over the file. The variables are the
+/// daemon's own: those of a tenant on the same machine must not make it bid
+/// with the tenant's key.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Overrides {
     /// Directory of manifests, blobs and journals.
     #[arg(long, env = "STOA_PROVIDER_DATA_DIR", global = true)]
     pub data_dir: Option<PathBuf>,
     /// Chain id; nodes of another chain are refused.
-    #[arg(long, env = "STOA_CHAIN_ID", global = true)]
+    #[arg(long, env = "STOA_PROVIDER_CHAIN_ID", global = true)]
     pub chain_id: Option<String>,
     /// CometBFT RPC addresses, separated by commas.
-    #[arg(long, env = "STOA_RPC", value_delimiter = ',', global = true)]
+    #[arg(long, env = "STOA_PROVIDER_RPC", value_delimiter = ',', global = true)]
     pub rpc: Option<Vec<String>>,
     /// gRPC addresses, separated by commas.
-    #[arg(long, env = "STOA_GRPC", value_delimiter = ',', global = true)]
+    #[arg(long, env = "STOA_PROVIDER_GRPC", value_delimiter = ',', global = true)]
     pub grpc: Option<Vec<String>>,
     /// Such as 0.0025ustoa.
-    #[arg(long, env = "STOA_GAS_PRICE", global = true)]
+    #[arg(long, env = "STOA_PROVIDER_GAS_PRICE", global = true)]
     pub gas_price: Option<String>,
     /// Name of the key that signs.
-    #[arg(long, env = "STOA_KEY", global = true)]
+    #[arg(long, env = "STOA_PROVIDER_KEY", global = true)]
     pub key: Option<String>,
     /// Directory of the key store.
-    #[arg(long, env = "STOA_KEYRING_DIR", global = true)]
+    #[arg(long, env = "STOA_PROVIDER_KEYRING_DIR", global = true)]
     pub keyring_dir: Option<PathBuf>,
     /// `file` (encrypted) or `test` (in the clear, for local networks).
-    #[arg(long, env = "STOA_KEYRING_BACKEND", global = true)]
+    #[arg(long, env = "STOA_PROVIDER_KEYRING_BACKEND", global = true)]
     pub keyring_backend: Option<Backend>,
 }
 

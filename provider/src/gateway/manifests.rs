@@ -41,6 +41,13 @@ pub(super) async fn submit(
             hex::encode(&deployment.version)
         )));
     }
+    if deployment.manifest_root != blake3::hash(&bytes).as_bytes() {
+        return Err(Status::failed_precondition(format!(
+            "the version of deployment {} is this manifest's and its manifest root is not; \
+             update the deployment with both",
+            id.text()
+        )));
+    }
     for own in &leases {
         check_against_order(&manifest, own)?;
     }

@@ -26,7 +26,7 @@ use crate::config::Storage;
 use crate::reconcile::Board;
 use crate::store::{BlobStore, ManifestStore};
 use crate::tests_support::{
-    config, deployment, lease_view, me, one_service_manifest, order, tenant, FakeBackend, NOW,
+    config, deployment, lease_view, me, one_service_manifest, order, tenant, FakeEngine, NOW,
 };
 
 type Client = GatewayClient<Channel>;
@@ -73,7 +73,9 @@ impl Stage {
             state.orders.insert(matched.id.clone().unwrap().text(), matched);
             state.leases.insert(lease.name.clone(), lease.lease.clone());
             let id = format!("{}/1", tenant());
-            state.deployments.insert(id, deployment(1, &manifest.version()));
+            let mut deployment = deployment(1, &manifest.version());
+            deployment.manifest_root = manifest.root().as_bytes().to_vec();
+            state.deployments.insert(id, deployment);
         });
         let (end, ended) = oneshot::channel::<()>();
         let context = Arc::new(Context {
@@ -82,7 +84,7 @@ impl Stage {
             reads: chain.clone(),
             views: watch::channel(None).1,
             capacity: watch::channel(None).1,
-            backend: Arc::new(FakeBackend::default()),
+            backend: Arc::new(FakeEngine::default()),
             manifests: Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap()),
             blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
             board: Arc::new(Board::default()),
@@ -251,6 +253,15 @@ async fn a_manifest_is_held_against_the_chain() {
         assert!(mismatch.message().contains(word), "{mismatch}");
     }
     millicores(1_000);
+    let root = |root: [u8; 32]| {
+        stage.chain.change(|state| {
+            state.deployments.values_mut().for_each(|d| d.manifest_root = root.to_vec());
+        });
+    };
+    root([7; 32]);
+    let wrong = stage.submit(&mut client, bytes.clone()).await;
+    refused(wrong, Code::FailedPrecondition, "manifest root");
+    root(*stage.manifest.root().as_bytes());
     let missing = stage.submit(&mut client, bytes.clone()).await.unwrap().missing_blobs;
     assert_eq!(missing.len(), 1);
     assert_eq!((missing[0].have, missing[0].size), (0, stage.image.len() as u64));

@@ -11,6 +11,8 @@ mod observed;
 mod plan;
 mod reconciler;
 mod status;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use board::Board;

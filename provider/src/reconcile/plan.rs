@@ -243,10 +243,8 @@ mod tests {
         assert_eq!(first.steps[0], Step::Begin { service: "api".into() });
         assert_eq!(applied(&first), ["api[0]"], "one instance at a time");
 
-        let begun = |service: &str, since| {
-            Some(Rollout { version: "v2".into(), service: service.into(), since })
-        };
-        new.rollout = begun("api", NOW - 10);
+        new.rollout =
+            Some(Rollout { version: "v2".into(), service: "api".into(), since: NOW - 10 });
         let specs: Vec<WorkloadSpec> = new.specs().cloned().collect();
         seen.insert(specs[0].key.clone(), observed(&specs[0], NOW - 1));
         assert_eq!(look(&new, &seen).steps, [], "it waits for api[0]");

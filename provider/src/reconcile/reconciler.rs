@@ -82,7 +82,13 @@ pub struct Reconciler {
     ingress: Ingress,
     unknown: Unknown,
     collected_at: Option<Instant>,
+    /// What the last look saw on chain, and when the next is due anyway.
+    looked_at: Wanted,
+    next_look: tokio::time::Instant,
 }
+
+/// What of the chain bears on what is to run: lease, version, state.
+type Wanted = Vec<(String, String, i32)>;
 
 impl Reconciler {
     pub fn new(parts: Parts, views: Views, ingress: Ingress) -> Self {
@@ -101,25 +107,47 @@ impl Reconciler {
             state: Mutex::default(),
         };
         let shared = Arc::new(shared);
-        Self { shared, views, ingress, unknown: Unknown::new(), collected_at: None }
+        Self {
+            shared,
+            views,
+            ingress,
+            unknown: Unknown::new(),
+            collected_at: None,
+            looked_at: vec![],
+            next_look: tokio::time::Instant::now(),
+        }
     }
 
     /// Goes on until the views end.
     pub async fn run(mut self) {
         let listener = tokio::spawn(listen(Arc::clone(&self.shared)));
         loop {
-            let pause = if self.shared.is_quiet() { LATER } else { SOON };
-            tokio::select! {
-                changed = self.views.changed() => if changed.is_err() { break },
-                () = self.shared.wake.notified() => {}
-                () = tokio::time::sleep(pause) => {}
+            let block = tokio::select! {
+                changed = self.views.changed() => match changed {
+                    Ok(()) => true,
+                    Err(_) => break,
+                },
+                () = self.shared.wake.notified() => false,
+                () = tokio::time::sleep_until(self.next_look) => false,
+            };
+            let Some(view) = self.views.borrow_and_update().clone() else {
+                self.rest();
+                continue;
+            };
+            let wanted = wanted(&view);
+            if block && wanted == self.looked_at && self.shared.is_quiet() {
+                continue;
             }
-            let view = self.views.borrow_and_update().clone();
-            if let Some(view) = view {
-                self.look(&view).await;
-            }
+            self.looked_at = wanted;
+            self.look(&view).await;
+            self.rest();
         }
         listener.abort();
+    }
+
+    fn rest(&mut self) {
+        let pause = if self.shared.is_quiet() { LATER } else { SOON };
+        self.next_look = tokio::time::Instant::now() + pause;
     }
 
     /// One look. Without an observation of the engine nothing is done.
@@ -225,6 +253,7 @@ struct Ended {
 }
 
 impl Ended {
+    /// What follows from how the turn ended.
     fn note(&self, result: anyhow::Result<Outcome>) {
         let mut state = self.shared.state();
         match result {
@@ -352,6 +381,11 @@ impl Shared {
     }
 }
 
+fn wanted(view: &View) -> Wanted {
+    let leases = view.leases.values();
+    leases.map(|l| (l.name.clone(), l.version(), l.lease.state)).collect()
+}
+
 fn of_lease(
     seen: &Observation,
     lease: &str,
@@ -372,6 +406,8 @@ async fn listen(shared: Arc<Shared>) {
         let mut events = shared.backend.events();
         while let Some(event) = events.next().await {
             match event {
+                // Health checks come and go every few seconds.
+                Ok(event) if event.action.starts_with("exec_") => continue,
                 Ok(event) => tracing::debug!(instance = %event.key, "engine: {}", event.action),
                 Err(error) => {
                     tracing::debug!("engine events: {error}");

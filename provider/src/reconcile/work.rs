@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::proto::market::v1::MsgStartLease;
 use stoa_client::tx::any;
-use stoa_client::Error;
 use stoa_manifest::Group;
 
 use super::goal::{self, Goal};
@@ -73,7 +73,7 @@ impl Turn {
             self.take(step, shared).await?;
         }
         if plan.verdict == Verdict::Ready && self.lease.is_pending() {
-            self.start_lease(shared).await;
+            self.start_lease(shared).await?;
         }
         Ok(match (stepped, plan.verdict) {
             (true, _) => Outcome::Stepped,
@@ -129,9 +129,9 @@ impl Turn {
     }
 
     /// Tells the chain that the lease is served; it is paid from then on.
-    async fn start_lease(&self, shared: &Shared) {
+    async fn start_lease(&self, shared: &Shared) -> anyhow::Result<()> {
         if shared.is_started(&self.lease.name) {
-            return;
+            return Ok(());
         }
         let message = MsgStartLease {
             provider: shared.queue.address().into(),
@@ -139,20 +139,12 @@ impl Turn {
         };
         failpoint("start.before_send");
         let label = format!("start:{}", self.lease.name);
-        match shared.queue.submit_labelled(&label, vec![any(&message)]).await {
-            Ok(done) => {
-                failpoint("start.after_send");
-                tracing::info!(lease = %self.lease.name, height = done.height, "lease started");
-                shared.note_started(&self.lease.name);
-            }
-            // The chain's own state is looked at again in the next view.
-            Err(Error::Refused(refusal)) => {
-                tracing::warn!(lease = %self.lease.name, "starting it was refused: {refusal}");
-            }
-            Err(error) => {
-                tracing::warn!(lease = %self.lease.name, "starting it did not land: {error}");
-            }
-        }
+        let sent = shared.queue.submit_labelled(&label, vec![any(&message)]).await;
+        let done = sent.context("telling the chain that the lease is served")?;
+        failpoint("start.after_send");
+        tracing::info!(lease = %self.lease.name, height = done.height, "lease started");
+        shared.note_started(&self.lease.name);
+        Ok(())
     }
 
     fn post_verdict(&self, shared: &Shared, verdict: &Verdict) {

@@ -58,10 +58,10 @@ impl DockerBackend {
         let names = self.names.instance(&spec.key);
         let network = self.ensure_network(&spec.key, &names).await?;
         failpoint("runtime.after_network_create");
-        self.ensure_link(&spec.key, &names, &network).await?;
+        Box::pin(self.ensure_link(&spec.key, &names, &network)).await?;
         self.ensure_volumes(spec).await?;
         failpoint("runtime.after_volume_create");
-        let applied = self.ensure_workload(spec, &names, &network).await?;
+        let applied = Box::pin(self.ensure_workload(spec, &names, &network)).await?;
         failpoint("runtime.after_container_start");
         Ok(applied)
     }

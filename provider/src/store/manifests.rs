@@ -126,7 +126,7 @@ mod tests {
 
         let again = ManifestStore::open(dir.path()).unwrap();
         assert_eq!(again.get(&version).unwrap().unwrap().manifest, manifest);
-        assert_eq!(again.list().unwrap(), [version.clone()]);
+        assert_eq!(again.list().unwrap(), std::slice::from_ref(&version));
 
         std::fs::write(dir.path().join(format!("{version}.json")), b"[]").unwrap();
         let third = ManifestStore::open(dir.path()).unwrap();

@@ -1,0 +1,245 @@
+//! The loop on a chain and an engine that are maps.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stoa_client::keys::{new_mnemonic, recover, Algorithm};
+use stoa_client::proto::gateway::v1::LeasePhase;
+use stoa_client::proto::market::v1::LeaseState;
+use stoa_client::query::QueryClient;
+use stoa_client::queue::QueueOptions;
+use stoa_client::rpc::RpcClient;
+use stoa_client::{Chain, TxQueue};
+use stoa_manifest::{Blob, Manifest};
+use tokio::sync::{watch, Notify};
+use tokio::task::JoinHandle;
+
+use super::{Board, Parts, Reconciler};
+use crate::chain::fake::FakeChain;
+use crate::chain::View;
+use crate::config::Storage;
+use crate::ingress::Ingress;
+use crate::store::{BlobStore, LeaseStore, ManifestStore};
+use crate::tests_support::{config, lease_view, one_service_manifest, order, view, FakeEngine};
+
+/// Everything that outlives a daemon, and the daemon's loop.
+struct Stage {
+    dir: tempfile::TempDir,
+    chain: Arc<FakeChain>,
+    engine: Arc<FakeEngine>,
+    view: View,
+    lease: String,
+}
+
+/// One run of the daemon's loop; dropping it is as good as a kill.
+struct Run {
+    board: Arc<Board>,
+    wake: Arc<Notify>,
+    manifests: Arc<ManifestStore>,
+    blobs: Arc<BlobStore>,
+    leases: Arc<LeaseStore>,
+    views: watch::Sender<Option<Arc<View>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+const IMAGE: &[u8] = b"an image";
+
+fn blob() -> Blob {
+    Blob { root: blake3::hash(IMAGE), bytes: IMAGE.len() as u64 }
+}
+
+fn manifest() -> Manifest {
+    one_service_manifest(&blob().to_string())
+}
+
+impl Stage {
+    /// A provider with one lease, ACTIVE, for no transaction can be sent.
+    fn set() -> Self {
+        let mut lease = lease_view(&order(1));
+        lease.deployment.version = manifest().version().to_vec();
+        lease.lease.set_state(LeaseState::Active);
+        let chain = Arc::new(FakeChain::default());
+        chain.change(|state| {
+            state.leases.insert(lease.name.clone(), lease.lease.clone());
+        });
+        let mut view = view();
+        let name = lease.name.clone();
+        view.leases.insert(name.clone(), lease);
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, chain, engine: Arc::default(), view, lease: name }
+    }
+
+    async fn run(&self) -> Run {
+        let mut config = config();
+        config.data_dir = self.dir.path().into();
+        config.ingress.tunnel_binary = Some("/bin/false".into());
+        let config = Arc::new(config);
+        let path = |name: &str| self.dir.path().join(name);
+        let (views, receiver) = watch::channel(Some(Arc::new(self.view.clone())));
+        let nowhere = ["http://127.0.0.1:1".to_string()];
+        let key = recover(&new_mnemonic().unwrap(), "", Algorithm::Ed25519).unwrap();
+        let chain = Chain::new(
+            "test-1".into(),
+            RpcClient::new(&nowhere).unwrap(),
+            QueryClient::new(&nowhere).unwrap(),
+            "1ustoa".parse().unwrap(),
+        );
+        let (queue, _) = TxQueue::open(chain, key, QueueOptions::default()).await.unwrap();
+        let blobs = BlobStore::open(&path("blobs"), Storage::default()).unwrap();
+        let parts = Parts {
+            config: config.clone(),
+            reads: self.chain.clone(),
+            queue,
+            backend: self.engine.clone(),
+            image_engine: self.engine.clone(),
+            manifests: Arc::new(ManifestStore::open(&path("manifests")).unwrap()),
+            blobs: Arc::new(blobs),
+            leases: Arc::new(LeaseStore::open(&path("leases")).unwrap()),
+            board: Arc::default(),
+            wake: Arc::default(),
+        };
+        let (board, wake) = (parts.board.clone(), parts.wake.clone());
+        let (manifests, blobs) = (parts.manifests.clone(), parts.blobs.clone());
+        let leases = parts.leases.clone();
+        let reconciler = Reconciler::new(parts, receiver, Ingress::new(&config));
+        let task = tokio::spawn(reconciler.run());
+        Run { board, wake, manifests, blobs, leases, views, task }
+    }
+}
+
+impl Run {
+    fn phase(&self, stage: &Stage) -> Option<LeasePhase> {
+        self.board.get(&stage.lease).map(|status| status.phase())
+    }
+
+    async fn until(&self, what: &str, done: impl Fn() -> bool) {
+        for _ in 0..400 {
+            if done() {
+                return;
+            }
+            self.wake.notify_one();
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("it never came to this: {what}");
+    }
+
+    async fn until_phase(&self, stage: &Stage, phase: LeasePhase) {
+        self.until(phase.as_str_name(), || self.phase(stage) == Some(phase)).await;
+    }
+
+    fn give_manifest(&self) {
+        let manifest = manifest();
+        self.manifests.put(&manifest.canonical_json(), manifest).unwrap();
+    }
+
+    fn give_image(&self) {
+        let mut upload = self.blobs.begin(blob()).unwrap().unwrap();
+        upload.push(0, IMAGE).unwrap();
+        assert!(upload.finish().unwrap().complete);
+    }
+
+    /// Some looks pass.
+    async fn looks(&self) {
+        for _ in 0..20 {
+            self.wake.notify_one();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_lease_comes_up_step_by_step_and_is_adopted_by_the_next_run() {
+    let stage = Stage::set();
+    let first = stage.run().await;
+    first.until_phase(&stage, LeasePhase::AwaitingManifest).await;
+    first.give_manifest();
+    first.until_phase(&stage, LeasePhase::AwaitingBlobs).await;
+    assert!(stage.engine.instances().is_empty());
+    first.give_image();
+    first.until_phase(&stage, LeasePhase::Running).await;
+    first.until("committed", || first.leases.get(&stage.lease).serving.is_some()).await;
+    assert_eq!(stage.engine.instances().len(), 1);
+    drop(first);
+
+    let second = stage.run().await;
+    second.until_phase(&stage, LeasePhase::Running).await;
+    second.looks().await;
+    assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 1, "it was adopted");
+    assert_eq!(stage.engine.loaded.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_observed_changes_nothing() {
+    let stage = Stage::set();
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until_phase(&stage, LeasePhase::Running).await;
+
+    // The lease is in no list any more, and nobody can say why.
+    stage.chain.set_unreachable(true);
+    let gone = View { leases: Default::default(), ..stage.view.clone() };
+    run.views.send_replace(Some(Arc::new(gone)));
+    run.looks().await;
+    assert_eq!(stage.engine.instances().len(), 1);
+
+    // A node that does not know it (yet) is no proof either.
+    stage.chain.set_unreachable(false);
+    let lease = std::cell::RefCell::new(None);
+    stage.chain.change(|state| *lease.borrow_mut() = state.leases.remove(&stage.lease));
+    run.looks().await;
+    assert_eq!(stage.engine.instances().len(), 1);
+
+    // Live after all, or closed, and the engine does not answer.
+    let mut lease = lease.into_inner().unwrap();
+    stage.chain.change(|state| {
+        state.leases.insert(stage.lease.clone(), lease.clone());
+    });
+    run.looks().await;
+    assert_eq!(stage.engine.instances().len(), 1);
+    lease.set_state(LeaseState::Closed);
+    stage.chain.change(|state| {
+        state.leases.insert(stage.lease.clone(), lease);
+    });
+    stage.engine.cut.store(true, Ordering::SeqCst);
+    run.looks().await;
+    assert_eq!(stage.engine.instances().len(), 1);
+
+    // Now it is certain, and is done whenever it can be.
+    stage.engine.cut.store(false, Ordering::SeqCst);
+    run.until("removed", || stage.engine.instances().is_empty()).await;
+    run.until("noted", || run.leases.get(&stage.lease).removed).await;
+    run.until("taken off the board", || run.phase(&stage).is_none()).await;
+}
+
+#[tokio::test]
+async fn a_new_version_is_served_once_all_of_it_is_here() {
+    let mut stage = Stage::set();
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until("committed", || run.leases.get(&stage.lease).serving.is_some()).await;
+
+    let mut next = one_service_manifest("nginx:1.27");
+    next.groups[0].services[0].env = Some(vec!["NEW=1".into()]);
+    let version = hex::encode(next.version());
+    let lease = stage.view.leases.get_mut(&stage.lease).unwrap();
+    lease.deployment.version = next.version().to_vec();
+    run.views.send_replace(Some(Arc::new(stage.view.clone())));
+    run.looks().await;
+    assert_eq!(run.phase(&stage), Some(LeasePhase::Running), "the version before goes on");
+    assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 1);
+
+    run.manifests.put(&next.canonical_json(), next).unwrap();
+    let served = || run.leases.get(&stage.lease).serving.as_ref() == Some(&version);
+    run.until("the new version is served", served).await;
+    assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 2);
+    run.until("told", || run.board.get(&stage.lease).is_some_and(|s| s.version == version)).await;
+}
