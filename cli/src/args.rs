@@ -105,7 +105,7 @@ pub enum Command {
     /// Write and show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Versions of this command and of the node
+    /// Version of this command
     Version,
     /// Completions for a shell
     Completions {

@@ -28,7 +28,11 @@ pub fn line(event: &Event) -> String {
             format!("order {} {}{reason}", short("order"), get("state"))
         }
         "EventBidPlaced" => {
-            format!("bid of {}/s on {} by {}", get("rate"), short("order"), short("provider"))
+            let bid = match event.get("rate") {
+                Some("sealed") => "sealed bid".to_owned(),
+                rate => format!("bid of {}/s", rate.unwrap_or("?")),
+            };
+            format!("{bid} on {} by {}", short("order"), short("provider"))
         }
         "EventBidClosed" => {
             format!("bid on {} by {} {}", short("order"), short("provider"), get("state"))
@@ -72,6 +76,9 @@ mod tests {
             &[("order", "a/1/1/1"), ("state", "unmatched"), ("reason", "no bids")],
         );
         assert_eq!(line(&closed), "order a/1/1/1 unmatched: no bids");
+        let sealed =
+            event("EventBidPlaced", &[("order", "o"), ("provider", "p"), ("rate", "sealed")]);
+        assert_eq!(line(&sealed), "sealed bid on o by p");
         assert_eq!(line(&event("EventNew", &[("x", "y")])), "New x=y");
         assert_eq!(line(&event("EventLeaseStarted", &[])), "lease ? started");
     }

@@ -31,18 +31,21 @@ pub struct Mappings {
 pub enum ManifestCommand {
     /// Say everything that is wrong with a file
     Check {
+        /// The SDL file
         file: PathBuf,
         #[command(flatten)]
         mappings: Mappings,
     },
     /// Print the version that the chain would record (SHA-256, hex)
     Version {
+        /// The SDL file
         file: PathBuf,
         #[command(flatten)]
         mappings: Mappings,
     },
     /// Show what a file deploys; with `-o json`, its canonical manifest and groups
     Show {
+        /// The SDL file
         file: PathBuf,
         #[command(flatten)]
         mappings: Mappings,

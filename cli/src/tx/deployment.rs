@@ -66,7 +66,9 @@ pub enum DeploymentMessage {
     CloseGroup { dseq: u64, gseq: u32 },
     /// Offer an open group without order or lease again
     ReopenGroup {
+        /// Of one's own deployment
         dseq: u64,
+        /// The group, counted from 1
         gseq: u32,
         /// New max rates per second, one for each resource, in order
         #[arg(long = "max-rate", value_parser = arguments::dec_coin)]
