@@ -47,7 +47,7 @@ impl Tenants {
             let der = shown.ok_or_else(|| {
                 Status::unauthenticated(
                     "this call needs the tenant's certificate, and none was shown; create one \
-                     with: stoa tx cert create",
+                     with: stoa tx create-cert",
                 )
             })?;
             self.owner(der.as_ref()).await
@@ -69,7 +69,7 @@ impl Tenants {
             }
             Ok(false) => Err(Status::unauthenticated(format!(
                 "this certificate of {owner} is not valid on chain (never created there, or \
-                 revoked); create one with: stoa tx cert create"
+                 revoked); create one with: stoa tx create-cert"
             ))),
             Err(error) => Err(Status::unavailable(format!(
                 "the certificate cannot be looked up on chain now ({error}); try again"

@@ -164,7 +164,7 @@ async fn only_the_tenant_with_a_valid_certificate_is_served() {
     let mut nobody = connect(&stage.record, None).await.unwrap();
     let status = nobody.status(StatusRequest {}).await.unwrap().into_inner();
     assert_eq!(status.provider, me());
-    let create = "stoa tx cert create";
+    let create = "stoa tx create-cert";
     refused(stage.lease_status(&mut nobody).await, Code::Unauthenticated, create);
     refused(stage.submit(&mut nobody, vec![]).await, Code::Unauthenticated, create);
 
