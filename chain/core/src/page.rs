@@ -1,6 +1,7 @@
 //! Pages of long lists.
 
 use cosmos_sdk_proto::cosmos::base::query::v1beta1::{PageRequest, PageResponse};
+use prost::Message;
 
 use crate::ctx::Ctx;
 use crate::error::SdkError;
@@ -10,7 +11,10 @@ pub const DEFAULT_LIMIT: u64 = 100;
 /// Most items on a page.
 pub const MAX_LIMIT: u64 = 1_000;
 /// Most entries that one request passes over, wanted or not.
-pub const MAX_SCAN: u64 = 100_000;
+pub const MAX_SCAN: u64 = 10_000;
+/// Bytes of items after which a page ends, whatever number was asked for. With
+/// the largest item after them they are under the 4 MiB that gRPC's clients take.
+pub const MAX_BYTES: usize = 1 << 20;
 
 /// One page of the entries under `prefix` for which `item` gives something.
 ///
@@ -19,22 +23,36 @@ pub const MAX_SCAN: u64 = 100_000;
 ///
 /// # Errors
 /// An unsupported combination of the request's fields.
-pub fn collect<T>(
+pub fn collect<T: Message>(
+    ctx: &Ctx<'_>,
+    prefix: &[u8],
+    request: Option<PageRequest>,
+    item: impl FnMut(&[u8], &[u8]) -> Option<T>,
+) -> Result<(Vec<T>, PageResponse), SdkError> {
+    collect_sized(ctx, prefix, request, item, T::encoded_len)
+}
+
+/// [`collect`] for items that tell their bytes otherwise.
+///
+/// # Errors
+/// An unsupported combination of the request's fields.
+pub fn collect_sized<T>(
     ctx: &Ctx<'_>,
     prefix: &[u8],
     request: Option<PageRequest>,
     mut item: impl FnMut(&[u8], &[u8]) -> Option<T>,
+    size: impl Fn(&T) -> usize,
 ) -> Result<(Vec<T>, PageResponse), SdkError> {
     let request = request.unwrap_or_default();
     check(&request)?;
     let limit = if request.limit == 0 { DEFAULT_LIMIT } else { request.limit.min(MAX_LIMIT) };
     let from = [prefix, &request.key].concat();
     let mut items = Vec::new();
-    let (mut matched, mut scanned) = (0u64, 0u64);
+    let (mut matched, mut scanned, mut bytes) = (0u64, 0u64, 0usize);
     let mut next_key = Vec::new();
     for (key, value) in ctx.range(&from, &crate::state::after_prefix(prefix)) {
         scanned = scanned.saturating_add(1);
-        let full = matched >= request.offset.saturating_add(limit);
+        let full = bytes >= MAX_BYTES || matched >= request.offset.saturating_add(limit);
         if full && !request.count_total || scanned > MAX_SCAN {
             next_key = suffix(prefix, &key);
             break;
@@ -44,6 +62,7 @@ pub fn collect<T>(
             next_key = suffix(prefix, &key);
         }
         if !full && matched >= request.offset {
+            bytes = bytes.saturating_add(size(&found));
             items.push(found);
         }
         matched = matched.saturating_add(1);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{all, all_groups, keys, params, Deployment, Group, GroupState, Params};
+use super::{all, all_groups, keys, params, put_group, Deployment, Group, GroupState, Params};
 use crate::ctx::Ctx;
 use crate::modules::deadlines::{self, Deadline, Kind, Subject};
 use crate::types::{Address, DeploymentId, GroupId};
@@ -69,7 +69,7 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
         if !closed && !ctx.has(&keys::deployment(id.deployment)) {
             return Err(format!("group {id} has no deployment"));
         }
-        ctx.put(keys::group(*id), group);
+        put_group(ctx, *id, group);
         if let Some(deadline) = group_deadlines_of(*id, group) {
             deadlines::schedule(ctx, deadline);
         }
@@ -86,12 +86,14 @@ pub fn export(ctx: &Ctx<'_>) -> Genesis {
         let owner = keys::last_dseq_owner(&key)?;
         Some(LastDseq { owner, dseq: crate::state::decode(&key, &value) })
     });
+    let mut groups: Vec<(GroupId, Group)> = all_groups(ctx).collect();
+    groups.sort_by_key(|(id, _)| *id);
     Genesis {
         params: params(ctx),
         deployments: all(ctx)
             .map(|(id, deployment)| GenesisDeployment { id, deployment })
             .collect(),
-        groups: all_groups(ctx).map(|(id, group)| GenesisGroup { id, group }).collect(),
+        groups: groups.into_iter().map(|(id, group)| GenesisGroup { id, group }).collect(),
         last_dseqs: last.collect(),
     }
 }

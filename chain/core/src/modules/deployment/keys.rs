@@ -6,6 +6,7 @@ const PARAMS: u8 = 0x28;
 const DEPLOYMENT: u8 = 0x29;
 const GROUP: u8 = 0x2a;
 const LAST_DSEQ: u8 = 0x2b;
+const CLOSED_GROUP: u8 = 0x2c;
 
 pub fn params() -> Vec<u8> {
     vec![PARAMS]
@@ -39,6 +40,17 @@ pub fn group(id: GroupId) -> Vec<u8> {
     [&[GROUP][..], &id.to_key()].concat()
 }
 
+pub fn closed_groups() -> Vec<u8> {
+    vec![CLOSED_GROUP]
+}
+
+/// Closed groups stand apart, so that nobody who works on a deployment passes
+/// those that it once had.
+pub fn closed_group(id: GroupId) -> Vec<u8> {
+    [&[CLOSED_GROUP][..], &id.to_key()].concat()
+}
+
+/// Of a group's key, closed or not.
 pub fn group_id(key: &[u8]) -> Option<GroupId> {
     GroupId::from_key(key.split_first()?.1)
 }
@@ -65,6 +77,7 @@ mod tests {
         let id_bytes = [&[7; 20][..], &[0, 0, 0, 0, 0, 0, 0, 3]].concat();
         assert_eq!(deployment(id), [&[0x29][..], &id_bytes].concat());
         assert_eq!(group(id.group(1)), [&[0x2a][..], &id_bytes, &[0, 0, 0, 1]].concat());
+        assert_eq!(closed_group(id.group(1)), [&[0x2c][..], &id_bytes, &[0, 0, 0, 1]].concat());
         assert_eq!(last_dseq(&id.owner), [&[0x2b][..], &[7; 20]].concat());
         assert_eq!(deployment_id(&deployment(id)), Some(id));
         assert_eq!(group_id(&group(id.group(1))), Some(id.group(1)));

@@ -1,6 +1,8 @@
 //! How deployments and groups move between their states.
 
-use super::{get, group, groups, keys, Current, Deployment, DeploymentState, Group, GroupState};
+use super::{
+    get, group, groups, keys, put_group, Current, Deployment, DeploymentState, Group, GroupState,
+};
 use crate::ctx::Ctx;
 use crate::event;
 use crate::modules::deadlines::{self, Deadline, Kind, Subject};
@@ -17,8 +19,7 @@ const DAY: u64 = 86_400;
 /// max(parameter, sum of max rates × 3,600 s) over the groups not CLOSED.
 pub fn min_deposit(ctx: &Ctx<'_>, id: DeploymentId, denom: &Denom) -> Amount {
     let groups = groups(ctx, id);
-    let open = groups.iter().filter(|(_, group)| group.state != GroupState::Closed);
-    min_deposit_for(ctx, denom, open.map(|(_, group)| &group.spec))
+    min_deposit_for(ctx, denom, groups.iter().map(|(_, group)| &group.spec))
 }
 
 /// The same for groups that are yet to be.
@@ -44,7 +45,7 @@ pub(super) fn add_group(ctx: &mut Ctx<'_>, id: GroupId, spec: super::spec::Group
         reopened: (0, 0),
         prune_at: 0,
     };
-    ctx.put(keys::group(id), &group);
+    put_group(ctx, id, &group);
     open_order(ctx, id);
 }
 
@@ -55,7 +56,7 @@ pub(super) fn open_order(ctx: &mut Ctx<'_>, id: GroupId) -> Option<crate::types:
     record.orders = record.orders.saturating_add(1);
     let order = id.order(record.orders);
     record.current = Current::Order(record.orders);
-    ctx.put(keys::group(id), &record);
+    put_group(ctx, id, &record);
     market::open_order(ctx, order, &deployment, &record);
     Some(order)
 }
@@ -98,7 +99,7 @@ pub(super) fn close_group(ctx: &mut Ctx<'_>, id: GroupId, time: u64) -> u64 {
     let prune_at = ctx.now().saturating_add(market::params(ctx).keep_closed);
     if let Some(mut record) = group(ctx, id) {
         record.prune_at = prune_at;
-        ctx.put(keys::group(id), &record);
+        put_group(ctx, id, &record);
         deadlines::schedule(ctx, Deadline::new(prune_at, Kind::Pruning, Subject::Group(id)));
     }
     set_state(ctx, id, GroupState::Closed);
@@ -112,7 +113,7 @@ fn set_state(ctx: &mut Ctx<'_>, id: GroupId, state: GroupState) {
         GroupState::Open => record.current,
         GroupState::Paused | GroupState::Closed => Current::Idle,
     };
-    ctx.put(keys::group(id), &record);
+    put_group(ctx, id, &record);
     let owner = id.deployment.owner;
     ctx.emit(event!(pb::EventGroupState { group: id, owner: owner, state: state.name() }));
 }
@@ -125,7 +126,7 @@ pub(super) fn start(ctx: &mut Ctx<'_>, id: GroupId) -> Option<crate::types::Orde
 
 /// Whether all groups are CLOSED.
 pub(super) fn all_closed(ctx: &Ctx<'_>, id: DeploymentId) -> bool {
-    groups(ctx, id).iter().all(|(_, group)| group.state == GroupState::Closed)
+    groups(ctx, id).is_empty()
 }
 
 /// Closes all groups, settles, and returns what is left to the depositors.
@@ -141,10 +142,8 @@ pub fn close_deployment(
         return (None, 0);
     }
     let mut work = escrow::touch(ctx, id, time);
-    for (group_id, group) in groups(ctx, id) {
-        if group.state != GroupState::Closed {
-            work = work.saturating_add(close_group(ctx, group_id, time));
-        }
+    for (group_id, _) in groups(ctx, id) {
+        work = work.saturating_add(close_group(ctx, group_id, time));
     }
     let returned = escrow::close(ctx, id);
     record.state = DeploymentState::Closed;
@@ -180,7 +179,7 @@ pub fn reopen_after(ctx: &mut Ctx<'_>, id: GroupId, provider: Address, exclude: 
     let (day, times) = record.reopened;
     let times = if day == today { times } else { 0 };
     record.reopened = (today, times.saturating_add(1));
-    ctx.put(keys::group(id), &record);
+    put_group(ctx, id, &record);
     if exclude {
         keep_out(ctx, id, provider);
     }
@@ -198,7 +197,7 @@ pub(in crate::modules) fn keep_out(ctx: &mut Ctx<'_>, id: GroupId, provider: Add
         record.excluded.remove(0);
     }
     record.excluded.push(provider);
-    ctx.put(keys::group(id), &record);
+    put_group(ctx, id, &record);
 }
 
 /// Names a new manifest.
@@ -227,7 +226,7 @@ pub fn prune_deployment(ctx: &mut Ctx<'_>, id: DeploymentId) {
 
 /// Forgets a CLOSED group.
 pub fn prune_group(ctx: &mut Ctx<'_>, id: GroupId) {
-    ctx.remove(keys::group(id));
+    ctx.remove(keys::closed_group(id));
 }
 
 /// Moves the pruning of a CLOSED deployment or group, whose entry has been
@@ -242,7 +241,7 @@ pub fn move_pruning(ctx: &mut Ctx<'_>, subject: Subject, due: u64) {
         Subject::Group(id) => {
             let Some(mut record) = group(ctx, id) else { return };
             record.prune_at = due;
-            ctx.put(keys::group(id), &record);
+            put_group(ctx, id, &record);
         }
         Subject::Order(_) | Subject::Lease(_) => return,
     }

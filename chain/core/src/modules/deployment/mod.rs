@@ -187,10 +187,20 @@ pub fn get(ctx: &Ctx<'_>, id: DeploymentId) -> Option<Deployment> {
 
 /// The group.
 pub fn group(ctx: &Ctx<'_>, id: GroupId) -> Option<Group> {
-    ctx.get(&keys::group(id))
+    ctx.get(&keys::group(id)).or_else(|| ctx.get(&keys::closed_group(id)))
 }
 
-/// The deployment's groups, by number.
+/// Writes the group; one that is CLOSED leaves the others.
+fn put_group(ctx: &mut Ctx<'_>, id: GroupId, group: &Group) {
+    if group.state == GroupState::Closed {
+        ctx.remove(keys::group(id));
+        ctx.put(keys::closed_group(id), group);
+    } else {
+        ctx.put(keys::group(id), group);
+    }
+}
+
+/// The deployment's groups that are not CLOSED, by number.
 pub fn groups(ctx: &Ctx<'_>, id: DeploymentId) -> Vec<(GroupId, Group)> {
     let entries = ctx.prefix(&keys::groups_of(id));
     let parse = |(key, value): (Vec<u8>, Vec<u8>)| {
@@ -206,9 +216,10 @@ pub fn all<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = (DeploymentId, Deployme
     })
 }
 
-/// All groups.
+/// All groups: those that are CLOSED come last.
 pub fn all_groups<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = (GroupId, Group)> + 'a {
-    ctx.prefix(&keys::groups()).filter_map(|(key, value)| {
+    let entries = ctx.prefix(&keys::groups()).chain(ctx.prefix(&keys::closed_groups()));
+    entries.filter_map(|(key, value)| {
         Some((keys::group_id(&key)?, crate::state::decode(&key, &value)))
     })
 }
@@ -217,6 +228,6 @@ pub fn all_groups<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = (GroupId, Group)
 pub fn set_current(ctx: &mut Ctx<'_>, id: GroupId, current: Current) {
     if let Some(mut record) = group(ctx, id) {
         record.current = current;
-        ctx.put(keys::group(id), &record);
+        put_group(ctx, id, &record);
     }
 }

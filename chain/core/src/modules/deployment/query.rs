@@ -12,6 +12,11 @@ use crate::page;
 use crate::query::Router;
 use crate::types::{Address, Denom, DeploymentId, GroupId};
 
+/// Numbers of groups among which a deployment's answer looks for CLOSED ones.
+const MAX_LOOKED_AT: usize = 100;
+/// Bytes of CLOSED groups in a deployment's answer.
+const MAX_CLOSED_BYTES: usize = 256 << 10;
+
 /// Mounts them.
 pub fn routes(router: &mut Router) {
     router.mount("/stoa.deployment.v1.Query/Deployment", query_deployment);
@@ -59,13 +64,35 @@ fn group_to_proto(id: GroupId, group: &Group, denom: &Denom) -> pb::Group {
     }
 }
 
+/// The deployment with its groups; of the CLOSED ones, of which there may be
+/// any number, the newest.
 fn whole(ctx: &Ctx<'_>, id: DeploymentId, deployment: &Deployment) -> pb::QueryDeploymentResponse {
-    let groups = groups(ctx, id);
-    let groups = groups.iter().map(|(id, group)| group_to_proto(*id, group, &deployment.denom));
+    let mut found = groups(ctx, id);
+    found.extend(newest_closed(ctx, id, deployment));
+    found.sort_by_key(|(id, _)| *id);
+    let groups = found.iter().map(|(id, group)| group_to_proto(*id, group, &deployment.denom));
     pb::QueryDeploymentResponse {
         deployment: Some(to_proto(id, deployment)),
         groups: groups.collect(),
     }
+}
+
+fn newest_closed(
+    ctx: &Ctx<'_>,
+    id: DeploymentId,
+    deployment: &Deployment,
+) -> Vec<(GroupId, Group)> {
+    let mut bytes = 0usize;
+    let numbers = (1..=deployment.groups).rev().take(MAX_LOOKED_AT);
+    let closed = numbers.filter_map(|gseq| {
+        let key = keys::closed_group(id.group(gseq));
+        Some((id.group(gseq), ctx.get::<Group>(&key)?))
+    });
+    let fits = |(_, group): &(GroupId, Group)| {
+        bytes = bytes.saturating_add(crate::state::encode(group).len());
+        bytes <= MAX_CLOSED_BYTES
+    };
+    closed.take_while(fits).collect()
 }
 
 fn query_deployment(

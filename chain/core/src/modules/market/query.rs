@@ -9,11 +9,12 @@ use super::{
     bid, index, keys, lease, order, params, Bid, BidState, CloseReason, GpuOffer, Lease,
     LeaseState, MarketError, Order, OrderState,
 };
-use crate::ctx::Ctx;
+use crate::ctx::{Ctx, Place};
 use crate::error::Failure;
 use crate::modules::{deployment, escrow};
 use crate::page;
 use crate::query::Router;
+use crate::state::encode;
 use crate::types::{Address, Coin, DeploymentId, LeaseId, OrderId, Rate};
 use stoa_proto::types::v1 as types_pb;
 
@@ -219,12 +220,14 @@ fn bids_of_order(
     is_wanted: impl Fn(&Bid) -> bool,
 ) -> Result<(Vec<pb::Bid>, cosmos_sdk_proto::cosmos::base::query::v1beta1::PageResponse), Failure> {
     let request = PageRequest { limit: page::MAX_LIMIT, ..request.unwrap_or_default() };
+    let item = |key: &[u8], value: &[u8]| {
+        let bid: Bid = crate::state::decode(key, value);
+        let id = keys::bid_id(key)?;
+        is_wanted(&bid).then_some((bid.rate.is_none(), bid.rate, bid.place, id, bid))
+    };
+    let size = |(.., bid): &(bool, Option<Rate>, Place, LeaseId, Bid)| encode(bid).len();
     let (mut bids, pagination) =
-        page::collect(ctx, &keys::bids_on(order), Some(request), |key, value| {
-            let bid: Bid = crate::state::decode(key, value);
-            let id = keys::bid_id(key)?;
-            is_wanted(&bid).then_some((bid.rate.is_none(), bid.rate, bid.place, id, bid))
-        })?;
+        page::collect_sized(ctx, &keys::bids_on(order), Some(request), item, size)?;
     bids.sort_by_key(|bid| (bid.0, bid.1, bid.2));
     let bids = bids.into_iter().map(|(_, _, _, id, bid)| bid_to_proto(id, &bid)).collect();
     Ok((bids, pagination))

@@ -3,7 +3,7 @@
 use stoa_proto::deployment::v1 as pb;
 
 use super::super::spec::GroupSpec;
-use super::super::{groups, life, GroupState};
+use super::super::{groups, life};
 use super::{active, check_funded, check_groups, deployment_id, parse_groups};
 use crate::ctx::Ctx;
 use crate::error::Failure;
@@ -44,11 +44,8 @@ impl Message for AddGroups {
         let id = self.id;
         let denom = active(ctx, id)?.denom;
         // Closed groups count no more, and free their names.
-        let taken: Vec<String> = groups(ctx, id)
-            .into_iter()
-            .filter(|(_, group)| group.state != GroupState::Closed)
-            .map(|(_, group)| group.spec.name)
-            .collect();
+        let taken: Vec<String> =
+            groups(ctx, id).into_iter().map(|(_, group)| group.spec.name).collect();
         check_groups(ctx, &denom, &taken, &self.groups)?;
         check_funded(ctx, id, &denom)?;
         let mut deployment = active(ctx, id)?;

@@ -3,7 +3,7 @@
 use stoa_proto::deployment::v1 as pb;
 
 use super::super::{
-    get, group, keys, life, Current, DeploymentError, DeploymentState, Group, GroupState,
+    get, group, life, put_group, Current, DeploymentError, DeploymentState, Group, GroupState,
 };
 use super::{active, check_funded, group_id};
 use crate::ctx::Ctx;
@@ -163,7 +163,7 @@ impl Message for ReopenGroup {
             return Err(DeploymentError::GroupBusy { id, what }.into());
         }
         self.set_limits(&mut record, &denom)?;
-        ctx.put(keys::group(id), &record);
+        put_group(ctx, id, &record);
         let order = life::open_order(ctx, id).map(Into::into);
         Ok(pb::MsgReopenGroupResponse { order })
     }

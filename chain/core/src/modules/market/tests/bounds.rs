@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::ctx::Block;
 use crate::gas::Meter;
+use crate::modules::deployment::{AddGroups, CloseGroup, PauseGroup};
 use crate::modules::provider;
+use crate::query::Router;
 use crate::store::{Entries, MemoryStore, Store};
+use cosmos_sdk_proto::cosmos::base::query::v1beta1::PageRequest;
+use prost::Message as _;
 use stoa_proto::provider::v1 as provider_pb;
 
 /// A store that counts the entries which iterations pass.
@@ -83,4 +87,98 @@ fn a_blocks_end_passes_each_deadline_once() {
     assert_eq!(order_of(&ctx, first_order(orders)).state, OrderState::Unmatched);
     let passed = store.passed.load(Ordering::Relaxed) as u64;
     assert!(passed < 10 * orders, "{passed} entries passed for {orders} orders");
+}
+
+/// Adds a group and closes it again.
+fn add_and_close(ctx: &mut Ctx<'_>, gseq: u32) {
+    let owner = tenant().to_string();
+    let added = deployment_pb::MsgAddGroups {
+        owner: owner.clone(),
+        dseq: 1,
+        groups: vec![group("passing")],
+        version: vec![u8::try_from(gseq).unwrap(); 32],
+        manifest_root: vec![8; 32],
+    };
+    send::<AddGroups>(ctx, added).unwrap();
+    send::<CloseGroup>(ctx, deployment_pb::MsgCloseGroup { owner, dseq: 1, gseq }).unwrap();
+}
+
+#[test]
+fn groups_that_a_deployment_once_had_cost_nobody_who_works_on_it() {
+    let gas_of_pausing = |closed: u32| {
+        let mut ctx = market();
+        post(&mut ctx, 1);
+        (2..2 + closed).for_each(|gseq| add_and_close(&mut ctx, gseq));
+        ctx.set_meter(Meter::unlimited());
+        let owner = tenant().to_string();
+        let msg = deployment_pb::MsgPauseGroup { owner, dseq: 1, gseq: 1 };
+        send::<PauseGroup>(&mut ctx, msg).unwrap();
+        let added = deployment_pb::MsgAddGroups {
+            owner: tenant().to_string(),
+            dseq: 1,
+            groups: vec![group("last")],
+            version: vec![99; 32],
+            manifest_root: vec![8; 32],
+        };
+        send::<AddGroups>(&mut ctx, added).unwrap();
+        let gas = ctx.meter().used();
+        later(ctx, 1);
+        gas
+    };
+    assert_eq!(gas_of_pausing(0), gas_of_pausing(50));
+}
+
+#[test]
+fn a_deployments_answer_shows_all_groups_and_of_many_closed_ones_the_newest() {
+    let mut ctx = market();
+    post(&mut ctx, 1);
+    (2..=150).for_each(|gseq| add_and_close(&mut ctx, gseq));
+    let request = deployment_pb::QueryDeploymentRequest { id: Some(id(1).into()) };
+    let answer: deployment_pb::QueryDeploymentResponse =
+        ask(ctx, "/stoa.deployment.v1.Query/Deployment", &request);
+    let numbers: Vec<u32> =
+        answer.groups.iter().map(|group| group.id.as_ref().unwrap().gseq).collect();
+    let wanted: Vec<u32> = std::iter::once(1).chain(51..=150).collect();
+    assert_eq!(numbers, wanted);
+}
+
+/// The answer to a query on the state as it is.
+fn ask<R: prost::Message + Default>(ctx: Ctx<'_>, path: &str, request: &impl prost::Message) -> R {
+    let block = ctx.block().clone();
+    let mut store = MemoryStore::default();
+    store.apply(&ctx.into_changes());
+    let answer = Router::new().answer(&store, block, path, &request.encode_to_vec()).unwrap();
+    R::decode(answer.as_slice()).unwrap()
+}
+
+#[test]
+fn a_page_ends_after_so_many_bytes_and_goes_on_from_there() {
+    let mut ctx = market();
+    let orders = 90;
+    let mut large = group("web");
+    let attribute =
+        |n: u32| types_pb::Attribute { key: format!("{n:0128}"), value: "v".repeat(128) };
+    large.requirements = Some(types_pb::Requirements {
+        attributes: (0..64).map(attribute).collect(),
+        ..Default::default()
+    });
+    for dseq in 1..=orders {
+        post_with(&mut ctx, deployment(dseq, vec![large.clone()]));
+    }
+    let block = ctx.block().clone();
+    let mut store = MemoryStore::default();
+    store.apply(&ctx.into_changes());
+    let (router, mut key, mut seen, mut pages) = (Router::new(), Vec::new(), 0, 0);
+    while pages == 0 || !key.is_empty() {
+        let pagination = Some(PageRequest { key, limit: 1_000, ..Default::default() });
+        let request = pb::QueryOrdersRequest { pagination, ..Default::default() }.encode_to_vec();
+        let path = "/stoa.market.v1.Query/Orders";
+        let answer = router.answer(&store, block.clone(), path, &request).unwrap();
+        assert!(answer.len() < crate::page::MAX_BYTES + 100_000, "{} bytes", answer.len());
+        let answer = pb::QueryOrdersResponse::decode(answer.as_slice()).unwrap();
+        seen += answer.orders.len() as u64;
+        pages += 1;
+        key = answer.pagination.unwrap().next_key;
+    }
+    assert_eq!((seen, pages), (orders, 2));
 }
