@@ -19,7 +19,7 @@ use crate::bidding::{Bidder, CapacityWatch};
 use crate::chain::{ChainReads, LiveChain, Watcher};
 use crate::config::Config;
 use crate::gateway::{self, Certificates, GatewayService};
-use crate::ingress::Ingress;
+use crate::ingress::{DataPlane, Ingress};
 use crate::payments;
 use crate::reconcile::{Board, Parts, Reconciler};
 use crate::runtime::DockerBackend;
@@ -77,12 +77,11 @@ async fn start(
         .with_context(|| format!("gateway.listen {}", config.gateway.listen))?;
     let stores = Stores::open(&config)?;
     let backend = Arc::new(connect_engine(&config, &provider).await?);
-    let ingress = Ingress::new(&config);
-    if let Err(error) = ingress.ensure().await {
+    if let Err(error) = DataPlane::new(&config).ensure().await {
         tracing::error!("{error:#}; it is tried again");
     }
     let chain = connect_chain(&config).await?;
-    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(chain.clone(), &provider));
+    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(&config.client(), &chain, &provider)?);
     check_registered(reads.as_ref(), &root).await?;
 
     let options =
@@ -120,7 +119,7 @@ async fn start(
             wake: wake.clone(),
         },
         views.clone(),
-        ingress,
+        Ingress::start(&config),
     );
     let service = GatewayService::new(Arc::new(gateway::Context {
         config: Arc::clone(&config),

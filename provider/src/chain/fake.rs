@@ -2,7 +2,7 @@
 //! an unreachable node would.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -38,6 +38,7 @@ pub struct FakeState {
 pub struct FakeChain {
     state: Mutex<FakeState>,
     unreachable: AtomicBool,
+    turns: AtomicUsize,
 }
 
 impl FakeChain {
@@ -48,6 +49,11 @@ impl FakeChain {
     /// From now on nothing can be observed, or everything again.
     pub fn set_unreachable(&self, unreachable: bool) {
         self.unreachable.store(unreachable, Ordering::SeqCst);
+    }
+
+    /// How often other endpoints were asked for.
+    pub fn turns(&self) -> usize {
+        self.turns.load(Ordering::SeqCst)
     }
 
     fn look(&self) -> Result<MutexGuard<'_, FakeState>> {
@@ -64,6 +70,10 @@ fn known<T: Clone>(map: &HashMap<String, T>, id: &str) -> Result<T> {
 
 #[async_trait]
 impl ChainReads for FakeChain {
+    fn use_next_endpoints(&self) {
+        self.turns.fetch_add(1, Ordering::SeqCst);
+    }
+
     async fn tip(&self) -> Result<Tip> {
         let state = self.look()?;
         Ok(Tip { height: state.height, time: state.time, catching_up: state.catching_up })

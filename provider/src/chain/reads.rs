@@ -22,6 +22,10 @@ pub struct Tip {
 /// What one provider's daemon asks of the chain.
 #[async_trait]
 pub trait ChainReads: Send + Sync {
+    /// The endpoints in use are no good: those next in line are asked from
+    /// now on.
+    fn use_next_endpoints(&self) {}
+
     async fn tip(&self) -> Result<Tip>;
     /// Orders that take bids, by closing time.
     async fn open_orders(&self) -> Result<Vec<Order>>;

@@ -26,6 +26,8 @@ pub struct Watcher {
     specs: Specs,
     height: u64,
     grew_at: Instant,
+    /// When other endpoints were tried last for a height that stood still.
+    turned_at: Instant,
     warned_at: Option<Instant>,
 }
 
@@ -46,6 +48,7 @@ impl Watcher {
             specs: Specs::new(),
             height: 0,
             grew_at: Instant::now(),
+            turned_at: Instant::now(),
             warned_at: None,
         };
         (watcher, views)
@@ -75,6 +78,7 @@ impl Watcher {
             Err(error) => return self.warn(&format!("the chain cannot be observed: {error}")),
         };
         if tip.catching_up {
+            self.reads.use_next_endpoints();
             return self.warn(&format!("the node is catching up (at height {})", tip.height));
         }
         if tip.height <= self.height {
@@ -96,9 +100,11 @@ impl Watcher {
     /// An endpoint that answers and stands still is no better than a dead one.
     fn watch_height(&mut self) {
         let still = self.grew_at.elapsed();
-        if still > self.stall {
+        if still > self.stall && self.turned_at.elapsed() > self.stall {
+            self.turned_at = Instant::now();
+            self.reads.use_next_endpoints();
             let text = format!(
-                "height {} for {} s: does the chain stand still?",
+                "height {} for {} s: the chain or its node stands still; asking the next",
                 self.height,
                 still.as_secs()
             );
@@ -111,5 +117,54 @@ impl Watcher {
             self.warned_at = Some(Instant::now());
             tracing::warn!("{text}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::fake::FakeChain;
+
+    fn watcher(chain: &Arc<FakeChain>) -> (Watcher, Views) {
+        let hints = watch::channel(0).1;
+        Watcher::new(chain.clone(), hints, Duration::from_secs(1), Duration::from_millis(20))
+    }
+
+    fn height(views: &Views) -> Option<u64> {
+        views.borrow().as_ref().map(|view| view.height)
+    }
+
+    #[tokio::test]
+    async fn only_newer_views_of_a_node_that_is_up_to_date_count() {
+        let chain = Arc::new(FakeChain::default());
+        let (mut watcher, views) = watcher(&chain);
+        chain.set_unreachable(true);
+        watcher.look().await;
+        assert_eq!(height(&views), None);
+        chain.set_unreachable(false);
+        for (at, catching_up, seen) in
+            [(5, false, 5), (4, false, 5), (9, true, 5), (6, false, 6), (6, false, 6)]
+        {
+            chain.change(|state| (state.height, state.catching_up) = (at, catching_up));
+            watcher.look().await;
+            assert_eq!(height(&views), Some(seen), "after {at}");
+        }
+        chain.set_unreachable(true);
+        watcher.look().await;
+        assert_eq!(height(&views), Some(6), "the last view stays");
+    }
+
+    #[tokio::test]
+    async fn a_height_that_stands_still_turns_to_the_next_endpoints() {
+        let chain = Arc::new(FakeChain::default());
+        chain.change(|state| state.height = 5);
+        let (mut watcher, _views) = watcher(&chain);
+        watcher.look().await;
+        watcher.watch_height();
+        assert_eq!(chain.turns(), 0);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        watcher.watch_height();
+        watcher.watch_height();
+        assert_eq!(chain.turns(), 1, "not at every look");
     }
 }

@@ -30,7 +30,7 @@ pub enum Output {
 pub(super) async fn run(config: Config, arguments: &StatusArguments) -> anyhow::Result<()> {
     let provider = config.key_store().show(&config.key.name)?.address;
     let chain = Chain::connect(&config.client()).await?;
-    let reads = LiveChain::new(chain, &provider);
+    let reads = LiveChain::new(&config.client(), &chain, &provider)?;
     let record = reads.provider().await?.provider.unwrap_or_default();
     let daemon = match gateway::connect(&record, None).await {
         Ok(mut client) => match client.status(StatusRequest {}).await {

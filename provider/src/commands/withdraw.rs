@@ -18,7 +18,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let chain = Chain::connect(&config.client()).await?;
     let key = config.secret_key()?;
     let provider = key.address().to_string();
-    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(chain.clone(), &provider));
+    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(&config.client(), &chain, &provider)?);
     let leases = reads.own_leases().await.context("asking for leases")?;
     let paid: Vec<BidId> = leases
         .into_iter()

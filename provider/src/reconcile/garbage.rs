@@ -24,11 +24,13 @@ pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> 
                 let roots = stored.manifest.blobs();
                 blobs.extend(roots.into_iter().map(|blob| blob.root.to_hex().to_string()));
             }
-            _ => shared.manifests.remove(&version)?,
+            // One that just came may be of a version newer than this view.
+            _ if shared.manifests.age(&version) > keep => shared.manifests.remove(&version)?,
+            _ => {}
         }
     }
     for root in shared.blobs.list() {
-        if !blobs.contains(&root) {
+        if !blobs.contains(&root) && shared.blobs.age(&root) > keep {
             shared.blobs.remove(&root)?;
         }
     }

@@ -170,7 +170,7 @@ impl Reconciler {
                 Err(error) => tracing::error!(lease = %lease.name, "{error:#}"),
             }
         }
-        self.ingress.update(&services, &seen).await;
+        self.ingress.update(&services, &seen);
         for (lease, stored) in turns {
             if !busy.contains(&lease.name) {
                 self.begin_turn(lease, &stored, &seen);

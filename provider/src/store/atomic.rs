@@ -33,6 +33,12 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Seconds since a file was written; 0 where that cannot be told.
+pub(super) fn age(path: &Path) -> u64 {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    written.ok().and_then(|at| at.elapsed().ok()).map_or(0, |age| age.as_secs())
+}
+
 /// Makes a directory that only this user may enter.
 pub(super) fn directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)

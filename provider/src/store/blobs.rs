@@ -193,6 +193,15 @@ impl BlobStore {
         Ok(())
     }
 
+    /// Seconds since anything of it was written; 0 where that cannot be told.
+    pub fn age(&self, root: &str) -> u64 {
+        let whole = self.path(root, "blob");
+        match whole.exists() {
+            true => atomic::age(&whole),
+            false => atomic::age(&self.path(root, "part")),
+        }
+    }
+
     /// Roots of all that is here, whole or not.
     pub fn list(&self) -> Vec<String> {
         let inner = self.inner();

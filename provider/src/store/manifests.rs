@@ -85,6 +85,11 @@ impl ManifestStore {
         Ok(versions)
     }
 
+    /// Seconds since it came; 0 where that cannot be told.
+    pub fn age(&self, version: &str) -> u64 {
+        atomic::age(&self.path(version))
+    }
+
     /// Forgets one.
     pub fn remove(&self, version: &str) -> io::Result<()> {
         self.known().remove(version);
