@@ -1,5 +1,7 @@
 //! Calls whose answer CometBFT knows: transactions, blocks, the node itself.
 
+use std::{future::Future, sync::Arc};
+
 use bytes::Bytes;
 use cosmos_sdk_proto::{
     cosmos::{
@@ -21,6 +23,7 @@ use cosmos_sdk_proto::{
 use prost::Message;
 use tendermint::{block::Height, Hash};
 use tendermint_rpc::endpoint;
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::status::rpc_status;
@@ -29,30 +32,48 @@ use crate::comet::Rpc;
 /// The Cosmos line whose interfaces are served; explorers choose their behaviour by it.
 const COSMOS_SDK_VERSION: &str = "v0.50.13";
 
+/// Calls of the engine at a time. Each may hold a block several times: as text, read, encoded.
+pub const MAX_CALLS: usize = 16;
+
 /// The engine's side of the gRPC server.
 #[derive(Clone)]
 pub struct Engine {
     rpc: Rpc,
+    turns: Arc<Semaphore>,
 }
 
 impl Engine {
     /// Calls go to this engine.
     pub fn new(rpc: Rpc) -> Self {
-        Self { rpc }
+        Self { rpc, turns: Arc::new(Semaphore::new(MAX_CALLS)) }
     }
 
     /// Answers the paths that are the engine's; `None` for all others.
     pub async fn answer(&self, path: &str, request: &Bytes) -> Option<Result<Bytes, Status>> {
         let answer = match path.strip_prefix("/cosmos.")? {
-            "tx.v1beta1.Service/BroadcastTx" => encode(self.broadcast(request).await),
-            "tx.v1beta1.Service/GetTx" => encode(self.tx(request).await),
-            "base.tendermint.v1beta1.Service/GetNodeInfo" => encode(self.node_info().await),
-            "base.tendermint.v1beta1.Service/GetSyncing" => encode(self.syncing().await),
-            "base.tendermint.v1beta1.Service/GetLatestBlock" => encode(self.latest_block().await),
-            "base.tendermint.v1beta1.Service/GetBlockByHeight" => encode(self.block(request).await),
+            "tx.v1beta1.Service/BroadcastTx" => self.in_turn(self.broadcast(request)).await,
+            "tx.v1beta1.Service/GetTx" => self.in_turn(self.tx(request)).await,
+            "base.tendermint.v1beta1.Service/GetNodeInfo" => self.in_turn(self.node_info()).await,
+            "base.tendermint.v1beta1.Service/GetSyncing" => self.in_turn(self.syncing()).await,
+            "base.tendermint.v1beta1.Service/GetLatestBlock" => {
+                self.in_turn(self.latest_block()).await
+            }
+            "base.tendermint.v1beta1.Service/GetBlockByHeight" => {
+                self.in_turn(self.block(request)).await
+            }
             _ => return None,
         };
         Some(answer)
+    }
+
+    /// Makes a call and encodes its answer; calls beyond the limit wait for their turn.
+    async fn in_turn<T: Message>(
+        &self,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<Bytes, Status> {
+        let turn = self.turns.acquire().await;
+        let _turn = turn.map_err(|_| Status::unavailable("the node is stopping"))?;
+        encode(call.await)
     }
 
     async fn broadcast(&self, request: &Bytes) -> Result<BroadcastTxResponse, Status> {

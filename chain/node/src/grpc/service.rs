@@ -19,11 +19,8 @@ use tonic::{
 use super::{codec::RawCodec, engine::Engine, status::to_status, MAX_WORKERS};
 use crate::{
     comet::Rpc,
-    query::{Queries, MAX_REQUEST},
+    query::{Queries, MAX_ANSWER, MAX_REQUEST},
 };
-
-/// Largest answer in bytes.
-const MAX_ANSWER: usize = 32 << 20;
 
 /// Header in which Cosmos clients find the height that was looked at.
 const HEIGHT_HEADER: &str = "x-cosmos-block-height";

@@ -12,6 +12,8 @@ pub fn to_status(failure: &Failure) -> Status {
         ("sdk", 2 | 7 | 8 | 10 | 18) => Code::InvalidArgument,
         ("sdk", 6 | 37) => Code::Unimplemented,
         ("sdk", 9 | 38) => Code::NotFound,
+        // The modules' own records that are not there.
+        ("deployment", 2 | 3) | ("escrow", 2) | ("market", 2..=4) => Code::NotFound,
         _ => Code::Unknown,
     };
     Status::new(code, failure.to_string())
@@ -26,4 +28,27 @@ pub fn rpc_status(error: &RpcError) -> Status {
         RpcError::Malformed(_) | RpcError::Address(_) => Code::Internal,
     };
     Status::new(code, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use stoa_chain::{
+        modules::{deployment::DeploymentError, escrow::EscrowError, market::MarketError},
+        types::{Address, DeploymentId},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_record_that_is_not_there_is_not_found() {
+        let id = DeploymentId { owner: Address::new([1; 20]), dseq: 7 };
+        let failures: [Failure; 3] = [
+            DeploymentError::NotFound(id).into(),
+            EscrowError::NotFound(id).into(),
+            MarketError::OrderNotFound(id.group(1).order(1)).into(),
+        ];
+        for failure in failures {
+            assert_eq!(to_status(&failure).code(), Code::NotFound, "{failure}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_response::MessageResponse, ServerReflectionRequest,
 };
 
-use super::{bind, Server};
+use super::{bind, engine::MAX_CALLS, Server};
 use crate::{
     app::testing::{genesis, open, Consensus, Wallet, CHAIN},
     comet::Rpc,
@@ -29,13 +29,17 @@ struct Node {
 }
 
 async fn node(max_connections: usize) -> Node {
+    node_at("tcp://127.0.0.1:1", max_connections).await
+}
+
+async fn node_at(engine: &str, max_connections: usize) -> Node {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let dir = tempfile::tempdir().unwrap();
     let wallet = Wallet::new(CHAIN, 1);
     let mut chain = Consensus::connect(open(dir.path()));
     chain.begin(genesis(&[&wallet]));
     chain.block(&[]);
-    let rpc = Rpc::new("tcp://127.0.0.1:1").unwrap();
+    let rpc = Rpc::new(engine).unwrap();
     let server = Server::new(chain.app.queries().clone(), rpc, max_connections);
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -126,4 +130,27 @@ async fn connections_beyond_the_limit_wait_for_a_place() {
     assert!(!second.is_finished(), "the one place is taken");
     drop((bank, first.channel));
     tokio::time::timeout(std::time::Duration::from_secs(10), second).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_engine_is_asked_so_many_times_at_once_and_queries_do_not_wait_for_it() {
+    let engine = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let laddr = format!("tcp://{}", engine.local_addr().unwrap());
+    let node = node_at(&laddr, 10).await;
+    let calls: Vec<_> = (0..3 * MAX_CALLS)
+        .map(|_| {
+            let mut client = NodeClient::new(node.channel.clone());
+            tokio::spawn(async move { client.get_node_info(GetNodeInfoRequest {}).await })
+        })
+        .collect();
+    // It takes every call and answers none.
+    let mut taken = Vec::new();
+    let pause = std::time::Duration::from_millis(500);
+    while let Ok(Ok(call)) = tokio::time::timeout(pause, engine.accept()).await {
+        taken.push(call);
+    }
+    assert_eq!(taken.len(), MAX_CALLS);
+    let mut bank = QueryClient::new(node.channel.clone());
+    bank.balance(balance_of(&node.wallet)).await.unwrap();
+    calls.iter().for_each(|call| call.abort());
 }

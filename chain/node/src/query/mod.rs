@@ -24,7 +24,11 @@ use crate::app::Machine;
 pub use simulate::SIMULATE_PATH;
 
 /// Largest request in bytes: a transaction to simulate, with room.
-pub const MAX_REQUEST: usize = 2 << 20;
+pub const MAX_REQUEST: usize = 512 << 10;
+
+/// Largest answer in bytes. CometBFT reads at most 100 MiB from its application and ends where
+/// there is more, so that no question may have such an answer.
+pub const MAX_ANSWER: usize = 32 << 20;
 
 /// The router over one machine.
 pub struct Queries {
@@ -59,6 +63,10 @@ impl Queries {
             SIMULATE_PATH => simulate::answer(&self.machine, data)?,
             _ => self.router.answer(&base, block, path, data)?,
         };
+        if answer.len() > MAX_ANSWER {
+            let text = format!("the answer has {} bytes; ask for less at a time", answer.len());
+            return Err(SdkError::InvalidRequest(text).into());
+        }
         Ok((height, answer))
     }
 
