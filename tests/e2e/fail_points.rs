@@ -1,0 +1,280 @@
+//! A provider's daemon killed at each step of a deployment, an update and a close, and started
+//! again: it goes on where it was, and does nothing twice.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{ensure, Context, Result};
+use bollard::query_parameters::ListVolumesOptions;
+use serde_json::Value;
+use stoa_client::tx::TxResult;
+use stoa_localnet::{engine, Provider};
+
+use crate::world::{demo_file, deployed, eventually, Deployed, Tenant, World};
+
+/// The steps from the bid to the running workload, in their order.
+const DEPLOY: [&str; 24] = [
+    "bid.after_intent",
+    "bid.after_send",
+    "manifest.before_store",
+    "manifest.after_store",
+    "lease.after_seen",
+    "lease.after_accept",
+    "blob.after_sync",
+    "blob.before_rename",
+    "blob.after_store",
+    "image.before_load",
+    "runtime.after_image_load",
+    "image.after_load",
+    "lease.before_apply",
+    "runtime.after_network_create",
+    "runtime.after_link_create",
+    "runtime.after_link_start",
+    "runtime.after_volume_create",
+    "runtime.after_container_create",
+    "runtime.after_container_start",
+    "lease.after_apply",
+    "ingress.after_push",
+    "start.before_send",
+    "start.after_send",
+    "lease.after_commit",
+];
+
+/// The steps of an update to another image.
+const UPDATE: [&str; 6] = [
+    "update.after_begin",
+    "image.before_load",
+    "runtime.after_container_stop",
+    "runtime.after_container_remove",
+    "runtime.after_container_create",
+    "lease.after_commit",
+];
+
+/// The steps of a close.
+const CLOSE: [&str; 5] = [
+    "close.before_remove",
+    "runtime.after_lease_containers_remove",
+    "runtime.after_lease_networks_remove",
+    "close.after_remove",
+    "close.after_seen",
+];
+
+/// How long a daemon may take to come to a step.
+const STEP: Duration = Duration::from_secs(40);
+
+/// Providers that share the steps: each comes to every third, so that those in between run
+/// through undisturbed.
+const LANES: usize = 3;
+
+pub async fn a_provider_killed_between_any_two_steps_converges(world: World) -> Result<()> {
+    let lanes = (0..LANES).map(|index| {
+        let world = world.clone();
+        async move {
+            let lane = Lane::new(world, index).await?;
+            let name = lane.provider.name.clone();
+            let outcome = lane.run().await;
+            outcome.with_context(|| format!("{name}\n{}", lane.world.network().explain(&name)))
+        }
+    });
+    futures::future::try_join_all(lanes).await?;
+    Ok(())
+}
+
+/// One provider's life under fire.
+struct Lane {
+    world: World,
+    index: usize,
+    provider: Provider,
+    tenant: Tenant,
+    dir: PathBuf,
+}
+
+impl Lane {
+    async fn new(world: World, index: usize) -> Result<Self> {
+        let provider = world.provider(index)?;
+        let tenant = world.new_tenant(&format!("patient{index}")).await?;
+        let dir = world.dir(&format!("lane{index}"))?;
+        for image in ["web-v1.tar", "web-v2.tar", "api.tar"] {
+            fs::copy(demo_file(&format!("images/{image}"))?, dir.join(image))?;
+        }
+        Ok(Self { world, index, provider, tenant, dir })
+    }
+
+    async fn run(&self) -> Result<()> {
+        let first = self.sdl("web-v1.tar")?;
+        let printed = self.under_fire(&["deploy", &path(&first)], &DEPLOY).await?;
+        let running = deployed(printed)?;
+        self.check_running(&running, "version 1").await?;
+        self.check_bids(&running).await?;
+
+        let second = self.sdl("web-v2.tar")?;
+        let args = ["update", &running.dseq, &path(&second)];
+        let updated = deployed(self.under_fire(&args, &UPDATE).await?)?;
+        self.check_running(&updated, "version 2").await?;
+
+        self.under_fire(&["close", &running.dseq], &CLOSE).await?;
+        eventually("everything is taken away", Duration::from_secs(60), || self.is_empty()).await
+    }
+
+    /// Runs a command of `stoa` while the daemon dies at each of this lane's steps, one after the
+    /// other, and is started again. What the command printed.
+    async fn under_fire(&self, args: &[&str], steps: &[&'static str]) -> Result<Value> {
+        let (network, name) = (self.world.network(), self.provider.name.as_str());
+        let own = steps.iter().skip(self.index).step_by(LANES);
+        let mut own: Vec<Option<&str>> = own.map(|step| Some(*step)).collect();
+        own.push(None);
+        let mut armed = own.into_iter();
+        let mut step = armed.next().flatten();
+        network.kill(name)?;
+        self.start(step).await?;
+        let (client, args) = (self.tenant.client.clone(), args.join("\n"));
+        let command = tokio::spawn(async move {
+            let args: Vec<&str> = args.split('\n').collect();
+            client.json(&args).await
+        });
+        while let Some(reached) = step {
+            let ended = network.wait_for_end(name, STEP).await?;
+            ensure!(ended, "{name} never came to {reached}");
+            println!("  {name} was killed at {reached}");
+            step = armed.next().flatten();
+            self.start(step).await?;
+        }
+        command.await?
+    }
+
+    /// Starts the daemon, to die at a step. With one it may die before it is ready.
+    async fn start(&self, step: Option<&str>) -> Result<()> {
+        let (network, name) = (self.world.network(), self.provider.name.as_str());
+        let environment: Vec<_> = step.map(|step| ("STOA_FAILPOINT", step)).into_iter().collect();
+        network.start_one(name, &environment)?;
+        match step {
+            Some(_) => Ok(()),
+            None => network.wait_for_provider(name).await,
+        }
+    }
+
+    /// One instance of each service with its link, one network each, one volume; and it answers.
+    async fn check_running(&self, running: &Deployed, page: &str) -> Result<()> {
+        let lease = running.leases.first().context("no lease")?;
+        ensure!(lease.provider == self.provider.address, "another provider: {lease:?}");
+        let docker = engine::connect().await?;
+        // Of the whole provider, so that an orphan of another name is seen as well; the
+        // application that scenarios share may be here, too.
+        let all = engine::containers(&docker, &self.provider.address).await?;
+        let (own, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|one| one.labels.get("stoa.lease") == Some(&lease.lease));
+        let count = |role: &str| own.iter().filter(|one| one.role == role).count();
+        ensure!(
+            (count("workload"), count("link"), own.len()) == (2, 2, 4),
+            "two services, each with its link: {own:?}"
+        );
+        ensure!(own.iter().all(|one| one.state == "running"), "not all run: {own:?}");
+        self.check_known(&others).await?;
+        let web = self.world.site(running, "web")?;
+        web.get_until("/", |body| body.contains(page)).await?;
+        let visits = self.world.site(running, "api")?.get("/cgi-bin/visits").await?;
+        ensure!(visits.contains("visits"), "{visits}");
+        Ok(())
+    }
+
+    /// Every other container belongs to a live lease.
+    async fn check_known(&self, others: &[engine::Container]) -> Result<()> {
+        use stoa_client::{ids::TextId, query::LeaseFilter};
+        let filter = LeaseFilter {
+            provider: self.provider.address.clone(),
+            live: true,
+            ..LeaseFilter::default()
+        };
+        let live = self.world.chain().query().leases(&filter).await?;
+        let live: Vec<String> =
+            live.iter().filter_map(|lease| lease.id.as_ref().map(TextId::text)).collect();
+        for one in others {
+            let lease = one.labels.get("stoa.lease");
+            ensure!(lease.is_some_and(|id| live.contains(id)), "an orphan: {one:?}");
+        }
+        Ok(())
+    }
+
+    /// The chain saw one bid of this provider on the order, whatever happened around it.
+    async fn check_bids(&self, running: &Deployed) -> Result<()> {
+        let lease = running.leases.first().context("no lease")?;
+        let order = lease.lease.rsplit_once('/').context("a lease's id ends in its provider")?.0;
+        let query = format!("stoa.market.v1.EventBidPlaced.order='{order}'");
+        let found = self.world.chain().rpc().tx_search(&query).await?;
+        let results: Vec<TxResult> = found.into_iter().map(|tx| tx.result).collect();
+        let placed = |result: &TxResult| {
+            let of_order = result.events_named("EventBidPlaced");
+            let of_order = of_order.filter(|event| event.get("order") == Some(order));
+            of_order.filter(|e| e.get("provider") == Some(&self.provider.address)).count()
+        };
+        let bids: usize = results.iter().map(placed).sum();
+        ensure!(bids == 1, "{bids} bids were placed on {order}: {results:?}");
+        Ok(())
+    }
+
+    /// Whether nothing of this tenant's is left in the engine.
+    async fn is_empty(&self) -> Result<bool> {
+        let docker = engine::connect().await?;
+        let own = |lease: Option<&String>| {
+            lease.is_some_and(|lease| lease.starts_with(&format!("{}/", self.tenant.address)))
+        };
+        let containers = engine::containers(&docker, &self.provider.address).await?;
+        let networks = docker.list_networks(None).await?;
+        let volumes =
+            docker.list_volumes(None::<ListVolumesOptions>).await?.volumes.unwrap_or_default();
+        Ok(!containers.iter().any(|one| own(one.labels.get("stoa.lease")))
+            && !networks
+                .iter()
+                .any(|one| own(one.labels.as_ref().and_then(|labels| labels.get("stoa.lease"))))
+            && !volumes.iter().any(|one| own(one.labels.get("stoa.lease"))))
+    }
+
+    /// Two services and a volume, in this provider's place.
+    fn sdl(&self, image: &str) -> Result<PathBuf> {
+        let region = self.provider.attributes.iter().find(|(key, _)| key == "region");
+        let region = &region.context("no region")?.1;
+        let text = format!(
+            r#"
+version: "2.0"
+services:
+  web:
+    image: ./{image}
+    expose: [{{port: 8080, as: 80, to: [{{global: true}}]}}]
+  api:
+    image: ./api.tar
+    params: {{storage: {{data: {{mount: /data}}}}}}
+    expose: [{{port: 8080, as: 80, to: [{{global: true}}]}}]
+profiles:
+  compute:
+    web: {{resources: {{cpu: {{units: 100m}}, memory: {{size: 64Mi}}, storage: {{size: 64Mi}}}}}}
+    api:
+      resources:
+        cpu: {{units: 100m}}
+        memory: {{size: 64Mi}}
+        storage:
+          - size: 64Mi
+          - {{name: data, size: 64Mi, attributes: {{persistent: true}}}}
+  placement:
+    here:
+      attributes: {{region: {region}}}
+      pricing:
+        web: {{denom: ustoa, amount: 100}}
+        api: {{denom: ustoa, amount: 100}}
+deployment:
+  web: {{here: {{profile: web, count: 1}}}}
+  api: {{here: {{profile: api, count: 1}}}}
+market: {{bid_window: 8s}}
+"#
+        );
+        let file = self.dir.join(format!("{image}.yaml"));
+        fs::write(&file, text)?;
+        Ok(file)
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
