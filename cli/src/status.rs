@@ -79,6 +79,9 @@ pub async fn run(context: &Context, args: StatusArgs) -> Result<(), Failure> {
         "escrow      {}{lasts}\n",
         text::dec_coin(escrow.balance_now.as_ref(), 6)
     ));
+    if let Some(words) = tables::used_up(&account, text::now()) {
+        out::print_lines(&format!("{words}\n"));
+    }
     out::print_table(&tables::leases(&leases));
     for (lease, said) in &at_providers {
         print_lease(lease, said.as_ref()).await;

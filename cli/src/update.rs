@@ -97,7 +97,8 @@ fn check_groups(view: &DeploymentView, sdl: &SdlFile, id: &DeploymentId) -> Resu
                 found.push(format!("group {}: the deployment has none of this name", group.name));
                 advice = format!(
                     "`stoa tx add-groups {dseq} FILE` adds the file's new groups, where its \
-                     others are unchanged"
+                     others are unchanged; when they are matched, `stoa update {dseq} FILE` \
+                     delivers"
                 );
             }
         }

@@ -48,7 +48,12 @@ fn who_could(providers: &[Provider], end: &GroupEnd) -> String {
         return "no provider is registered on this chain".into();
     }
     let spec = end.order.spec.clone().unwrap_or_default();
-    let fitting = providers.iter().filter(|p| obstacle(p, &spec).is_none()).count();
+    let kept_out = &end.order.excluded_providers;
+    let obstacle = |p: &Provider| match kept_out.contains(&p.owner) {
+        true => Some("kept out by an earlier close of the group's lease".into()),
+        false => obstacle(p, &spec),
+    };
+    let fitting = providers.iter().filter(|p| obstacle(p).is_none()).count();
     if fitting > 0 {
         return format!(
             "{fitting} of {} registered providers fit its requirements; they may be full, or \
@@ -56,7 +61,7 @@ fn who_could(providers: &[Provider], end: &GroupEnd) -> String {
             providers.len()
         );
     }
-    let mut reasons: Vec<String> = providers.iter().filter_map(|p| obstacle(p, &spec)).collect();
+    let mut reasons: Vec<String> = providers.iter().filter_map(obstacle).collect();
     reasons.sort();
     reasons.dedup();
     format!(
@@ -137,5 +142,8 @@ mod tests {
         assert!(none.contains("without region=us-east"), "{none}");
         let jailed = [Provider { jailed: true, ..all[0].clone() }];
         assert!(who_could(&jailed, &end(vec![])).contains("jailed"));
+        let mut without = end(vec![]);
+        without.order.excluded_providers.push("p".into());
+        assert!(who_could(&all, &without).contains("kept out"));
     }
 }

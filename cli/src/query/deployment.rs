@@ -96,6 +96,9 @@ pub async fn escrow(context: &Context, id: &str) -> Result<(), Failure> {
             at => format!("{} more", text::seconds(at.saturating_sub(now))),
         }
     ));
+    if let Some(words) = tables::used_up(&account, now) {
+        out::print_lines(&words);
+    }
     let mut table = out::table(&["DEPOSITOR", "LEFT"]);
     for depositor in &account.depositors {
         table.add_row([depositor.address.clone(), text::dec_coin(depositor.balance.as_ref(), 6)]);

@@ -4,6 +4,7 @@ use comfy_table::Table;
 use stoa_client::ids::TextId;
 use stoa_proto::{
     deployment::v1::{Deployment, Group},
+    escrow::v1::{Account, AccountState},
     market::v1::{Bid, Lease, Order},
     types::v1::GroupSpec,
 };
@@ -41,6 +42,19 @@ pub fn close_reason(l: &Lease) -> String {
         stoa_proto::market::v1::CloseReason::Unspecified => String::new(),
         reason => word(reason.as_str_name(), "CLOSE_REASON").replace('_', " "),
     }
+}
+
+/// What an OVERDRAWN escrow means and what helps.
+pub fn used_up(account: &Account, now: u64) -> Option<String> {
+    if account.state() != AccountState::Overdrawn {
+        return None;
+    }
+    let dseq = account.id.as_ref().map_or(0, |id| id.dseq);
+    Some(format!(
+        "used up     the groups are paused; the deployment closes {}. To go on: `stoa tx deposit \
+         {dseq} AMOUNT`, `stoa tx start-group {dseq} GSEQ`, `stoa deploy --resume {dseq}`",
+        text::when(account.overdrawn_until, now)
+    ))
 }
 
 /// `2 × (0.5 cpu, 64 MiB, 1 GiB) + …`
@@ -110,4 +124,21 @@ pub fn leases(list: &[Lease]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use stoa_proto::types::v1::DeploymentId;
+
+    use super::*;
+
+    #[test]
+    fn an_escrow_that_is_used_up_says_what_helps() {
+        let id = Some(DeploymentId { owner: "o".into(), dseq: 7 });
+        let mut account = Account { id, overdrawn_until: 3_700, ..Account::default() };
+        assert_eq!(used_up(&account, 100), None);
+        account.set_state(AccountState::Overdrawn);
+        let words = used_up(&account, 100).unwrap();
+        assert!(words.contains("closes in 1h") && words.contains("deposit 7 "), "{words}");
+    }
 }
