@@ -83,7 +83,7 @@ pub struct Reconciler {
     unknown: Unknown,
     collected_at: Option<Instant>,
     /// What the last look saw on chain, and when the next is due anyway.
-    looked_at: Wanted,
+    looked_at: Option<Wanted>,
     next_look: tokio::time::Instant,
 }
 
@@ -113,7 +113,7 @@ impl Reconciler {
             ingress,
             unknown: Unknown::new(),
             collected_at: None,
-            looked_at: vec![],
+            looked_at: None,
             next_look: tokio::time::Instant::now(),
         }
     }
@@ -134,7 +134,7 @@ impl Reconciler {
                 self.rest();
                 continue;
             };
-            let wanted = wanted(&view);
+            let wanted = Some(wanted(&view));
             if block && wanted == self.looked_at && self.shared.is_quiet() {
                 continue;
             }

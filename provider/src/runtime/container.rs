@@ -127,6 +127,9 @@ pub(super) fn link_body(
     labels.insert(label::SPEC.into(), link_hash(image, network));
     ContainerCreateBody {
         hostname: Some("link".into()),
+        // As its namespace's first process, pause takes no SIGTERM: to ask
+        // first would only cost the grace period at every end.
+        stop_signal: Some("SIGKILL".into()),
         image: Some(image.into()),
         entrypoint: Some(vec![PAUSE_PATH.into()]),
         labels: Some(labels),
