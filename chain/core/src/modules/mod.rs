@@ -70,7 +70,68 @@ pub fn check_invariants(ctx: &Ctx<'_>) -> Vec<String> {
     audit::check_invariants(ctx, &mut broken);
     cert::check_invariants(ctx, &mut broken);
     check_indexes(ctx, &mut broken);
+    check_groups(ctx, &mut broken);
+    check_escrows(ctx, &mut broken);
     broken
+}
+
+/// A group waits for what is there: its OPEN order, or its live lease; and
+/// nothing of that kind is without its group.
+fn check_groups(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
+    use deployment::{Current, GroupState};
+    let groups: BTreeMap<_, _> = deployment::all_groups(ctx).collect();
+    for (id, group) in &groups {
+        let sound = match group.current {
+            Current::Idle => true,
+            Current::Order(oseq) => market::order(ctx, id.order(oseq))
+                .is_some_and(|order| order.state == market::OrderState::Open),
+            Current::Lease(lease) => {
+                lease.order.group == *id
+                    && market::lease(ctx, lease).is_some_and(|lease| lease.is_live())
+            }
+        };
+        if !sound || (group.state != GroupState::Open && group.current != Current::Idle) {
+            broken.push(format!("group {id} waits for {:?}, which is not there", group.current));
+        }
+    }
+    let current = |id| groups.get(&id).map(|group| group.current);
+    for id in market::open_orders(ctx) {
+        if current(id.group) != Some(Current::Order(id.oseq)) {
+            broken.push(format!("order {id} is open, but its group does not wait for it"));
+        }
+    }
+    for (id, _) in market::live_leases(ctx) {
+        if current(id.order.group) != Some(Current::Lease(id)) {
+            broken.push(format!("lease {id} is live, but its group does not wait for it"));
+        }
+    }
+}
+
+/// Each account pays the paid leases of its deployment, each until its end,
+/// and stands in the queue where it will be used up.
+fn check_escrows(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
+    let mut paid = BTreeMap::new();
+    for (id, lease) in market::live_leases(ctx) {
+        if lease.state != market::LeaseState::Pending {
+            let ends_at = market::paid_until(&lease);
+            paid.insert(id, (lease.cost_rate, lease.provider_rate, ends_at));
+        }
+    }
+    for (id, account) in escrow::accounts(ctx) {
+        if account.exhausts_at != account.predict() {
+            broken.push(format!("the account of {id} is not queued where it will be used up"));
+        }
+        for lease in &account.leases {
+            let wanted = (lease.cost_rate, lease.provider_rate, lease.ends_at);
+            let found = paid.remove(&lease.lease);
+            if lease.lease.deployment() != id || found != Some(wanted) {
+                broken.push(format!("the account of {id} pays lease {} otherwise", lease.lease));
+            }
+        }
+    }
+    for id in paid.keys() {
+        broken.push(format!("nothing pays lease {id}"));
+    }
 }
 
 /// The derived indexes are what the records say.

@@ -9,7 +9,7 @@ use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::event::Event;
 use crate::gas::Meter;
-use crate::modules::auth::{admit, Admission, Signatures};
+use crate::modules::auth::{self, admit, Admission, Signatures};
 
 /// What a transaction came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,8 @@ pub fn deliver(
     }
 }
 
-/// What the transaction would come to, without signature, fee and gas limit.
+/// What the transaction would come to, without signature, fee and gas limit;
+/// a block's gas bounds it.
 pub fn simulate(ctx: &mut Ctx<'_>, bytes: &[u8]) -> TxResult {
     match decode(bytes, false) {
         Ok(tx) => run(ctx, 0, tx, Admission::Simulate),
@@ -75,7 +76,8 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> TxRes
     let gas_wanted = tx.gas_limit;
     ctx.set_meter(match admission {
         Admission::Full(_) => Meter::with_limit(gas_wanted),
-        Admission::Simulate => Meter::unlimited(),
+        // What no block has gas for is not worth anybody's time to find out.
+        Admission::Simulate => Meter::with_limit(auth::params(ctx).max_block_gas),
     });
     debug_assert_eq!(ctx.events_so_far(), 0, "events are taken after each transaction");
     let admitted = ctx.attempt(|ctx| {

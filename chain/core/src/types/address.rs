@@ -75,7 +75,12 @@ impl FromStr for Address {
         let bytes = bytes
             .try_into()
             .map_err(|bytes: Vec<u8>| invalid(format!("has {} bytes, not 20", bytes.len())))?;
-        Ok(Self(bytes))
+        let address = Self(bytes);
+        // A letter after the last byte would hold bits that no byte takes.
+        if address.to_string() != text {
+            return Err(invalid("is not the one way to write its address".to_owned()));
+        }
+        Ok(address)
     }
 }
 
@@ -95,6 +100,8 @@ impl From<Address> for String {
 
 #[cfg(test)]
 mod tests {
+    use bech32::{ByteIterExt, Fe32IterExt};
+
     use super::*;
 
     #[test]
@@ -106,12 +113,19 @@ mod tests {
 
     #[test]
     fn other_prefixes_cases_lengths_and_checksums_are_refused() {
-        let text = Address::new([7; 20]).to_string();
+        let address = Address::new([7; 20]);
+        let text = address.to_string();
         assert!(text.to_uppercase().parse::<Address>().is_err());
         assert!("cosmos1qqqsyqcyq5rqwzqfpg9scrgwpugpzysnrujsuw".parse::<Address>().is_err());
         let mut damaged = text.clone();
         damaged.replace_range(10..11, if &text[10..11] == "q" { "p" } else { "q" });
         assert!(damaged.parse::<Address>().is_err());
         assert!("".parse::<Address>().is_err());
+        // One letter more holds five bits that no byte takes.
+        let letters = address.as_bytes().iter().copied().bytes_to_fes().chain([bech32::Fe32::L]);
+        let hrp = Hrp::parse_unchecked(PREFIX);
+        let longer: String = letters.with_checksum::<Bech32>(&hrp).chars().collect();
+        assert_ne!(longer, text);
+        assert!(longer.parse::<Address>().is_err(), "{longer}");
     }
 }

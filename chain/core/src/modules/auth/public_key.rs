@@ -31,12 +31,17 @@ impl PublicKey {
     /// From a transaction's `Any`.
     pub fn from_any(any: &Any) -> Result<Self, SdkError> {
         let malformed = |what: &str| SdkError::InvalidPubKey(what.to_owned());
+        let canonical = |encoded: Vec<u8>| {
+            let same = encoded == any.value;
+            same.then_some(()).ok_or_else(|| malformed("the key holds an unknown field"))
+        };
         match any.type_url.as_str() {
             SECP256K1_URL => {
                 let key = pb_secp256k1::PubKey::decode(any.value.as_slice())
-                    .map_err(|error| SdkError::InvalidPubKey(error.to_string()))?
-                    .key;
+                    .map_err(|error| SdkError::InvalidPubKey(error.to_string()))?;
+                canonical(key.encode_to_vec())?;
                 let key: [u8; 33] = key
+                    .key
                     .try_into()
                     .map_err(|_| malformed("a secp256k1 key has 33 bytes, compressed"))?;
                 secp256k1::PublicKey::from_slice(&key)
@@ -45,10 +50,10 @@ impl PublicKey {
             }
             ED25519_URL => {
                 let key = pb_ed25519::PubKey::decode(any.value.as_slice())
-                    .map_err(|error| SdkError::InvalidPubKey(error.to_string()))?
-                    .key;
+                    .map_err(|error| SdkError::InvalidPubKey(error.to_string()))?;
+                canonical(key.encode_to_vec())?;
                 let key: [u8; 32] =
-                    key.try_into().map_err(|_| malformed("an ed25519 key has 32 bytes"))?;
+                    key.key.try_into().map_err(|_| malformed("an ed25519 key has 32 bytes"))?;
                 ed25519_dalek::VerifyingKey::from_bytes(&key)
                     .map_err(|_| malformed("the ed25519 key is no point of the curve"))?;
                 Ok(Self::Ed25519(key))
@@ -185,5 +190,21 @@ pub struct VerifyEach;
 impl Signatures for VerifyEach {
     fn verify(&self, check: &SignatureCheck) -> bool {
         check.verify()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_encoding() {
+        let key = secp256k1::SecretKey::from_byte_array([7; 32]).unwrap();
+        let key = key.public_key(&secp256k1::Secp256k1::signing_only()).serialize();
+        let mut any = PublicKey::Secp256k1(key).to_any();
+        assert_eq!(PublicKey::from_any(&any).unwrap(), PublicKey::Secp256k1(key));
+        // Field 15, a number.
+        any.value.extend([0x78, 0x01]);
+        assert!(PublicKey::from_any(&any).is_err());
     }
 }

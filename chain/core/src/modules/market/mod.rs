@@ -31,7 +31,7 @@ mod params;
 mod query;
 mod records;
 
-pub use close::{close_lease, provider_jailed};
+pub use close::{close_lease, paid_until, provider_jailed};
 pub use counters::{reputation, Counters, Role};
 pub use end_block::{end_block, shift_deadlines_after_gap, GAP};
 pub use error::MarketError;
@@ -104,6 +104,16 @@ pub fn engagements(ctx: &Ctx<'_>, provider: &Address) -> (u64, u64) {
         u64::try_from(ctx.prefix(&prefix).take(1_000).count()).unwrap_or_default()
     };
     (count(keys::live_leases_of(provider)), count(keys::open_bids_of(provider)))
+}
+
+/// All OPEN orders.
+pub fn open_orders<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = OrderId> + 'a {
+    records::orders(ctx).filter(|(_, order)| order.state == OrderState::Open).map(|(id, _)| id)
+}
+
+/// All leases that are PENDING, ACTIVE or RECLAIMING.
+pub fn live_leases<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = (LeaseId, Lease)> + 'a {
+    records::leases(ctx).filter(|(_, lease)| lease.is_live())
 }
 
 /// Deposits of open bids and live leases.
