@@ -9,7 +9,7 @@ use stoa_client::proto::market::v1::LeaseState;
 use stoa_client::proto::types::v1::BidId;
 use stoa_client::Error;
 
-use super::reconciler::Shared;
+use super::shared::Shared;
 use super::status;
 use crate::chain::View;
 use crate::failpoint::failpoint;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::reconciler::Shared;
+use super::shared::Shared;
 use super::work::now;
 use crate::chain::View;
 

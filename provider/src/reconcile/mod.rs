@@ -10,6 +10,7 @@ mod images;
 mod observed;
 mod plan;
 mod reconciler;
+mod shared;
 mod status;
 #[cfg(test)]
 mod tests;

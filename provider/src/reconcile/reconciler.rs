@@ -2,23 +2,22 @@
 //! needs one. Turns of different leases run side by side, so that a slow
 //! image holds nobody else up.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::TxQueue;
-use stoa_manifest::ImageRef;
 use tokio::sync::Notify;
 
 use super::closing::{self, Unknown};
-use super::images::{ImageEngine, Images};
+use super::images::ImageEngine;
+use super::shared::Shared;
 use super::work::{Outcome, Turn};
-use super::{garbage, status, Board};
+use super::{garbage, Board};
 use crate::chain::{ChainReads, LeaseView, View, Views};
 use crate::config::Config;
-use crate::failpoint::failpoint;
 use crate::ingress::{Ingress, Service};
 use crate::runtime::{Backend, Observation};
 use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
@@ -48,33 +47,6 @@ pub struct Parts {
     pub wake: Arc<Notify>,
 }
 
-/// What turns share.
-pub(super) struct Shared {
-    pub config: Arc<Config>,
-    pub reads: Arc<dyn ChainReads>,
-    pub queue: TxQueue,
-    pub backend: Arc<dyn Backend>,
-    pub image_engine: Arc<dyn ImageEngine>,
-    pub images: Images,
-    pub manifests: Arc<ManifestStore>,
-    pub blobs: Arc<BlobStore>,
-    pub leases: Arc<LeaseStore>,
-    pub board: Arc<Board>,
-    wake: Arc<Notify>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Leases whose turn is under way.
-    busy: HashSet<String>,
-    failures: HashMap<String, (u32, Instant)>,
-    /// Leases that wait for time to pass.
-    unsettled: HashSet<String>,
-    /// Leases that this process started on chain.
-    started: HashSet<String>,
-}
-
 /// The loop.
 pub struct Reconciler {
     shared: Arc<Shared>,
@@ -92,20 +64,7 @@ type Wanted = Vec<(String, String, i32)>;
 
 impl Reconciler {
     pub fn new(parts: Parts, views: Views, ingress: Ingress) -> Self {
-        let shared = Shared {
-            config: parts.config,
-            reads: parts.reads,
-            queue: parts.queue,
-            backend: parts.backend,
-            image_engine: parts.image_engine,
-            images: Images::default(),
-            manifests: parts.manifests,
-            blobs: parts.blobs,
-            leases: parts.leases,
-            board: parts.board,
-            wake: parts.wake,
-            state: Mutex::default(),
-        };
+        let shared = Shared::new(parts);
         let shared = Arc::new(shared);
         Self {
             shared,
@@ -287,97 +246,6 @@ impl Ended {
 impl Drop for Ended {
     fn drop(&mut self) {
         self.shared.state().busy.remove(&self.lease);
-    }
-}
-
-impl Shared {
-    /// The manifest that a lease is to run: the chain's version once it and
-    /// its blobs are here, until then the one accepted last. Posts what is
-    /// waited for.
-    fn accepted(&self, lease: &LeaseView) -> anyhow::Result<Option<Arc<StoredManifest>>> {
-        let wanted = lease.version();
-        let mut record = self.leases.get(&lease.name);
-        if !self.leases.has(&lease.name) {
-            record = self.leases.update(&lease.name, |_| {})?;
-            tracing::info!(lease = %lease.name, "a new lease");
-            failpoint("lease.after_seen");
-        }
-        if record.rejected.as_ref().is_some_and(|rejected| *rejected != wanted) {
-            record = self.leases.update(&lease.name, |record| record.rejected = None)?;
-        }
-        let candidate = self.manifests.get(&wanted)?;
-        let is_new = record.accepted.as_ref() != Some(&wanted);
-        if let (Some(stored), true, false) =
-            (&candidate, is_new, record.rejected.as_ref() == Some(&wanted))
-        {
-            let waits = self.missing_blob(lease, stored)?;
-            match (waits, &record.accepted) {
-                (None, _) => {
-                    record =
-                        self.leases.update(&lease.name, |r| r.accepted = Some(wanted.clone()))?;
-                    failpoint("lease.after_accept");
-                }
-                (Some(why), None) => {
-                    let phase = LeasePhase::AwaitingBlobs;
-                    self.board.post(&lease.name, status::bare(&lease.id, phase, why));
-                }
-                (Some(_), Some(_)) => {}
-            }
-        }
-        match &record.accepted {
-            Some(version) => Ok(self.manifests.get(version)?),
-            None if candidate.is_some() => Ok(None),
-            None => {
-                let phase = LeasePhase::AwaitingManifest;
-                let text = format!("send the manifest of version {wanted}");
-                self.board.post(&lease.name, status::bare(&lease.id, phase, text));
-                Ok(None)
-            }
-        }
-    }
-
-    /// What is still to come of the blobs of the lease's own group.
-    fn missing_blob(
-        &self,
-        lease: &LeaseView,
-        stored: &StoredManifest,
-    ) -> anyhow::Result<Option<String>> {
-        let group = stored.manifest.group(&lease.spec.name);
-        let group = group.ok_or_else(|| {
-            anyhow::anyhow!("manifest {} has no group {}", stored.version, lease.spec.name)
-        })?;
-        for service in &group.services {
-            let Some(ImageRef::Blob(blob)) = service.image_ref() else { continue };
-            let state = self.blobs.state(&blob)?;
-            if !state.complete {
-                return Ok(Some(format!(
-                    "send the image of {}: {} of {} bytes are here",
-                    service.name, state.have, blob.bytes
-                )));
-            }
-        }
-        Ok(None)
-    }
-
-    pub(super) fn is_started(&self, lease: &str) -> bool {
-        self.state().started.contains(lease)
-    }
-
-    pub(super) fn note_started(&self, lease: &str) {
-        self.state().started.insert(lease.into());
-    }
-
-    fn is_resting(&self, lease: &str) -> bool {
-        self.state().failures.get(lease).is_some_and(|(_, until)| *until > Instant::now())
-    }
-
-    fn is_quiet(&self) -> bool {
-        let state = self.state();
-        state.busy.is_empty() && state.unsettled.is_empty()
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

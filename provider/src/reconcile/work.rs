@@ -11,7 +11,7 @@ use stoa_manifest::Group;
 
 use super::goal::{self, Goal};
 use super::plan::{plan, Patience, Step, Verdict};
-use super::reconciler::Shared;
+use super::shared::Shared;
 use super::status::{self, Uris};
 use crate::chain::LeaseView;
 use crate::failpoint::failpoint;

@@ -1,0 +1,159 @@
+//! What the turns of all leases share, and which manifest each lease is to
+//! run.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use stoa_client::proto::gateway::v1::LeasePhase;
+use stoa_client::TxQueue;
+use stoa_manifest::ImageRef;
+use tokio::sync::Notify;
+
+use super::images::{ImageEngine, Images};
+use super::reconciler::Parts;
+use super::{status, Board};
+use crate::chain::{ChainReads, LeaseView};
+use crate::config::Config;
+use crate::failpoint::failpoint;
+use crate::runtime::Backend;
+use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
+
+/// What turns share.
+pub(super) struct Shared {
+    pub config: Arc<Config>,
+    pub reads: Arc<dyn ChainReads>,
+    pub queue: TxQueue,
+    pub backend: Arc<dyn Backend>,
+    pub image_engine: Arc<dyn ImageEngine>,
+    pub images: Images,
+    pub manifests: Arc<ManifestStore>,
+    pub blobs: Arc<BlobStore>,
+    pub leases: Arc<LeaseStore>,
+    pub board: Arc<Board>,
+    pub wake: Arc<Notify>,
+    state: Mutex<State>,
+}
+
+/// What is remembered between turns; nothing that a restart must know.
+#[derive(Default)]
+pub(super) struct State {
+    /// Leases whose turn is under way.
+    pub busy: HashSet<String>,
+    pub failures: HashMap<String, (u32, Instant)>,
+    /// Leases that wait for time to pass.
+    pub unsettled: HashSet<String>,
+    /// Leases that this process started on chain.
+    pub started: HashSet<String>,
+}
+
+impl Shared {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            config: parts.config,
+            reads: parts.reads,
+            queue: parts.queue,
+            backend: parts.backend,
+            image_engine: parts.image_engine,
+            images: Images::default(),
+            manifests: parts.manifests,
+            blobs: parts.blobs,
+            leases: parts.leases,
+            board: parts.board,
+            wake: parts.wake,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The manifest that a lease is to run: the chain's version once it and
+    /// its blobs are here, until then the one accepted last. Posts what is
+    /// waited for.
+    pub(super) fn accepted(
+        &self,
+        lease: &LeaseView,
+    ) -> anyhow::Result<Option<Arc<StoredManifest>>> {
+        let wanted = lease.version();
+        let mut record = self.leases.get(&lease.name);
+        if !self.leases.has(&lease.name) {
+            record = self.leases.update(&lease.name, |_| {})?;
+            tracing::info!(lease = %lease.name, "a new lease");
+            failpoint("lease.after_seen");
+        }
+        if record.rejected.as_ref().is_some_and(|rejected| *rejected != wanted) {
+            record = self.leases.update(&lease.name, |record| record.rejected = None)?;
+        }
+        let candidate = self.manifests.get(&wanted)?;
+        let is_new = record.accepted.as_ref() != Some(&wanted);
+        if let (Some(stored), true, false) =
+            (&candidate, is_new, record.rejected.as_ref() == Some(&wanted))
+        {
+            let waits = self.missing_blob(lease, stored)?;
+            match (waits, &record.accepted) {
+                (None, _) => {
+                    record =
+                        self.leases.update(&lease.name, |r| r.accepted = Some(wanted.clone()))?;
+                    failpoint("lease.after_accept");
+                }
+                (Some(why), None) => {
+                    let phase = LeasePhase::AwaitingBlobs;
+                    self.board.post(&lease.name, status::bare(&lease.id, phase, why));
+                }
+                (Some(_), Some(_)) => {}
+            }
+        }
+        match &record.accepted {
+            Some(version) => Ok(self.manifests.get(version)?),
+            None if candidate.is_some() => Ok(None),
+            None => {
+                let phase = LeasePhase::AwaitingManifest;
+                let text = format!("send the manifest of version {wanted}");
+                self.board.post(&lease.name, status::bare(&lease.id, phase, text));
+                Ok(None)
+            }
+        }
+    }
+
+    /// What is still to come of the blobs of the lease's own group.
+    fn missing_blob(
+        &self,
+        lease: &LeaseView,
+        stored: &StoredManifest,
+    ) -> anyhow::Result<Option<String>> {
+        let group = stored.manifest.group(&lease.spec.name);
+        let group = group.ok_or_else(|| {
+            anyhow::anyhow!("manifest {} has no group {}", stored.version, lease.spec.name)
+        })?;
+        for service in &group.services {
+            let Some(ImageRef::Blob(blob)) = service.image_ref() else { continue };
+            let state = self.blobs.state(&blob)?;
+            if !state.complete {
+                return Ok(Some(format!(
+                    "send the image of {}: {} of {} bytes are here",
+                    service.name, state.have, blob.bytes
+                )));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn is_started(&self, lease: &str) -> bool {
+        self.state().started.contains(lease)
+    }
+
+    pub(super) fn note_started(&self, lease: &str) {
+        self.state().started.insert(lease.into());
+    }
+
+    pub(super) fn is_resting(&self, lease: &str) -> bool {
+        self.state().failures.get(lease).is_some_and(|(_, until)| *until > Instant::now())
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.busy.is_empty() && state.unsettled.is_empty()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
