@@ -83,6 +83,21 @@ fn simulation_needs_neither_key_nor_signature_nor_fee_and_changes_nothing() {
 }
 
 #[test]
+fn a_simulation_uses_no_more_gas_than_a_block_has() {
+    let (alice, bob) = (Key::secp256k1(1), Key::secp256k1(2));
+    let options = || Options { unsigned: true, gas: 0, ..Options::default() };
+    let many = |chain: &Chain| {
+        let messages = (0..50).map(|_| signer::send_message(&alice, &bob, 1)).collect();
+        chain.simulate(&chain.sign(&[&alice], messages, options()))
+    };
+    let whole = many(&Chain::new());
+    assert!(whole.is_ok(), "{}", whole.log);
+    let cut = many(&Chain::with_block_gas(whole.gas_used / 2));
+    assert_eq!((cut.codespace.as_str(), cut.code), ("sdk", 11), "{}", cut.log);
+    assert!(cut.gas_used < whole.gas_used * 2 / 3);
+}
+
+#[test]
 fn the_gas_that_a_simulation_finds_suffices() {
     let mut chain = Chain::new();
     let (alice, bob) = (Key::secp256k1(1), Key::secp256k1(2));

@@ -126,6 +126,10 @@ pub struct Chain {
 
 impl Chain {
     pub fn new() -> Self {
+        Self::with_block_gas(stoa_chain::modules::auth::Params::default().max_block_gas)
+    }
+
+    pub fn with_block_gas(max_block_gas: u64) -> Self {
         let keys = [Key::secp256k1(1), Key::secp256k1(2), Key::ed25519(3)];
         let mut genesis = Genesis::default();
         for (number, key) in (0u64..).zip(&keys) {
@@ -135,6 +139,7 @@ impl Chain {
             genesis.auth.accounts.push(GenesisAccount { address: key.address(), account });
         }
         genesis.auth.next_number = 3;
+        genesis.auth.params.max_block_gas = max_block_gas;
         genesis.bank.supply.set(ustoa(), Amount::from_raw(3 * FUNDS));
         let mut store = MemoryStore::default();
         store.apply(&app::init_chain(&genesis, block(0)).unwrap());
