@@ -98,6 +98,26 @@ pub async fn remove_all(providers: &[String]) -> Result<()> {
     tokio::time::timeout(DEADLINE, work).await.context("the Docker engine takes too long")?
 }
 
+/// Takes away the host's rule that providers install, where no provider's
+/// network is left on the machine.
+pub fn remove_guard() {
+    let is_ours = |name: &str| {
+        name.strip_prefix("st").is_some_and(|rest| {
+            rest.len() == 12 && rest.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+    };
+    let Ok(interfaces) = std::fs::read_dir("/sys/class/net") else { return };
+    let mut names = interfaces.flatten().map(|entry| entry.file_name());
+    if names.any(|name| name.to_str().is_some_and(is_ours)) {
+        return;
+    }
+    // Without nft there was no rule, and without the rule there is nothing to do.
+    let _ = std::process::Command::new("nft")
+        .args(["delete", "table", "inet", "stoa_guard"])
+        .stderr(std::process::Stdio::null())
+        .status();
+}
+
 async fn remove_of(docker: &Docker, provider: &str) -> Result<()> {
     let mut last = Ok(());
     for _ in 0..ATTEMPTS {

@@ -488,7 +488,9 @@ fn clean_engine(state: &State) -> Result<()> {
     let providers: Vec<String> = state.providers.iter().map(|one| one.address.clone()).collect();
     let work = move || -> Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(engine::remove_all(&providers))
+        runtime.block_on(engine::remove_all(&providers))?;
+        engine::remove_guard();
+        Ok(())
     };
     thread::spawn(work).join().unwrap_or_else(|_| bail!("removing the containers failed"))
 }

@@ -219,13 +219,33 @@ fn load_root(config: &Config, provider: &str) -> anyhow::Result<Identity> {
 async fn connect_engine(config: &Config, provider: &str) -> anyhow::Result<DockerBackend> {
     loop {
         match DockerBackend::connect(config.runtime(provider)?).await {
-            Ok(backend) => return Ok(backend),
+            Ok(backend) => {
+                report_checks(&backend).await;
+                return Ok(backend);
+            }
             Err(error) if error.is_unknown() => {
                 tracing::warn!("{error}; again in {} s", RETRY.as_secs());
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Says what the machine lacks, and installs the host's rule against what
+/// workloads send to it.
+async fn report_checks(backend: &DockerBackend) {
+    use crate::runtime::{Backend as _, Verdict};
+    match backend.checks().await {
+        Ok(checks) => {
+            for check in checks {
+                match check.verdict {
+                    Verdict::Good => tracing::info!("{}: {}", check.name, check.words),
+                    Verdict::Warning => tracing::warn!("{}: {}", check.name, check.words),
+                }
+            }
+        }
+        Err(error) => tracing::warn!("the machine could not be checked: {error}"),
     }
 }
 

@@ -10,7 +10,6 @@ use std::{
 };
 
 use tonic::{
-    metadata::MetadataValue,
     transport::{Channel, ClientTlsConfig, Endpoint},
     Code, Request, Response, Status,
 };
@@ -21,14 +20,11 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The largest answer that is read.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
-/// Cosmos' name for the height that a query is asked at and answered for.
-const HEIGHT: &str = "x-cosmos-block-height";
 
 /// Queries to one or several nodes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct QueryClient {
     inner: Arc<Inner>,
-    height: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -47,16 +43,7 @@ impl QueryClient {
             return Err(Error::Invalid("no gRPC address is configured".into()));
         }
         let endpoints = endpoints.iter().map(|e| channel(e)).collect::<Result<Vec<_>>>()?;
-        Ok(Self {
-            inner: Arc::new(Inner { endpoints, preferred: AtomicUsize::new(0) }),
-            height: None,
-        })
-    }
-
-    /// The same, asking for the state after a height. Nodes keep few of them.
-    #[must_use]
-    pub fn at_height(&self, height: u64) -> Self {
-        Self { inner: self.inner.clone(), height: Some(height) }
+        Ok(Self { inner: Arc::new(Inner { endpoints, preferred: AtomicUsize::new(0) }) })
     }
 
     /// Asks each endpoint until one answers. `ask` makes the typed client.
@@ -72,7 +59,7 @@ impl QueryClient {
         for offset in 0..count {
             let index = (start + offset) % count;
             let Some((name, channel)) = self.inner.endpoints.get(index) else { continue };
-            match ask(channel.clone(), self.request(query.clone())).await {
+            match ask(channel.clone(), request(query.clone())).await {
                 Err(status) if is_connection(&status) => {
                     last = format!("{name}: {}", status.message());
                 }
@@ -85,15 +72,12 @@ impl QueryClient {
         let names: Vec<&str> = self.inner.endpoints.iter().map(|(n, _)| n.as_str()).collect();
         Err(Error::Unreachable { what: names.join(", "), cause: last })
     }
+}
 
-    fn request<Q>(&self, query: Q) -> Request<Q> {
-        let mut request = Request::new(query);
-        request.set_timeout(CALL_TIMEOUT);
-        if let Some(height) = self.height {
-            request.metadata_mut().insert(HEIGHT, MetadataValue::from(height));
-        }
-        request
-    }
+fn request<Q>(query: Q) -> Request<Q> {
+    let mut request = Request::new(query);
+    request.set_timeout(CALL_TIMEOUT);
+    request
 }
 
 fn channel(address: &str) -> Result<(String, Channel)> {

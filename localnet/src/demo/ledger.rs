@@ -35,13 +35,23 @@ pub struct Changes {
 }
 
 impl Holdings {
-    /// What these accounts hold at the newest height.
+    /// What these accounts hold, all as of one height.
     ///
     /// # Errors
     /// If the chain does not answer.
     pub async fn now(chain: &Chain, accounts: &[String]) -> Result<Self> {
-        let height = chain.rpc().status().await?.latest_height;
-        let query = chain.query().at_height(height);
+        // Queries answer as of the last commit: read again where a block came between.
+        loop {
+            let height = last_commit(chain).await?;
+            let holdings = Self::read(chain, accounts, height).await?;
+            if last_commit(chain).await? == height {
+                return Ok(holdings);
+            }
+        }
+    }
+
+    async fn read(chain: &Chain, accounts: &[String], height: u64) -> Result<Self> {
+        let query = chain.query();
         let mut held = BTreeMap::new();
         for account in accounts {
             let coins = query.balances(account).await?;
@@ -73,6 +83,13 @@ impl Holdings {
         }
         Ok(changes)
     }
+}
+
+/// The height that the node's state machine has committed.
+async fn last_commit(chain: &Chain) -> Result<u64> {
+    let info: Value = chain.rpc().call("abci_info", json!({})).await?;
+    let height = info["response"]["last_block_height"].as_str();
+    height.context("abci_info names no height")?.parse().context("abci_info's height")
 }
 
 impl Changes {
