@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(400);
 /// The same bytes are sent again after so long without inclusion.
 const REBROADCAST: Duration = Duration::from_secs(5);
 /// How often a wrong sequence is corrected before giving up.
-const SEQUENCE_ATTEMPTS: u32 = 4;
+const SEQUENCE_ATTEMPTS: u32 = 12;
 /// How long one transaction is waited for, from start to end.
 const CONFIRM_DEADLINE: Duration = Duration::from_secs(180);
 
@@ -272,9 +272,11 @@ impl Chain {
         for _ in 0..SEQUENCE_ATTEMPTS {
             let prepared = self.prepare(key, account, messages.clone(), options).await;
             let (signed, sent) = match prepared {
-                // Simulation looks at the sequence too.
+                // Simulation looks at the sequence too: at that of the last block, while the
+                // mempool counts what waits there. A block brings the two together.
                 Err(Error::Refused(refusal)) if refusal.expected_sequence().is_some() => {
                     account.sequence = refusal.expected_sequence().unwrap_or_default();
+                    tokio::time::sleep(POLL).await;
                     continue;
                 }
                 prepared => prepared?,

@@ -15,62 +15,63 @@ use stoa_localnet::{engine, Provider};
 
 use crate::world::{demo_file, deployed, eventually, Deployed, Tenant, World};
 
-/// The steps from the bid to the running workload, in their order.
-const DEPLOY: [&str; 24] = [
-    "bid.after_intent",
-    "bid.after_send",
-    "manifest.before_store",
-    "manifest.after_store",
-    "lease.after_seen",
-    "lease.after_accept",
-    "blob.after_sync",
-    "blob.before_rename",
-    "blob.after_store",
-    "image.before_load",
-    "runtime.after_image_load",
-    "image.after_load",
-    "lease.before_apply",
-    "runtime.after_network_create",
-    "runtime.after_link_create",
-    "runtime.after_link_start",
-    "runtime.after_volume_create",
-    "runtime.after_container_create",
-    "runtime.after_container_start",
-    "lease.after_apply",
-    "ingress.after_push",
-    "start.before_send",
-    "start.after_send",
-    "lease.after_commit",
+/// The steps of a deployment, an update or a close, one row a provider. A row is in the order in
+/// which its steps come; steps of which either may come first stand in different rows.
+type Rows = [&'static [&'static str]; 3];
+
+/// From the bid to the running workload.
+const DEPLOY: Rows = [
+    &[
+        "bid.after_intent",
+        "manifest.after_store",
+        "blob.after_sync",
+        "blob.after_store",
+        "image.before_load",
+        "lease.before_apply",
+        "runtime.after_link_start",
+        "runtime.after_container_start",
+        "start.before_send",
+    ],
+    &[
+        "bid.after_send",
+        "lease.after_seen",
+        "blob.before_rename",
+        "runtime.after_image_load",
+        "runtime.after_network_create",
+        "runtime.after_volume_create",
+        "lease.after_apply",
+        "start.after_send",
+    ],
+    &[
+        "manifest.before_store",
+        "lease.after_accept",
+        "image.after_load",
+        "runtime.after_link_create",
+        "runtime.after_container_create",
+        "ingress.after_push",
+        "lease.after_commit",
+    ],
 ];
 
-/// The steps of an update to another image.
-const UPDATE: [&str; 6] = [
-    "update.after_begin",
-    "image.before_load",
-    "runtime.after_container_stop",
-    "runtime.after_container_remove",
-    "runtime.after_container_create",
-    "lease.after_commit",
+/// An update to another image.
+const UPDATE: Rows = [
+    &["update.after_begin", "runtime.after_container_remove"],
+    &["image.before_load", "runtime.after_container_create"],
+    &["runtime.after_container_stop", "lease.after_commit"],
 ];
 
-/// The steps of a close.
-const CLOSE: [&str; 5] = [
-    "close.before_remove",
-    "runtime.after_lease_containers_remove",
-    "runtime.after_lease_networks_remove",
-    "close.after_remove",
-    "close.after_seen",
+/// A close.
+const CLOSE: Rows = [
+    &["close.before_remove", "close.after_remove"],
+    &["close.after_seen", "runtime.after_lease_containers_remove"],
+    &["runtime.after_lease_networks_remove"],
 ];
 
 /// How long a daemon may take to come to a step.
 const STEP: Duration = Duration::from_secs(40);
 
-/// Providers that share the steps: each comes to every third, so that those in between run
-/// through undisturbed.
-const LANES: usize = 3;
-
 pub async fn a_provider_killed_between_any_two_steps_converges(world: World) -> Result<()> {
-    let lanes = (0..LANES).map(|index| {
+    let lanes = (0..DEPLOY.len()).map(|index| {
         let world = world.clone();
         async move {
             let lane = Lane::new(world, index).await?;
@@ -121,13 +122,10 @@ impl Lane {
 
     /// Runs a command of `stoa` while the daemon dies at each of this lane's steps, one after the
     /// other, and is started again. What the command printed.
-    async fn under_fire(&self, args: &[&str], steps: &[&'static str]) -> Result<Value> {
+    async fn under_fire(&self, args: &[&str], steps: &Rows) -> Result<Value> {
         let (network, name) = (self.world.network(), self.provider.name.as_str());
-        let own = steps.iter().skip(self.index).step_by(LANES);
-        let mut own: Vec<Option<&str>> = own.map(|step| Some(*step)).collect();
-        own.push(None);
-        let mut armed = own.into_iter();
-        let mut step = armed.next().flatten();
+        let mut own = steps.get(self.index).copied().unwrap_or_default().iter().copied();
+        let mut step = own.next();
         network.kill(name)?;
         self.start(step).await?;
         let (client, args) = (self.tenant.client.clone(), args.join("\n"));
@@ -139,7 +137,7 @@ impl Lane {
             let ended = network.wait_for_end(name, STEP).await?;
             ensure!(ended, "{name} never came to {reached}");
             println!("  {name} was killed at {reached}");
-            step = armed.next().flatten();
+            step = own.next();
             self.start(step).await?;
         }
         command.await?

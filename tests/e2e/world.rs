@@ -22,7 +22,7 @@ use stoa_localnet::{
 };
 use stoa_proto::cosmos::{bank::v1beta1::MsgSend, base::v1beta1::Coin};
 use tempfile::TempDir;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// What a new tenant gets: a thousand STOA.
 const FUNDS: u128 = 1_000_000_000;
@@ -36,6 +36,8 @@ struct Shared {
     chain: Chain,
     files: TempDir,
     app: OnceCell<Deployed>,
+    /// One gift at a time: each is signed with the sequence after the last.
+    giving: Mutex<()>,
 }
 
 /// An account with its `stoa`.
@@ -110,7 +112,13 @@ impl World {
         let network = Localnet::start(options).await?;
         let chain = network.chain().await?;
         let files = tempfile::tempdir()?;
-        Ok(Self(Arc::new(Shared { network, chain, files, app: OnceCell::new() })))
+        Ok(Self(Arc::new(Shared {
+            network,
+            chain,
+            files,
+            app: OnceCell::new(),
+            giving: Mutex::new(()),
+        })))
     }
 
     /// The network.
@@ -145,7 +153,10 @@ impl World {
             to_address: address.clone(),
             amount: vec![coin(FUNDS)],
         };
-        self.execute(&faucet, &gift).await?;
+        {
+            let _giving = self.0.giving.lock().await;
+            self.execute(&faucet, &gift).await?;
+        }
         let client = self.network().client(name)?;
         Ok(Tenant { address, key, client })
     }
