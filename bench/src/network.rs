@@ -22,7 +22,7 @@ const EACH: u64 = 40;
 /// Requests under way at once.
 const PARALLEL: usize = 32;
 /// Gas of a send.
-const GAS: u64 = 120_000;
+const GAS: u64 = 60_000;
 /// Until all transactions are in blocks.
 const DEADLINE: Duration = Duration::from_secs(180);
 

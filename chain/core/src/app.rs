@@ -89,7 +89,8 @@ pub struct Checked {
     pub price: u128,
 }
 
-/// PrepareProposal: of the pool's transactions in arrival order those that an
+/// PrepareProposal: executes, so that no transaction finds its fee spent by one
+/// before it and takes the block's room for nothing. Of the pool's transactions in arrival order those that an
 /// honest block holds, by gas price, an account's own in their order, within
 /// `max_bytes` (encoded, by `encoded_len`) and the block's gas.
 pub fn prepare_proposal(
@@ -101,13 +102,17 @@ pub fn prepare_proposal(
 ) -> Vec<Vec<u8>> {
     let mut ctx = Ctx::new(store, block);
     let mut room = Room { bytes: max_bytes, gas: auth::params(&ctx).max_block_gas };
+    crate::modules::begin_block(&mut ctx);
     let mut chosen = Vec::new();
+    let mut index = 0u32;
     for bytes in by_price(txs) {
         let Some(left) = room.after(&bytes) else { continue };
-        if admit_into_block(&mut ctx, &bytes, signatures).is_ok() {
+        if tx::deliver_admitted(&mut ctx, index, &bytes, signatures).is_ok() {
             room = left;
+            index = index.saturating_add(1);
             chosen.push(bytes);
         }
+        ctx.take_events();
     }
     chosen
 }
@@ -124,13 +129,15 @@ pub fn process_proposal<T: AsRef<[u8]>>(
 ) -> Result<(), String> {
     let mut ctx = Ctx::new(store, block);
     let mut room = Room { bytes: u64::MAX, gas: auth::params(&ctx).max_block_gas };
-    for (index, bytes) in txs.iter().enumerate() {
+    crate::modules::begin_block(&mut ctx);
+    for (index, bytes) in (0u32..).zip(txs) {
         let bytes = bytes.as_ref();
         room = room
             .after(bytes)
             .ok_or_else(|| format!("transaction {index} is over the block's gas"))?;
-        admit_into_block(&mut ctx, bytes, signatures)
-            .map_err(|failure| format!("transaction {index}: {failure}"))?;
+        tx::deliver_admitted(&mut ctx, index, bytes, signatures)
+            .map_err(|why| format!("transaction {index}: {why}"))?;
+        ctx.take_events();
     }
     Ok(())
 }
@@ -182,15 +189,6 @@ impl Room {
             gas: self.gas.checked_sub(gas)?,
         })
     }
-}
-
-fn admit_into_block(
-    ctx: &mut Ctx<'_>,
-    bytes: &[u8],
-    signatures: &dyn Signatures,
-) -> Result<(), Failure> {
-    let admitted = check_tx(ctx, bytes, &[], signatures);
-    admitted.map(|_| ())
 }
 
 /// Highest gas price first; arrival decides among equals, and an account's

@@ -58,21 +58,45 @@ pub fn deliver(
     signatures: &dyn Signatures,
 ) -> TxResult {
     match decode(bytes, true) {
-        Ok(tx) => run(ctx, index, tx, Admission::Full(signatures)),
+        Ok(tx) => run(ctx, index, tx, Admission::Full(signatures)).result,
         Err(failure) => TxResult::refused(&failure, 0, 0),
     }
+}
+
+/// The same for a proposal, which holds no transaction that is not admitted.
+///
+/// # Errors
+/// Why it is not admitted; then nothing is changed.
+pub fn deliver_admitted(
+    ctx: &mut Ctx<'_>,
+    index: u32,
+    bytes: &[u8],
+    signatures: &dyn Signatures,
+) -> Result<(), String> {
+    let tx = decode(bytes, true).map_err(|failure| failure.to_string())?;
+    let Delivered { admitted, result } = run(ctx, index, tx, Admission::Full(signatures));
+    if admitted {
+        return Ok(());
+    }
+    Err(format!("{} ({}/{})", result.log, result.codespace, result.code))
 }
 
 /// What the transaction would come to, without signature, fee and gas limit;
 /// a block's gas bounds it.
 pub fn simulate(ctx: &mut Ctx<'_>, bytes: &[u8]) -> TxResult {
     match decode(bytes, false) {
-        Ok(tx) => run(ctx, 0, tx, Admission::Simulate),
+        Ok(tx) => run(ctx, 0, tx, Admission::Simulate).result,
         Err(failure) => TxResult::refused(&failure, 0, 0),
     }
 }
 
-fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> TxResult {
+/// A result, and whether the transaction got as far as its messages.
+struct Delivered {
+    admitted: bool,
+    result: TxResult,
+}
+
+fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> Delivered {
     let gas_wanted = tx.gas_limit;
     ctx.set_meter(match admission {
         Admission::Full(_) => Meter::with_limit(gas_wanted),
@@ -84,11 +108,12 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> TxRes
         admit(ctx, &tx, admission)?;
         check_gas(ctx)
     });
+    let is_admitted = admitted.is_ok();
     let result = admitted.and_then(|()| ctx.attempt(|ctx| execute_all(ctx, index, tx.msgs)));
     let events = ctx.take_events();
     let gas_used = ctx.meter().used();
     ctx.set_meter(Meter::unlimited());
-    match result {
+    let result = match result {
         Ok(responses) => TxResult {
             data: TxMsgData { msg_responses: responses, ..TxMsgData::default() }.encode_to_vec(),
             gas_wanted,
@@ -97,7 +122,8 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> TxRes
             ..TxResult::default()
         },
         Err(failure) => TxResult { events, ..TxResult::refused(&failure, gas_wanted, gas_used) },
-    }
+    };
+    Delivered { admitted: is_admitted, result }
 }
 
 fn execute_all(ctx: &mut Ctx<'_>, index: u32, msgs: Vec<Msg>) -> Result<Vec<Any>, Failure> {

@@ -6,5 +6,5 @@ mod deliver;
 mod message;
 
 pub use decode::{decode, Signer, Tx, MAX_MESSAGES, MAX_TX_BYTES};
-pub use deliver::{deliver, simulate, TxResult};
+pub use deliver::{deliver, deliver_admitted, simulate, TxResult};
 pub use message::{Message, Msg};

@@ -101,3 +101,19 @@ fn signatures_that_are_told_beforehand_are_those_that_are_asked_for() {
     let result = app::finalize_block(chain.store(), chain.next_block(), &txs, &known);
     assert!(result.txs.iter().all(|tx| tx.is_ok()));
 }
+
+#[test]
+fn an_account_that_is_drained_earlier_in_a_block_fills_it_no_further() {
+    let chain = Chain::new();
+    let (alice, bob) = (Key::secp256k1(1), Key::secp256k1(2));
+    let drain =
+        chain.send(&alice, &bob, crate::signer::FUNDS - crate::signer::FEE, Options::default());
+    let free = Options { sequence: Some(1), ..Options::default() };
+    let free = chain.send(&alice, &bob, 1, free);
+    let block = chain.next_block();
+    let pool = vec![drain.clone(), free.clone()];
+    let built = app::prepare_proposal(chain.store(), block.clone(), pool, 100_000, &VerifyEach);
+    assert_eq!(built, std::slice::from_ref(&drain));
+    let why = app::process_proposal(chain.store(), block, &[drain, free], &VerifyEach);
+    assert!(why.unwrap_err().contains("transaction 1"));
+}

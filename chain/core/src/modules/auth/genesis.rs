@@ -34,6 +34,9 @@ pub struct GenesisAccount {
 /// # Errors
 /// An account listed twice, or a number that is not below the next.
 pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
+    if genesis.params.max_block_gas == 0 || genesis.params.max_signers == 0 {
+        return Err("max_block_gas and max_signers are over 0, or no transaction fits".to_owned());
+    }
     ctx.put(keys::params(), &genesis.params);
     ctx.put(keys::next_number(), &genesis.next_number);
     for GenesisAccount { address, account } in &genesis.accounts {

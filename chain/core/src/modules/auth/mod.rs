@@ -34,7 +34,7 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { max_memo_bytes: 256, max_signers: 8, max_block_gas: 500_000_000 }
+        Self { max_memo_bytes: 256, max_signers: 8, max_block_gas: 200_000_000 }
     }
 }
 
