@@ -127,7 +127,7 @@ async fn exit_codes(tenant: &Tenant, file: &str) -> Result<()> {
         (&["status", "999999999"], 4),
         (&["deploy", "/no/such/file.yaml"], 1),
         (&["deploy"], 2),
-        (&["deploy", file, "--deposit", "1ustoa"], 1),
+        (&["deploy", file, "--deposit", "1ustoa"], 2),
     ];
     for (args, code) in cases {
         let output = tenant.client.command(args).output().await?;

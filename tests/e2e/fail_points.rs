@@ -25,6 +25,7 @@ const DEPLOY: Rows = [
         "bid.after_intent",
         "manifest.after_store",
         "blob.after_sync",
+        "blob.before_rename",
         "blob.after_store",
         "image.before_load",
         "lease.before_apply",
@@ -35,7 +36,6 @@ const DEPLOY: Rows = [
     &[
         "bid.after_send",
         "lease.after_seen",
-        "blob.before_rename",
         "runtime.after_image_load",
         "runtime.after_network_create",
         "runtime.after_volume_create",
