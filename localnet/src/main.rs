@@ -177,8 +177,8 @@ fn set_prices(options: &mut Options, percents: &[u64]) -> Result<()> {
 async fn print_status(dir: DirArgs, output: Output) -> Result<()> {
     let status = status::read(&dir.resolve()?).await?;
     match output {
-        Output::Text => print!("{}", status.to_text()),
-        Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
+        Output::Text => say(&status.to_text()),
+        Output::Json => say(&(serde_json::to_string_pretty(&status)? + "\n")),
     }
     Ok(())
 }
@@ -197,4 +197,9 @@ mod tests {
         assert!(parse(&["stoa-localnet", "up", "--block-time", "fast"]).is_err());
         assert!(parse(&["stoa-localnet", "kill"]).is_err());
     }
+}
+
+/// Writes data to stdout. That the reader has gone (`| head`) is no fault.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
