@@ -183,6 +183,11 @@ async fn print_status(dir: DirArgs, output: Output) -> Result<()> {
     Ok(())
 }
 
+/// Writes data to stdout. That the reader has gone (`| head`) is no fault.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -197,9 +202,4 @@ mod tests {
         assert!(parse(&["stoa-localnet", "up", "--block-time", "fast"]).is_err());
         assert!(parse(&["stoa-localnet", "kill"]).is_err());
     }
-}
-
-/// Writes data to stdout. That the reader has gone (`| head`) is no fault.
-fn say(text: &str) {
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
 }
