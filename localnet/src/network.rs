@@ -77,6 +77,8 @@ impl Localnet {
         for dir in [&options.dir, &logs] {
             private_dir(dir)?;
         }
+        // From here on the directory is known as a network's, also where making it breaks off.
+        State::default().write(&options.dir)?;
         let mut ports = Ports::default();
         let keys = keys::make(&options.dir.join("keys"), options.providers.len())?;
         let nodes = homes::make(&options, &mut ports, &keys)?;
@@ -101,6 +103,8 @@ impl Localnet {
             keys,
         };
         state.write(&options.dir)?;
+        // For whoever wants to try `stoa` on it.
+        Client::new(options.programs.path("stoa"), &options.dir, &state, keys::TENANT)?;
         Ok(Self {
             options,
             state: Mutex::new(state),

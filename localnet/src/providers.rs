@@ -212,6 +212,7 @@ stop_grace_seconds = 2
 [timing]
 poll_seconds = 1
 withdraw_seconds = 20
+update_seconds = 30
 settle_seconds = 1
 ",
         data = path(&provider.home),

@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use stoa_client::{query::LeaseFilter, query::QueryClient, rpc::RpcClient};
 
-use crate::state::{Keys, Running, State};
+use crate::{
+    keys::TENANT,
+    state::{Keys, Running, State},
+};
 
 /// A network's state at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -128,7 +131,9 @@ impl Status {
             table.add_row([&key.name, &key.address, &key.funds]);
         }
         let dir = self.keys.dir.display();
-        text.push_str(&format!("{table}\n--keyring-dir {dir} --keyring-backend test\n"));
+        text.push_str(&format!("{table}\n--keyring-dir {dir} --keyring-backend test\n\n"));
+        let home = crate::client::home(Path::new(&self.dir), TENANT);
+        text.push_str(&format!("To deploy on it:  export STOA_HOME={}\n", home.display()));
         text
     }
 

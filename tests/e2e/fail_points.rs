@@ -2,6 +2,7 @@
 //! again: it goes on where it was, and does nothing twice.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -13,7 +14,7 @@ use serde_json::Value;
 use stoa_client::tx::TxResult;
 use stoa_localnet::{engine, Provider};
 
-use crate::world::{demo_file, deployed, eventually, Deployed, Tenant, World};
+use crate::world::{demo_file, deployed, eventually, Deployed, Leased, Tenant, World};
 
 /// The steps of a deployment, an update or a close, one row a provider. A row is in the order in
 /// which its steps come; steps of which either may come first stand in different rows.
@@ -67,10 +68,28 @@ const CLOSE: Rows = [
     &["runtime.after_lease_networks_remove"],
 ];
 
+/// An update that renames a service: its instance goes, another comes.
+const RENAME: Rows =
+    [&["lease.after_remove"], &["runtime.after_workload_remove"], &["runtime.after_link_remove"]];
+
+/// An update that fails, and is undone.
+const UNDO: Rows = [&[], &[], &["update.after_undo"]];
+
+/// Steps that are on none of these ways: an instance that wrote more than it was sold is stopped.
+const ELSEWHERE: [&str; 2] = ["watchdog.after_mark", "lease.after_stop"];
+
+/// What the page's server is started with, and a program that ends at once in its place.
+const SERVES: &str = r#"["/bin/httpd", "-f", "-p", "8080", "-h", "/srv"]"#;
+const ENDS: &str = r#"["/bin/sh", "-c", "exit 1"]"#;
+
 /// How long a daemon may take to come to a step.
-const STEP: Duration = Duration::from_secs(40);
+const STEP: Duration = Duration::from_secs(60);
+
+/// How long after a command's end what it leaves behind may take to go.
+const SETTLED: Duration = Duration::from_secs(20);
 
 pub async fn a_provider_killed_between_any_two_steps_converges(world: World) -> Result<()> {
+    check_steps_are_all()?;
     let lanes = (0..DEPLOY.len()).map(|index| {
         let world = world.clone();
         async move {
@@ -81,6 +100,35 @@ pub async fn a_provider_killed_between_any_two_steps_converges(world: World) -> 
         }
     });
     futures::future::try_join_all(lanes).await?;
+    Ok(())
+}
+
+/// Whether every step at which the provider's sources can be killed is among those here.
+fn check_steps_are_all() -> Result<()> {
+    let mut there = BTreeSet::new();
+    steps_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../provider/src"), &mut there)?;
+    let rows = [DEPLOY, UPDATE, RENAME, UNDO, CLOSE].into_iter().flatten().flatten();
+    let here: BTreeSet<String> = rows.map(|step| (*step).to_owned()).collect();
+    let gone: Vec<_> = here.difference(&there).collect();
+    ensure!(gone.is_empty(), "the provider has no such steps: {gone:?}");
+    let left_out = there.difference(&here).filter(|step| !ELSEWHERE.contains(&step.as_str()));
+    let left_out: Vec<_> = left_out.collect();
+    ensure!(left_out.is_empty(), "steps of the provider that nobody dies at: {left_out:?}");
+    Ok(())
+}
+
+/// The names in all `failpoint("name")` below a directory.
+fn steps_below(dir: &Path, names: &mut BTreeSet<String>) -> Result<()> {
+    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            steps_below(&path, names)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path)?;
+            let calls = text.split("failpoint(\"").skip(1);
+            names.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
+        }
+    }
     Ok(())
 }
 
@@ -105,16 +153,27 @@ impl Lane {
     }
 
     async fn run(&self) -> Result<()> {
-        let first = self.sdl("web-v1.tar")?;
-        let printed = self.under_fire(&["deploy", &path(&first)], &DEPLOY).await?;
-        let running = deployed(printed)?;
-        self.check_running(&running, "version 1").await?;
+        let first = self.sdl("first", "web", "web-v1.tar", SERVES)?;
+        let running = deployed(self.under_fire(&["deploy", &first], &DEPLOY).await?)?;
+        self.check_running(&running, "web", "version 1").await?;
         self.check_bids(&running).await?;
 
-        let second = self.sdl("web-v2.tar")?;
-        let args = ["update", &running.dseq, &path(&second)];
-        let updated = deployed(self.under_fire(&args, &UPDATE).await?)?;
-        self.check_running(&updated, "version 2").await?;
+        let second = self.sdl("second", "web", "web-v2.tar", SERVES)?;
+        let update = |file| ["update", running.dseq.as_str(), file];
+        let updated = deployed(self.under_fire(&update(&second), &UPDATE).await?)?;
+        self.check_running(&updated, "web", "version 2").await?;
+
+        let renamed = self.sdl("renamed", "web-shop", "web-v2.tar", SERVES)?;
+        let renamed = deployed(self.under_fire(&update(&renamed), &RENAME).await?)?;
+        self.check_running(&renamed, "web-shop", "version 2").await?;
+
+        if UNDO.get(self.index).is_some_and(|steps| !steps.is_empty()) {
+            let broken = self.sdl("broken", "web-shop", "web-v1.tar", ENDS)?;
+            let [verb, dseq, file] = update(&broken);
+            let args = [verb, dseq, file, "--timeout", "45"];
+            ensure!(self.under_fire(&args, &UNDO).await.is_err(), "a broken update was served");
+            self.check_running(&renamed, "web-shop", "version 2").await?;
+        }
 
         self.under_fire(&["close", &running.dseq], &CLOSE).await?;
         eventually("everything is taken away", Duration::from_secs(60), || self.is_empty()).await
@@ -154,28 +213,37 @@ impl Lane {
         }
     }
 
-    /// One instance of each service with its link, one network each, one volume; and it answers.
-    async fn check_running(&self, running: &Deployed, page: &str) -> Result<()> {
+    /// The provider comes to one instance of each service; and they answer.
+    async fn check_running(&self, running: &Deployed, service: &str, page: &str) -> Result<()> {
         let lease = running.leases.first().context("no lease")?;
         ensure!(lease.provider == self.provider.address, "another provider: {lease:?}");
+        eventually("no more and no less runs", SETTLED, || async {
+            self.check_containers(lease).await.map(|()| true)
+        })
+        .await?;
+        let web = self.world.site(running, service)?;
+        web.get_until("/", |body| body.contains(page)).await?;
+        let visits = self.world.site(running, "api")?.get("/cgi-bin/visits").await?;
+        ensure!(visits.contains("visits"), "{visits}");
+        Ok(())
+    }
+
+    /// One instance of each service with its link, and nothing else of any lease that is over.
+    async fn check_containers(&self, lease: &Leased) -> Result<()> {
         let docker = engine::connect().await?;
         // Of the whole provider, so that an orphan of another name is seen as well; the
         // application that scenarios share may be here, too.
         let all = engine::containers(&docker, &self.provider.address).await?;
         let (own, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|one| one.labels.get("stoa.lease") == Some(&lease.lease));
+        let names: Vec<_> = own.iter().map(|one| (&one.name, &one.state)).collect();
         let count = |role: &str| own.iter().filter(|one| one.role == role).count();
         ensure!(
             (count("workload"), count("link"), own.len()) == (2, 2, 4),
-            "two services, each with its link: {own:?}"
+            "two services, each with its link: {names:?}"
         );
-        ensure!(own.iter().all(|one| one.state == "running"), "not all run: {own:?}");
-        self.check_known(&others).await?;
-        let web = self.world.site(running, "web")?;
-        web.get_until("/", |body| body.contains(page)).await?;
-        let visits = self.world.site(running, "api")?.get("/cgi-bin/visits").await?;
-        ensure!(visits.contains("visits"), "{visits}");
-        Ok(())
+        ensure!(own.iter().all(|one| one.state == "running"), "not all run: {names:?}");
+        self.check_known(&others).await
     }
 
     /// Every other container belongs to a live lease.
@@ -230,16 +298,17 @@ impl Lane {
             && !volumes.iter().any(|one| own(one.labels.get("stoa.lease"))))
     }
 
-    /// Two services and a volume, in this provider's place.
-    fn sdl(&self, image: &str) -> Result<PathBuf> {
+    /// Two services and a volume, in this provider's place; the path of the file.
+    fn sdl(&self, name: &str, web: &str, image: &str, command: &str) -> Result<String> {
         let region = self.provider.attributes.iter().find(|(key, _)| key == "region");
         let region = &region.context("no region")?.1;
         let text = format!(
             r#"
 version: "2.0"
 services:
-  web:
+  {web}:
     image: ./{image}
+    command: {command}
     expose: [{{port: 8080, as: 80, to: [{{global: true}}]}}]
   api:
     image: ./api.tar
@@ -262,17 +331,13 @@ profiles:
         web: {{denom: ustoa, amount: 100}}
         api: {{denom: ustoa, amount: 100}}
 deployment:
-  web: {{here: {{profile: web, count: 1}}}}
+  {web}: {{here: {{profile: web, count: 1}}}}
   api: {{here: {{profile: api, count: 1}}}}
 market: {{bid_window: 8s}}
 "#
         );
-        let file = self.dir.join(format!("{image}.yaml"));
+        let file = self.dir.join(format!("{name}.yaml"));
         fs::write(&file, text)?;
-        Ok(file)
+        Ok(file.display().to_string())
     }
-}
-
-fn path(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -125,3 +125,57 @@ impl MachineLock {
         Ok(Self(lock))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(line: &str) -> Wanted {
+        Wanted::parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn filters_choose_by_parts_of_names() {
+        let all = wanted("--nocapture --test-threads 4 -q");
+        assert!(all.takes("anything") && !all.list);
+        let some = wanted("killed --skip nodes");
+        assert!(some.takes("a_killed_provider") && !some.takes("killed_nodes"));
+        assert!(!some.takes("a_published_file"));
+        let one = wanted("killed --exact");
+        assert!(one.takes("killed") && !one.takes("killed_nodes"));
+        assert!(wanted("--list").list);
+    }
+
+    #[tokio::test]
+    async fn what_fails_panics_or_hangs_is_counted_and_the_rest_still_runs() {
+        type Count = std::sync::Arc<std::sync::atomic::AtomicUsize>;
+        let scenario = |name, run| Scenario { name, within: Duration::from_millis(200), run };
+        let scenarios: Vec<Scenario<Count>> = vec![
+            scenario("fails", |_| Box::pin(async { anyhow::bail!("on purpose") })),
+            scenario("panics", |_| Box::pin(async { panic!("on purpose") })),
+            scenario("hangs", |_| Box::pin(std::future::pending())),
+            scenario("works", |count| {
+                Box::pin(async move {
+                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    Ok(())
+                })
+            }),
+        ];
+        let count = Count::default();
+        assert_eq!(run(&count, scenarios).await, 3);
+        assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn one_holds_the_lock_at_a_time() {
+        let dir = std::env::temp_dir().join(format!("stoa-lock-{}", std::process::id()));
+        let first = MachineLock::take(&dir).unwrap();
+        let path = dir.clone();
+        let second = std::thread::spawn(move || MachineLock::take(&path).map(drop));
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!second.is_finished());
+        drop(first);
+        second.join().unwrap().unwrap();
+        std::fs::remove_file(&dir).unwrap();
+    }
+}
