@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::gateway::{self, Certificates, GatewayService};
 use crate::ingress::{DataPlane, Ingress};
 use crate::payments;
-use crate::reconcile::{Board, Parts, Reconciler};
+use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
 use crate::runtime::DockerBackend;
 use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
 
@@ -105,6 +105,12 @@ async fn start(
         &config.data_dir.join("bids.json"),
     )?;
     let (board, wake) = (Arc::new(Board::default()), Arc::new(Notify::new()));
+    let watchdog = Watchdog::new(
+        backend.clone(),
+        Arc::clone(&stores.leases),
+        wake.clone(),
+        Duration::from_secs(timing.storage_check_seconds),
+    );
     let reconciler = Reconciler::new(
         Parts {
             config: Arc::clone(&config),
@@ -150,6 +156,7 @@ async fn start(
     part(Box::pin(quiet(measuring.run())));
     part(Box::pin(bidder.run()));
     part(Box::pin(quiet(reconciler.run())));
+    part(Box::pin(quiet(watchdog.run())));
     part(Box::pin(quiet(payments::withdraw_regularly(queue, views.clone(), every))));
     let connections = config.gateway.max_connections;
     let mut ends = ends;

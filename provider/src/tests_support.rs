@@ -235,6 +235,7 @@ pub(crate) struct FakeEngine {
     pub(crate) cut: AtomicBool,
     pub(crate) applied: AtomicUsize,
     pub(crate) loaded: AtomicUsize,
+    pub(crate) storage: Mutex<Vec<StorageUse>>,
 }
 
 impl FakeEngine {
@@ -264,8 +265,11 @@ impl Backend for FakeEngine {
         Ok(Applied::Created)
     }
 
-    async fn stop(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
-        self.look().map(|_| ())
+    async fn stop(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
+        let mut seen = self.look()?;
+        let workload = seen.instances.get_mut(key).and_then(|instance| instance.workload.as_mut());
+        workload.unwrap().state = ContainerState::Exited;
+        Ok(())
     }
 
     async fn restart(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
@@ -303,7 +307,8 @@ impl Backend for FakeEngine {
     }
 
     async fn storage(&self) -> Result<Vec<StorageUse>, RuntimeError> {
-        Ok(vec![])
+        drop(self.look()?);
+        Ok(self.storage.lock().unwrap().clone())
     }
 
     fn events(&self) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {

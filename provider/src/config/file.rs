@@ -230,6 +230,8 @@ pub struct Timing {
     pub update_seconds: u64,
     /// An instance counts as ready when it has run so long.
     pub settle_seconds: u64,
+    /// Between two measurings of what workloads have written.
+    pub storage_check_seconds: u64,
 }
 
 fn default_gas_price() -> String {
@@ -294,6 +296,7 @@ impl Default for Timing {
             withdraw_seconds: 3_600,
             update_seconds: 120,
             settle_seconds: 2,
+            storage_check_seconds: 30,
         }
     }
 }

@@ -130,7 +130,13 @@ impl Config {
         }
         self.max_exposure()?;
         let timing = &self.timing;
-        if [timing.poll_seconds, timing.withdraw_seconds, timing.update_seconds].contains(&0) {
+        let intervals = [
+            timing.poll_seconds,
+            timing.withdraw_seconds,
+            timing.update_seconds,
+            timing.storage_check_seconds,
+        ];
+        if intervals.contains(&0) {
             return Err(ConfigError::Wrong("timing: no interval may be 0".into()));
         }
         Ok(())

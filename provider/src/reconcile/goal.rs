@@ -8,7 +8,7 @@ use stoa_manifest::{Group, Proto, Service, Storage};
 use crate::runtime::{
     ImageRef, InstanceKey, LoadedImage, PortSpec, Protocol, VolumeClass, VolumeSpec, WorkloadSpec,
 };
-use crate::store::Rollout;
+use crate::store::{Overuse, Rollout};
 
 /// What a lease is to have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Goal {
     pub served: bool,
     /// How far the update has come.
     pub rollout: Option<Rollout>,
+    /// Instances that are to stay stopped.
+    pub overuses: Vec<Overuse>,
 }
 
 /// A service's instances.
@@ -36,6 +38,12 @@ pub struct ServiceGoal {
 impl Goal {
     pub fn specs(&self) -> impl Iterator<Item = &WorkloadSpec> {
         self.services.iter().flat_map(|service| &service.instances)
+    }
+
+    /// Why a container is to stay stopped, where it is.
+    pub(super) fn overuse_of(&self, container: &str) -> Option<&Overuse> {
+        let mut overuses = self.overuses.iter();
+        overuses.find(|over| over.version == self.version && over.container == container)
     }
 }
 

@@ -14,10 +14,12 @@ mod shared;
 mod status;
 #[cfg(test)]
 mod tests;
+mod watchdog;
 mod work;
 
 pub use board::Board;
 pub use goal::{Goal, ServiceGoal};
 pub use images::{ImageEngine, Images};
-pub use plan::{plan, Plan, Step, Verdict};
+pub use plan::{plan, Patience, Plan, Step, Verdict};
 pub use reconciler::{Parts, Reconciler};
+pub use watchdog::Watchdog;

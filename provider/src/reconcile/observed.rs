@@ -3,7 +3,9 @@
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
+use super::Goal;
 use crate::runtime::{ContainerState, Health, ObservedInstance, WorkloadSpec};
+use crate::store::Overuse;
 
 /// The verdict on one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +18,25 @@ pub(super) enum Fit {
     Settling,
     /// It runs and fails; the engine tries it again.
     Failing(String),
+    /// It wrote more than it was sold, and must not go on.
+    Over(String),
+    /// That, and it is stopped.
+    Stopped(String),
 }
 
-/// Compares. `now` in Unix seconds, `settle` in seconds.
+/// Compares one of the goal's instances. `now` in Unix seconds, `settle` in
+/// seconds.
 pub(super) fn fit(
+    goal: &Goal,
     spec: &WorkloadSpec,
     seen: Option<&ObservedInstance>,
     now: u64,
     settle: u64,
 ) -> Fit {
     let Some(seen) = seen else { return Fit::Apply };
+    if let Some(stopped) = over(goal, spec, seen) {
+        return stopped;
+    }
     let (Some(workload), Some(link)) = (&seen.workload, &seen.link) else { return Fit::Apply };
     if workload.spec_hash != spec.hash() || !link.is_running() || seen.network.is_none() {
         return Fit::Apply;
@@ -48,6 +59,44 @@ pub(super) fn fit(
             }
         }
         (ContainerState::Created | ContainerState::Exited | ContainerState::Other, _) => Fit::Apply,
+    }
+}
+
+/// Whether it is the very container that wrote too much. One of another spec
+/// is replaced, and writes into a new layer.
+fn over(goal: &Goal, spec: &WorkloadSpec, seen: &ObservedInstance) -> Option<Fit> {
+    let workload = seen.workload.as_ref().filter(|w| w.spec_hash == spec.hash())?;
+    let why = overuse_text(goal.overuse_of(&workload.id)?);
+    Some(match workload.state {
+        ContainerState::Running | ContainerState::Restarting => Fit::Over(why),
+        ContainerState::Created | ContainerState::Exited | ContainerState::Other => {
+            Fit::Stopped(why)
+        }
+    })
+}
+
+/// For the tenant: what happened, and what helps. An update cannot change
+/// what was leased.
+fn overuse_text(over: &Overuse) -> String {
+    let used = mebibytes(over.used_bytes, u64::div_ceil);
+    let limit = mebibytes(over.limit_bytes, |bytes, unit| bytes / unit);
+    let (kind, help) = match &over.volume {
+        None => ("of ephemeral storage".into(), "write less, or to a volume, and update"),
+        Some(volume) => {
+            (format!("to its volume {volume}"), "update it so that it first removes some")
+        }
+    };
+    format!("wrote {used} of {limit} {kind} and was stopped; {help}, or deploy anew with more")
+}
+
+/// With a decimal where it is not whole. Use goes up and limits go down, so
+/// that what is over never reads as the same.
+fn mebibytes(bytes: u64, divide: fn(u64, u64) -> u64) -> String {
+    const TENTHS: u64 = 10;
+    let tenths = divide(bytes.saturating_mul(TENTHS), 1 << 20);
+    match tenths % TENTHS {
+        0 => format!("{} MiB", tenths / TENTHS),
+        rest => format!("{}.{rest} MiB", tenths / TENTHS),
     }
 }
 

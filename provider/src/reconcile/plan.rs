@@ -14,6 +14,8 @@ pub enum Step {
     Begin { service: String },
     /// Makes an instance run as its spec says.
     Apply(Box<WorkloadSpec>),
+    /// Stops an instance that wrote more than it was sold.
+    Stop { key: InstanceKey, why: String },
     /// Ends an instance that the manifest no longer has.
     Remove(InstanceKey),
     /// Writes down that this version runs completely.
@@ -31,6 +33,8 @@ pub enum Verdict {
     Working(String),
     /// Something keeps failing.
     Failing(String),
+    /// Something is stopped until its tenant does something; the rest runs.
+    Stopped(String),
 }
 
 /// What to do and how it stands.
@@ -66,14 +70,27 @@ fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan
     let mut steps = vec![];
     let mut waits = vec![];
     let mut fails = vec![];
+    let mut stopped = vec![];
     for spec in goal.specs() {
-        match fit(spec, seen.get(&spec.key), now, patience.settle) {
+        match fit(goal, spec, seen.get(&spec.key), now, patience.settle) {
             Fit::Apply => steps.push(Step::Apply(Box::new(spec.clone()))),
             Fit::Ready => {}
             Fit::Settling => waits.push(name(spec)),
             Fit::Failing(why) => fails.push(format!("{}: {why}", name(spec))),
+            Fit::Over(why) => {
+                steps.push(Step::Stop { key: spec.key.clone(), why: why.clone() });
+                fails.push(format!("{} {why}", name(spec)));
+            }
+            Fit::Stopped(why) => stopped.push(format!("{} {why}", name(spec))),
         }
     }
+    if fails.is_empty() && !stopped.is_empty() && steps.len() + waits.len() == 0 {
+        return Some(Plan {
+            steps: surplus(goal, seen),
+            verdict: Verdict::Stopped(stopped.join("; ")),
+        });
+    }
+    fails.append(&mut stopped);
     let verdict = match (fails.is_empty(), steps.len() + waits.len()) {
         (true, 0) => return None,
         (true, _) if waits.is_empty() => Verdict::Working("starting".into()),
@@ -102,11 +119,12 @@ fn update_service(
         .filter(|rollout| rollout.service == service.name && rollout.version == goal.version);
     let late = begun.is_some_and(|r| now.saturating_sub(r.since) >= patience.update);
     for spec in &service.instances {
-        let (steps, what) = match fit(spec, seen.get(&spec.key), now, patience.settle) {
+        let (steps, what) = match fit(goal, spec, seen.get(&spec.key), now, patience.settle) {
             Fit::Ready => continue,
             Fit::Apply => (begin_and_apply(service, spec, begun.is_none()), "is started".into()),
             Fit::Settling => (begin_if(service, begun.is_none()), "is not ready yet".into()),
-            Fit::Failing(why) => (begin_if(service, begun.is_none()), why),
+            Fit::Failing(why) | Fit::Stopped(why) => (begin_if(service, begun.is_none()), why),
+            Fit::Over(why) => (stop(service, spec, begun.is_none(), &why), why),
         };
         let what = format!("{}: {what}", name(spec));
         if late {
@@ -130,15 +148,24 @@ fn begin_and_apply(service: &ServiceGoal, spec: &WorkloadSpec, begin: bool) -> V
     steps
 }
 
+fn stop(service: &ServiceGoal, spec: &WorkloadSpec, begin: bool, why: &str) -> Vec<Step> {
+    let mut steps = begin_if(service, begin);
+    steps.push(Step::Stop { key: spec.key.clone(), why: why.into() });
+    steps
+}
+
 /// All that is wanted is ready: ends what is not, and writes that down.
 fn finish(goal: &Goal, seen: &Seen) -> Plan {
-    let wanted: BTreeSet<&InstanceKey> = goal.specs().map(|spec| &spec.key).collect();
-    let surplus = seen.keys().filter(|key| !wanted.contains(key));
-    let mut steps: Vec<Step> = surplus.cloned().map(Step::Remove).collect();
+    let mut steps = surplus(goal, seen);
     if !goal.served {
         steps.push(Step::Commit);
     }
     Plan { steps, verdict: Verdict::Ready }
+}
+
+fn surplus(goal: &Goal, seen: &Seen) -> Vec<Step> {
+    let wanted: BTreeSet<&InstanceKey> = goal.specs().map(|spec| &spec.key).collect();
+    seen.keys().filter(|key| !wanted.contains(key)).cloned().map(Step::Remove).collect()
 }
 
 fn name(spec: &WorkloadSpec) -> String {
@@ -149,14 +176,21 @@ fn name(spec: &WorkloadSpec) -> String {
 mod tests {
     use super::*;
     use crate::runtime::{ContainerState, Health};
-    use crate::store::Rollout;
+    use crate::store::{Overuse, Rollout};
     use crate::tests_support::{observed, service_goal};
 
     const NOW: u64 = 1_000_000;
     const PATIENCE: Patience = Patience { settle: 2, update: 60 };
 
     fn goal(services: Vec<ServiceGoal>) -> Goal {
-        Goal { version: "v2".into(), services, update: false, served: false, rollout: None }
+        Goal {
+            version: "v2".into(),
+            services,
+            update: false,
+            served: false,
+            rollout: None,
+            overuses: vec![],
+        }
     }
 
     fn look(goal: &Goal, seen: &Seen) -> Plan {
@@ -303,6 +337,89 @@ mod tests {
             look(&new, &seen).steps.into_iter().filter_map(removed).collect();
         assert_eq!(keys.len(), 2);
         assert!(keys.iter().all(|key| key.service == "old" || key.index == 1));
+    }
+
+    /// The instance's container wrote 140.5 of 128 MiB under this version.
+    fn overuse(spec: &WorkloadSpec, version: &str) -> Overuse {
+        Overuse {
+            service: spec.key.service.clone(),
+            index: spec.key.index,
+            container: format!("{}-0", name(spec)),
+            version: version.into(),
+            volume: None,
+            used_bytes: (140 << 20) + (1 << 19),
+            limit_bytes: 128 << 20,
+        }
+    }
+
+    fn container_of(spec: &WorkloadSpec, state: ContainerState) -> ObservedInstance {
+        let mut seen = observed(spec, NOW - 60);
+        let workload = seen.workload.as_mut().unwrap();
+        (workload.id, workload.state) = (format!("{}-0", name(spec)), state);
+        seen
+    }
+
+    #[test]
+    fn what_wrote_too_much_is_stopped_and_stays_so_while_the_rest_goes_on() {
+        let mut goal = Goal {
+            served: true,
+            ..goal(vec![service_goal("api", 1, "a"), service_goal("web", 2, "a")])
+        };
+        let web = goal.services[1].instances[0].clone();
+        let mut seen = running(&goal);
+        seen.insert(web.key.clone(), container_of(&web, ContainerState::Running));
+        goal.overuses = vec![overuse(&web, "v2")];
+        let text = "web[0] wrote 140.5 MiB of 128 MiB of ephemeral storage and was stopped; write \
+                    less, or to a volume, and update, or deploy anew with more";
+
+        let first = look(&goal, &seen);
+        assert!(matches!(&first.steps[..], [Step::Stop { key, .. }] if *key == web.key));
+        assert_eq!(first.verdict, Verdict::Failing(text.into()));
+        seen.insert(web.key.clone(), container_of(&web, ContainerState::Exited));
+        let stopped = Plan { steps: vec![], verdict: Verdict::Stopped(text.into()) };
+        assert_eq!(look(&goal, &seen), stopped);
+
+        // Its link is of no matter, its neighbours' are.
+        seen.get_mut(&web.key).unwrap().link = None;
+        assert_eq!(look(&goal, &seen), stopped);
+        seen.get_mut(&goal.services[1].instances[1].key).unwrap().link = None;
+        let rest = look(&goal, &seen);
+        assert_eq!(applied(&rest), ["web[1]"]);
+        assert_eq!(rest.verdict, Verdict::Failing(text.into()));
+    }
+
+    #[test]
+    fn what_was_stopped_starts_with_another_version_spec_or_container() {
+        let base = Goal { served: true, ..goal(vec![service_goal("web", 1, "a")]) };
+        let web = base.services[0].instances[0].clone();
+        let seen = Seen::from([(web.key.clone(), container_of(&web, ContainerState::Exited))]);
+        let stopped = Goal { overuses: vec![overuse(&web, "v2")], ..base };
+        assert_eq!(applied(&look(&stopped, &seen)), [""; 0]);
+
+        let version = Goal { version: "v3".into(), update: true, served: false, ..stopped.clone() };
+        assert_eq!(applied(&look(&version, &seen)), ["web[0]"]);
+        let spec = Goal { services: vec![service_goal("web", 1, "b")], ..stopped.clone() };
+        assert_eq!(applied(&look(&spec, &seen)), ["web[0]"]);
+        assert_eq!(applied(&look(&stopped, &Seen::new())), ["web[0]"]);
+        let mut replaced = seen.clone();
+        replaced.get_mut(&web.key).unwrap().workload.as_mut().unwrap().id = "web[0]-1".into();
+        assert_eq!(applied(&look(&stopped, &replaced)), ["web[0]"]);
+    }
+
+    #[test]
+    fn an_update_whose_instance_writes_too_much_is_undone() {
+        let mut new = Goal { update: true, ..goal(vec![service_goal("web", 1, "b")]) };
+        let web = new.services[0].instances[0].clone();
+        new.overuses = vec![overuse(&web, "v2")];
+        let begun = Rollout { version: "v2".into(), service: "web".into(), since: NOW - 10 };
+        new.rollout = Some(begun);
+        let seen = |state| Seen::from([(web.key.clone(), container_of(&web, state))]);
+        let steps = look(&new, &seen(ContainerState::Running)).steps;
+        assert!(matches!(&steps[..], [Step::Stop { .. }]), "{steps:?}");
+        assert_eq!(look(&new, &seen(ContainerState::Exited)).steps, []);
+        new.rollout.as_mut().unwrap().since = NOW - 60;
+        let steps = look(&new, &seen(ContainerState::Exited)).steps;
+        assert!(matches!(&steps[..], [Step::Undo { why }] if why.contains("140.5 MiB")));
     }
 
     fn removed(step: Step) -> Option<InstanceKey> {

@@ -15,11 +15,12 @@ use stoa_manifest::{Blob, Manifest};
 use tokio::sync::{watch, Notify};
 use tokio::task::JoinHandle;
 
-use super::{Board, Parts, Reconciler};
+use super::{Board, Parts, Reconciler, Watchdog};
 use crate::chain::fake::FakeChain;
 use crate::chain::View;
 use crate::config::Storage;
 use crate::ingress::Ingress;
+use crate::runtime::{ContainerState, StorageUse};
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
 use crate::tests_support::{config, lease_view, one_service_manifest, order, view, FakeEngine};
 
@@ -242,4 +243,60 @@ async fn a_new_version_is_served_once_all_of_it_is_here() {
     run.until("the new version is served", served).await;
     assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 2);
     run.until("told", || run.board.get(&stage.lease).is_some_and(|s| s.version == version)).await;
+}
+
+#[tokio::test]
+async fn what_wrote_too_much_is_stopped_told_and_started_by_an_update() {
+    let mut stage = Stage::set();
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until("committed", || run.leases.get(&stage.lease).serving.is_some()).await;
+    let key = stage.engine.instances().remove(0);
+    let wrote = |used_bytes, live| StorageUse {
+        key: key.clone(),
+        container: "workload".into(),
+        live,
+        volume: Some("data".into()),
+        used_bytes,
+        limit_bytes: 128 << 20,
+    };
+    let every = Duration::from_secs(1);
+    let watchdog = Watchdog::new(stage.engine.clone(), run.leases.clone(), run.wake.clone(), every);
+    let measured = |storage: StorageUse| *stage.engine.storage.lock().unwrap() = vec![storage];
+    measured(wrote(128 << 20, true));
+    assert_eq!(watchdog.check().await.unwrap(), 0, "all that was sold may be used");
+    measured(wrote(129 << 20, true));
+    stage.engine.cut.store(true, Ordering::SeqCst);
+    watchdog.check().await.unwrap_err();
+    stage.engine.cut.store(false, Ordering::SeqCst);
+    assert_eq!(watchdog.check().await.unwrap(), 1);
+    assert_eq!(watchdog.check().await.unwrap(), 0, "it is marked already");
+
+    let state = || {
+        let seen = stage.engine.seen.lock().unwrap();
+        seen.instances[&key].workload.as_ref().unwrap().state
+    };
+    run.until("stopped", || state() == ContainerState::Exited).await;
+    run.until_phase(&stage, LeasePhase::Degraded).await;
+    let text = run.board.get(&stage.lease).unwrap().message;
+    let told = "web[0] wrote 129 MiB of 128 MiB to its volume data and was stopped";
+    assert!(text.starts_with(told), "{text}");
+    measured(wrote(129 << 20, false));
+    drop(run);
+
+    let run = stage.run().await;
+    run.until_phase(&stage, LeasePhase::Degraded).await;
+    run.looks().await;
+    assert_eq!(state(), ContainerState::Exited, "the next run leaves it so");
+    assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 1);
+
+    let mut next = manifest();
+    next.groups[0].services[0].env = Some(vec!["NEW=1".into()]);
+    let lease = stage.view.leases.get_mut(&stage.lease).unwrap();
+    lease.deployment.version = next.version().to_vec();
+    run.views.send_replace(Some(Arc::new(stage.view.clone())));
+    run.manifests.put(&next.canonical_json(), next).unwrap();
+    run.until_phase(&stage, LeasePhase::Running).await;
+    assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 2);
 }

@@ -65,6 +65,7 @@ impl Turn {
             update: self.record.serving.is_some() && !served,
             served,
             rollout: self.record.rollout.clone(),
+            overuses: self.record.overuses.clone(),
         };
         let plan = plan(&goal, &self.seen, now(), self.patience(shared));
         self.post_verdict(shared, &plan.verdict);
@@ -77,7 +78,7 @@ impl Turn {
         }
         Ok(match (stepped, plan.verdict) {
             (true, _) => Outcome::Stepped,
-            (false, Verdict::Ready) => Outcome::Settled,
+            (false, Verdict::Ready | Verdict::Stopped(_)) => Outcome::Settled,
             (false, _) => Outcome::Waiting,
         })
     }
@@ -101,6 +102,11 @@ impl Turn {
                 let done = shared.backend.apply(&spec).await?;
                 tracing::info!(lease = %name, instance = %spec.key, "applied: {done:?}");
                 failpoint("lease.after_apply");
+            }
+            Step::Stop { key, why } => {
+                shared.backend.stop(&key).await?;
+                tracing::warn!(lease = %name, instance = %key, "stopped: {why}");
+                failpoint("lease.after_stop");
             }
             Step::Remove(key) => {
                 shared.backend.remove_instance(&key).await?;
@@ -157,7 +163,9 @@ impl Turn {
                 self.post(shared, LeasePhase::Degraded, &text);
             }
             (Verdict::Working(what), _) => self.post(shared, LeasePhase::Starting, what),
-            (Verdict::Failing(why), _) => self.post(shared, LeasePhase::Degraded, why),
+            (Verdict::Failing(why) | Verdict::Stopped(why), _) => {
+                self.post(shared, LeasePhase::Degraded, why);
+            }
         }
     }
 

@@ -62,6 +62,7 @@ pub(super) fn workload_body(
             (label::GENERATION, spec.generation.to_string()),
             (label::IMAGE, spec.image.source.clone()),
             (label::EPHEMERAL, spec.ephemeral_bytes.to_string()),
+            (label::VOLUME_LIMITS, volume_limits(spec)),
         ]
         .map(|(name, value)| (name.to_string(), value)),
     );
@@ -215,6 +216,13 @@ fn mount(key: &InstanceKey, volume: &VolumeSpec, names: &Names) -> Mount {
             ..base
         },
     }
+}
+
+/// The value of [`label::VOLUME_LIMITS`]. A volume's name holds neither of
+/// the two separators.
+fn volume_limits(spec: &WorkloadSpec) -> String {
+    let persistent = spec.volumes.iter().filter(|v| v.class == VolumeClass::Persistent);
+    persistent.map(|v| format!("{}={}", v.name, v.bytes)).collect::<Vec<_>>().join(",")
 }
 
 /// Labels of a volume of either lasting.

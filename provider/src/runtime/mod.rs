@@ -93,7 +93,8 @@ pub trait Backend: Send + Sync {
     /// What a running instance uses.
     async fn stats(&self, key: &InstanceKey) -> Result<InstanceStats, RuntimeError>;
 
-    /// Ephemeral storage of all instances against their limits.
+    /// What all instances have written against their limits: ephemeral
+    /// storage and persistent volumes.
     async fn storage(&self) -> Result<Vec<StorageUse>, RuntimeError>;
 
     /// Hints that something changed.

@@ -43,6 +43,9 @@ pub mod label {
     pub const IMAGE: &str = "stoa.image";
     /// Bytes of ephemeral storage that the instance may use.
     pub const EPHEMERAL: &str = "stoa.ephemeral";
+    /// The instance's persistent volumes and the bytes that each may hold:
+    /// `data=1073741824,logs=1048576`.
+    pub const VOLUME_LIMITS: &str = "stoa.volume-limits";
     /// The volume's name in the manifest.
     pub const VOLUME: &str = "stoa.volume";
 }

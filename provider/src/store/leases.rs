@@ -25,6 +25,9 @@ pub struct LeaseRecord {
     pub rejected: Option<String>,
     /// The service that is being updated.
     pub rollout: Option<Rollout>,
+    /// Instances that are to stay stopped; at most one entry each.
+    #[serde(default)]
+    pub overuses: Vec<Overuse>,
     /// Unix seconds at which the chain positively said "closed".
     pub closed_at: Option<u64>,
     /// Nothing of it is left at the engine.
@@ -39,6 +42,34 @@ pub struct Rollout {
     pub service: String,
     /// Unix seconds.
     pub since: u64,
+}
+
+/// An instance that wrote more than it was sold. It stays stopped as long as
+/// the same version is wanted and the same container is there: its tenant
+/// ends that with an update, the operator by removing the container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overuse {
+    pub service: String,
+    pub index: u32,
+    /// The engine's id.
+    pub container: String,
+    /// The version that was wanted.
+    pub version: String,
+    /// The persistent volume; `None`: ephemeral storage.
+    pub volume: Option<String>,
+    pub used_bytes: u64,
+    pub limit_bytes: u64,
+}
+
+impl LeaseRecord {
+    /// Takes a mark in, and drops what it makes pointless.
+    pub fn note_overuse(&mut self, overuse: Overuse) {
+        self.overuses.retain(|old| {
+            old.version == overuse.version
+                && (&old.service, old.index) != (&overuse.service, overuse.index)
+        });
+        self.overuses.push(overuse);
+    }
 }
 
 /// The records, in memory and on disk.

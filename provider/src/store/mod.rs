@@ -8,7 +8,7 @@ mod manifests;
 
 pub use atomic::{remove, write};
 pub use blobs::{BlobError, BlobState, BlobStore, Upload, MAX_CHUNK};
-pub use leases::{LeaseRecord, LeaseStore, Rollout};
+pub use leases::{LeaseRecord, LeaseStore, Overuse, Rollout};
 pub use manifests::{ManifestStore, StoredManifest};
 
 /// Lower-case hex.
