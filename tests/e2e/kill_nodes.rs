@@ -51,6 +51,7 @@ pub async fn killed_nodes_come_back_and_no_node_disagrees(world: World) -> Resul
     ensure!(sent > 100, "only {sent} transactions took effect: that was no load");
     let height = settle(&world).await?;
     compare(&world, height).await?;
+    invariants_hold(&world).await?;
     let after = self::sum(&world, &senders).await?;
     ensure!(after <= sum, "the senders have {after}, more than the {sum} of before");
     println!("  {sent} transactions, {height} blocks, {KILLS} kills: all nodes agree");
@@ -139,6 +140,18 @@ async fn settle(world: &World) -> Result<u64> {
     }
     world.network().wait_for_height(newest + 2, RETURN).await?;
     Ok(newest)
+}
+
+/// Stops a node and lets it look at its own last state: nothing was lost and nothing made.
+async fn invariants_hold(world: &World) -> Result<()> {
+    let network = world.network();
+    let node = network.state().nodes.into_iter().next().context("no nodes")?;
+    network.kill(&node.name)?;
+    let stoad = network.options().programs.path("stoad");
+    let mut command = tokio::process::Command::new(stoad);
+    let output = command.arg("invariants").arg("--home").arg(&node.home).output().await?;
+    ensure!(output.status.success(), "stoad invariants: {output:?}");
+    network.start_one(&node.name, &[])
 }
 
 /// Each node's own result of each block: the app hash that it computed, and the block that it

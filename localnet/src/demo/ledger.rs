@@ -10,7 +10,7 @@ use stoa_client::{
 };
 
 /// 10^-18 units in a unit.
-const ATOMS: i128 = 1_000_000_000_000_000_000;
+pub const ATOMS: i128 = 1_000_000_000_000_000_000;
 
 /// The denom that is looked at.
 const DENOM: &str = "ustoa";

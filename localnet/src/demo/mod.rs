@@ -19,6 +19,7 @@ use stoa_client::Chain;
 use crate::{client::Client, engine, keys::TENANT, up::asked_to_end, Localnet, Options, State};
 use book::Watcher;
 pub use ingress::Site;
+use ledger::ATOMS;
 pub use ledger::{show, Changes, Holdings};
 use narrate::Narrator;
 
@@ -108,8 +109,8 @@ impl Demo {
         let deployed = self.deploy(&chain, &tenant).await?;
         let visits = self.visit(&deployed, PAGES[0]).await?;
         self.update(&tenant, &deployed, visits).await?;
-        self.close(&tenant, &deployed).await?;
-        self.account(&chain, &before).await?;
+        let paid = self.close(&tenant, &deployed).await?;
+        self.account(&chain, &before, &paid).await?;
         self.clean_up().await
     }
 
@@ -220,18 +221,23 @@ impl Demo {
         Ok(())
     }
 
-    async fn close(&self, tenant: &Client, deployed: &Deployed) -> Result<()> {
+    /// What the escrow paid, by provider.
+    async fn close(&self, tenant: &Client, deployed: &Deployed) -> Result<BTreeMap<String, i128>> {
         self.tell.step("The tenant closes it; the escrow's rest returns");
         let printed = self.stoa(tenant, "close", &[&deployed.dseq]).await?;
         let get = |name: &str| printed.get(name).and_then(Value::as_str).unwrap_or("?");
         self.tell.say(&format!("escrow: {} ustoa were deposited", get("deposited")));
-        let paid = printed.get("paid").and_then(Value::as_object).cloned().unwrap_or_default();
-        for (provider, units) in &paid {
-            let (provider, units) = (self.name_of(provider), units.as_str().unwrap_or("?"));
-            self.tell.say(&format!("escrow: {units:>12} to {provider}"));
+        let mut paid = BTreeMap::new();
+        for (provider, units) in
+            printed.get("paid").and_then(Value::as_object).into_iter().flatten()
+        {
+            let units: i128 = units.as_str().context("an amount")?.parse()?;
+            self.tell.say(&format!("escrow: {units:>12} to {}", self.name_of(provider)));
+            paid.insert(provider.clone(), units);
         }
         self.tell.say(&format!("escrow: {:>12} to the community pool", get("community_pool")));
-        self.wait_until_gone().await
+        self.wait_until_gone().await?;
+        Ok(paid)
     }
 
     /// The providers notice, and take the containers away.
@@ -252,19 +258,25 @@ impl Demo {
         }
     }
 
-    /// Who paid what to whom.
-    async fn account(&self, chain: &Chain, before: &Holdings) -> Result<()> {
+    /// Who paid what to whom: what the accounts show must be what the escrow tells.
+    async fn account(
+        &self,
+        chain: &Chain,
+        before: &Holdings,
+        paid: &BTreeMap<String, i128>,
+    ) -> Result<()> {
         self.tell.step("Who paid what to whom, to the last unit");
         let after = Holdings::now(chain, &self.accounts()).await?;
         let changes = before.changes_until(chain, &after).await?;
-        changes.check()?;
         self.tell.say(&self.payments(&changes));
-        let earned = |address: &String| changes.moved.get(address).copied().unwrap_or_default();
-        let providers = self.network.state().providers;
-        ensure!(
-            providers.iter().filter(|one| earned(&one.address) > 0).count() >= 2,
-            "both leases' providers should have earned something"
-        );
+        changes.check()?;
+        for provider in self.network.state().providers {
+            let earned = changes.moved.get(&provider.address).copied().unwrap_or_default();
+            let told = paid.get(&provider.address).copied().unwrap_or_default() * ATOMS;
+            let name = &provider.name;
+            ensure!(earned == told, "{name} got {}, the escrow says {}", show(earned), show(told));
+        }
+        ensure!(paid.values().filter(|units| **units > 0).count() == 2, "not both were paid");
         Ok(())
     }
 
@@ -281,7 +293,8 @@ impl Demo {
         }
         table.add_row(["community pool".to_owned(), show(changes.pool), String::new()]);
         table.add_row(["collected fees".to_owned(), String::new(), show(changes.all_fees())]);
-        table.add_row(["sum".to_owned(), "0".to_owned(), "0".to_owned()]);
+        let moved = changes.moved.values().sum::<i128>() + changes.pool;
+        table.add_row(["sum".to_owned(), show(moved), String::new()]);
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(comfy_table::CellAlignment::Right);
         }
