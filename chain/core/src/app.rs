@@ -7,8 +7,8 @@ use crate::gas::Meter;
 use crate::genesis::Genesis;
 use crate::modules::auth::{self, admit, Admission, SignatureCheck, Signatures};
 use crate::store::{Changes, MemoryStore, Store};
-use crate::tx::{self, TxResult};
-use crate::types::{Amount, Coins};
+use crate::tx::{self, Tx, TxResult};
+use crate::types::{Amount, Coins, Denom, Rate};
 
 /// What a block came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn finalize_block<T: AsRef<[u8]>>(
 pub fn check_tx(
     ctx: &mut Ctx<'_>,
     bytes: &[u8],
-    min_gas_prices: &[(crate::types::Denom, crate::types::Rate)],
+    min_gas_prices: &[(Denom, Rate)],
     signatures: &dyn Signatures,
 ) -> Result<Checked, Failure> {
     let tx = tx::decode(bytes, true)?;
@@ -66,11 +66,7 @@ pub fn check_tx(
     ctx.set_meter(Meter::with_limit(tx.gas_limit));
     let admitted = ctx.attempt(|ctx| {
         admit(ctx, &tx, Admission::Full(signatures))?;
-        let meter = ctx.meter();
-        if meter.is_exhausted() {
-            return Err(SdkError::OutOfGas { used: meter.used(), limit: meter.limit() }.into());
-        }
-        Ok(())
+        tx::check_gas(ctx)
     });
     let gas_used = ctx.meter().used();
     ctx.set_meter(Meter::unlimited());
@@ -89,10 +85,12 @@ pub struct Checked {
     pub price: u128,
 }
 
-/// PrepareProposal: executes, so that no transaction finds its fee spent by one
-/// before it and takes the block's room for nothing. Of the pool's transactions in arrival order those that an
+/// PrepareProposal: of the pool's transactions in arrival order those that an
 /// honest block holds, by gas price, an account's own in their order, within
-/// `max_bytes` (encoded, by `encoded_len`) and the block's gas.
+/// `max_bytes` (as CometBFT counts them) and the block's gas.
+///
+/// Executes, so that no transaction finds its fee spent by one before it and
+/// takes the block's room for nothing.
 pub fn prepare_proposal(
     store: &dyn Store,
     block: Block,
@@ -105,9 +103,9 @@ pub fn prepare_proposal(
     crate::modules::begin_block(&mut ctx);
     let mut chosen = Vec::new();
     let mut index = 0u32;
-    for bytes in by_price(txs) {
-        let Some(left) = room.after(&bytes) else { continue };
-        if tx::deliver_admitted(&mut ctx, index, &bytes, signatures).is_ok() {
+    for (tx, bytes) in by_price(txs) {
+        let Some(left) = room.after(&tx) else { continue };
+        if tx::deliver_admitted(&mut ctx, index, tx, signatures).is_ok() {
             room = left;
             index = index.saturating_add(1);
             chosen.push(bytes);
@@ -131,12 +129,12 @@ pub fn process_proposal<T: AsRef<[u8]>>(
     let mut room = Room { bytes: u64::MAX, gas: auth::params(&ctx).max_block_gas };
     crate::modules::begin_block(&mut ctx);
     for (index, bytes) in (0u32..).zip(txs) {
-        let bytes = bytes.as_ref();
+        let refused = |why: String| format!("transaction {index}: {why}");
+        let tx = tx::decode(bytes.as_ref(), true).map_err(|why| refused(why.to_string()))?;
         room = room
-            .after(bytes)
+            .after(&tx)
             .ok_or_else(|| format!("transaction {index} is over the block's gas"))?;
-        tx::deliver_admitted(&mut ctx, index, bytes, signatures)
-            .map_err(|why| format!("transaction {index}: {why}"))?;
+        tx::deliver_admitted(&mut ctx, index, tx, signatures).map_err(refused)?;
         ctx.take_events();
     }
     Ok(())
@@ -179,24 +177,23 @@ struct Room {
 impl Room {
     /// The room left with this transaction; none where it does not fit. Bytes
     /// count as CometBFT counts them: with the field's tag and length.
-    fn after(self, bytes: &[u8]) -> Option<Self> {
-        let size = prost::encoding::encoded_len_varint(u64::try_from(bytes.len()).ok()?)
-            .checked_add(bytes.len())?
+    fn after(self, tx: &Tx) -> Option<Self> {
+        let size = prost::encoding::encoded_len_varint(u64::try_from(tx.size).ok()?)
+            .checked_add(tx.size)?
             .checked_add(1)?;
-        let gas = tx::decode(bytes, true).ok()?.gas_limit;
         Some(Self {
             bytes: self.bytes.checked_sub(u64::try_from(size).ok()?)?,
-            gas: self.gas.checked_sub(gas)?,
+            gas: self.gas.checked_sub(tx.gas_limit)?,
         })
     }
 }
 
 /// Highest gas price first; arrival decides among equals, and an account's
 /// transactions keep their order whatever each pays.
-fn by_price(txs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut ranked: Vec<(u128, usize, Vec<u8>)> = Vec::with_capacity(txs.len());
+fn by_price(txs: Vec<Vec<u8>>) -> Vec<(Tx, Vec<u8>)> {
+    let mut ranked: Vec<(u128, Tx, Vec<u8>)> = Vec::with_capacity(txs.len());
     let mut limits = std::collections::BTreeMap::new();
-    for (arrival, bytes) in txs.into_iter().enumerate() {
+    for bytes in txs {
         let Ok(tx) = tx::decode(&bytes, true) else { continue };
         let mut price = gas_price(&tx);
         for signer in &tx.signers {
@@ -206,13 +203,14 @@ fn by_price(txs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
         for signer in &tx.signers {
             limits.insert(signer.address, price);
         }
-        ranked.push((price, arrival, bytes));
+        ranked.push((price, tx, bytes));
     }
-    ranked.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    ranked.into_iter().map(|(_, _, bytes)| bytes).collect()
+    // Stable: equals stay as they arrived.
+    ranked.sort_by_key(|(price, _, _)| std::cmp::Reverse(*price));
+    ranked.into_iter().map(|(_, tx, bytes)| (tx, bytes)).collect()
 }
 
-fn gas_price(tx: &tx::Tx) -> u128 {
+fn gas_price(tx: &Tx) -> u128 {
     let fee = tx.fee.iter().next().map_or(Amount::ZERO, |coin| coin.amount);
     fee.to_fine().raw().checked_div(u128::from(tx.gas_limit)).unwrap_or_default()
 }
@@ -228,12 +226,8 @@ fn check_block_gas(ctx: &Ctx<'_>, gas_limit: u64) -> Result<(), SdkError> {
 }
 
 /// A node's own condition on what it takes into its pool.
-fn check_fee(
-    fee: &Coins,
-    gas_limit: u64,
-    prices: &[(crate::types::Denom, crate::types::Rate)],
-) -> Result<(), SdkError> {
-    let needed = |price: crate::types::Rate| price.over(gas_limit).ceil();
+fn check_fee(fee: &Coins, gas_limit: u64, prices: &[(Denom, Rate)]) -> Result<(), SdkError> {
+    let needed = |price: Rate| price.over(gas_limit).ceil();
     let suffices = |(denom, price): &(_, _)| fee.of(denom) >= needed(*price);
     if prices.is_empty() || prices.iter().any(suffices) {
         return Ok(());

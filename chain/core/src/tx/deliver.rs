@@ -70,10 +70,9 @@ pub fn deliver(
 pub fn deliver_admitted(
     ctx: &mut Ctx<'_>,
     index: u32,
-    bytes: &[u8],
+    tx: Tx,
     signatures: &dyn Signatures,
 ) -> Result<(), String> {
-    let tx = decode(bytes, true).map_err(|failure| failure.to_string())?;
     let Delivered { admitted, result } = run(ctx, index, tx, Admission::Full(signatures));
     if admitted {
         return Ok(());
@@ -143,7 +142,7 @@ fn execute_all(ctx: &mut Ctx<'_>, index: u32, msgs: Vec<Msg>) -> Result<Vec<Any>
 }
 
 /// One message's work is bounded, so it is enough to look after each.
-fn check_gas(ctx: &Ctx<'_>) -> Result<(), Failure> {
+pub(crate) fn check_gas(ctx: &Ctx<'_>) -> Result<(), Failure> {
     let meter = ctx.meter();
     if meter.is_exhausted() {
         return Err(SdkError::OutOfGas { used: meter.used(), limit: meter.limit() }.into());

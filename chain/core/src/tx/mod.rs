@@ -6,5 +6,6 @@ mod deliver;
 mod message;
 
 pub use decode::{decode, Signer, Tx, MAX_MESSAGES, MAX_TX_BYTES};
+pub(crate) use deliver::check_gas;
 pub use deliver::{deliver, deliver_admitted, simulate, TxResult};
 pub use message::{Message, Msg};
