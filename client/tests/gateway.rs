@@ -91,7 +91,7 @@ async fn start(root: &Identity, address: &str) -> Provider {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host_uri = format!("https://{}", listener.local_addr().unwrap());
     let config = server_config(&leaf, TenantVerifier::new(true)).unwrap();
-    let incoming = ReceiverStream::new(accept_loop(listener, Arc::new(config)));
+    let incoming = ReceiverStream::new(accept_loop(listener, Arc::new(config), 16));
     let server = tonic::transport::Server::builder().add_service(GatewayServer::new(Echo));
     tokio::spawn(server.serve_with_incoming(incoming));
     Provider {

@@ -4,12 +4,14 @@
 //! provider registered; a tenant shows one of the self-signed certificates
 //! that it registered. No public authority is ever asked.
 
+mod accept;
 mod client;
 mod identity;
 mod server;
 mod x509;
 
+pub use accept::{accept_loop, Connection, GatewayAcceptor};
 pub use client::{client_config, ProviderVerifier};
 pub use identity::{leaf, provider_root, tenant, Identity};
-pub use server::{accept_loop, server_config, GatewayAcceptor, TenantVerifier, MAX_HANDSHAKES};
+pub use server::{server_config, TenantVerifier};
 pub use x509::{common_name, serial_hex, validity, Validity};

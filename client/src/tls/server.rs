@@ -1,7 +1,7 @@
 //! The provider's end: self-signed client certificates, to be looked up on the
 //! chain by the daemon.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rustls::{
     client::danger::HandshakeSignatureValid,
@@ -11,19 +11,9 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
     SignatureScheme,
 };
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{mpsc, Semaphore},
-};
-use tokio_rustls::{server::TlsStream, TlsAcceptor};
 
 use super::{x509, Identity};
 use crate::{Address, Error, Result};
-
-/// Handshakes under way at once; more wait for their turn.
-pub const MAX_HANDSHAKES: usize = 128;
-/// A handshake that takes longer is dropped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Accepts a self-signed certificate that is valid now and whose common name
 /// is an address. **That is not yet authentication**: the daemon must find the
@@ -131,66 +121,10 @@ pub fn server_config(identity: &Identity, verifier: TenantVerifier) -> Result<Se
     Ok(config)
 }
 
-/// Gives handshaken connections; for `tonic`'s `serve_with_incoming`, whose
-/// requests then carry the client's certificate in `peer_certs()`.
-pub type GatewayAcceptor = mpsc::Receiver<std::io::Result<TlsStream<TcpStream>>>;
-
-/// Accepts connections and shakes hands on a bounded number at once, so that
-/// one slow client holds nobody up. Ends when the receiver is dropped.
-pub fn accept_loop(listener: TcpListener, config: Arc<ServerConfig>) -> GatewayAcceptor {
-    let (out, incoming) = mpsc::channel(16);
-    tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(config);
-        let slots = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-        while !out.is_closed() {
-            let Ok(slot) = slots.clone().acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = out.closed() => return,
-            };
-            let (socket, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(e) => {
-                    // Out of descriptors, or the peer went: neither is ours to die of.
-                    tracing::warn!("accepting a connection: {e}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
-            let (acceptor, out) = (acceptor.clone(), out.clone());
-            tokio::spawn(async move {
-                let shaken = shake(acceptor, socket, peer).await;
-                drop(slot);
-                if let Some(stream) = shaken {
-                    let _ = out.send(Ok(stream)).await;
-                }
-            });
-        }
-    });
-    incoming
-}
-
-async fn shake(
-    acceptor: TlsAcceptor,
-    socket: TcpStream,
-    peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
-    let _ = socket.set_nodelay(true);
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(socket)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(e)) => {
-            tracing::debug!("handshake with {peer}: {e}");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("handshake with {peer} took over {HANDSHAKE_TIMEOUT:?}");
-            None
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::tls::{leaf, provider_root, tenant};
 

@@ -1,7 +1,5 @@
-//! TLS: certificates that renew themselves, bounded connections, bounded
-//! handshakes.
+//! TLS: certificates that renew themselves, and the gateway's bounds.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,14 +9,9 @@ use rustls::sign::CertifiedKey;
 use rustls::ServerConfig;
 use stoa_client::gateway::GatewayAddress;
 use stoa_client::proto::gateway::v1::gateway_server::GatewayServer;
-use stoa_client::tls::{leaf, server_config, Identity, TenantVerifier};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, OwnedSemaphorePermit, Semaphore};
-use tokio_rustls::server::TlsStream;
-use tokio_rustls::TlsAcceptor;
+use stoa_client::tls::{accept_loop, leaf, server_config, Identity, TenantVerifier};
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::{Connected, TlsConnectInfo};
 use tonic::transport::Server;
 
 use super::service::GatewayService;
@@ -28,8 +21,6 @@ use crate::store::MAX_CHUNK;
 const LEAF_DAYS: u32 = 30;
 const RENEW_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
 const RETRY: Duration = Duration::from_secs(60);
-const HANDSHAKE: Duration = Duration::from_secs(10);
-const MAX_HANDSHAKES: usize = 128;
 /// A piece of a blob with what is around it.
 const MAX_MESSAGE: usize = MAX_CHUNK + (64 << 10);
 const MAX_HEADERS: u32 = 16 << 10;
@@ -107,7 +98,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let config = tls(&certificates)?;
     let renewing = tokio::spawn(Arc::clone(&certificates).renew());
-    let incoming = accept(listener, config, max_connections);
+    let incoming = accept_loop(listener, config, max_connections);
     let service = GatewayServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);
@@ -121,110 +112,4 @@ pub async fn serve(
         .await;
     renewing.abort();
     Ok(served?)
-}
-
-/// Connections that have shaken hands.
-fn accept(
-    listener: TcpListener,
-    config: Arc<ServerConfig>,
-    max_connections: usize,
-) -> mpsc::Receiver<std::io::Result<Connection>> {
-    let (out, incoming) = mpsc::channel(16);
-    tokio::spawn(async move {
-        let acceptor = TlsAcceptor::from(config);
-        let connections = Arc::new(Semaphore::new(max_connections.max(1)));
-        let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
-        while !out.is_closed() {
-            let Ok(slot) = Arc::clone(&connections).acquire_owned().await else { return };
-            let Ok(shaking) = Arc::clone(&handshakes).acquire_owned().await else { return };
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = out.closed() => return,
-            };
-            let (socket, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!("accepting a connection: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
-            let (acceptor, out) = (acceptor.clone(), out.clone());
-            tokio::spawn(async move {
-                let shaken = shake(acceptor, socket, peer).await;
-                drop(shaking);
-                if let Some(stream) = shaken {
-                    let _ = out.send(Ok(Connection { stream, _slot: slot })).await;
-                }
-            });
-        }
-    });
-    incoming
-}
-
-async fn shake(
-    acceptor: TlsAcceptor,
-    socket: TcpStream,
-    peer: SocketAddr,
-) -> Option<TlsStream<TcpStream>> {
-    let _ = socket.set_nodelay(true);
-    match tokio::time::timeout(HANDSHAKE, acceptor.accept(socket)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            tracing::debug!("handshake with {peer}: {error}");
-            None
-        }
-        Err(_) => {
-            tracing::debug!("handshake with {peer} took over {} s", HANDSHAKE.as_secs());
-            None
-        }
-    }
-}
-
-/// A connection and its place among the bounded number of them.
-struct Connection {
-    stream: TlsStream<TcpStream>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Connected for Connection {
-    type ConnectInfo = TlsConnectInfo<<TcpStream as Connected>::ConnectInfo>;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.stream.connect_info()
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        buffer: &mut tokio::io::ReadBuf<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-        bytes: &[u8],
-    ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
