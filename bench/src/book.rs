@@ -37,9 +37,9 @@ impl Book {
     /// Providers, a tenant, no orders.
     pub fn new() -> Result<Self> {
         let mut store = MemoryStore::default();
-        let changes = app::init_chain(&genesis(PROVIDERS + 1, PROVIDERS)?, block(0, NOW))
+        let beginning = app::init_chain(&genesis(PROVIDERS + 1, PROVIDERS)?, block(0, NOW))
             .map_err(|why| anyhow!(why))?;
-        store.apply(&changes);
+        store.apply(&beginning.changes);
         Ok(Self { store, height: 0, now: NOW })
     }
 
@@ -52,8 +52,8 @@ impl Book {
     pub fn execute(&mut self, messages: &[Any]) -> Result<()> {
         for batch in messages.chunks(BATCH) {
             let block = self.next_block();
-            let mut ctx = Ctx::new(&self.store, block);
-            modules::begin_block(&mut ctx);
+            let mut ctx = Ctx::new(&self.store, block.clone());
+            modules::begin_block(&mut ctx, &block.clone().into());
             execute(&mut ctx, batch)?;
             modules::end_block(&mut ctx);
             let changes = ctx.into_changes();

@@ -64,7 +64,7 @@ pub fn close_orders(report: &mut Report) -> Result<()> {
         let mut ctx = Ctx::new(&book.store, block.clone());
         time(|| modules::end_block(&mut ctx)).0
     });
-    let result = app::finalize_block::<Vec<u8>>(&book.store, block, &[], &VerifyEach);
+    let result = app::finalize_block::<Vec<u8>>(&book.store, block.into(), &[], &VerifyEach);
     let matched = result.events.iter().filter(|event| event.kind.ends_with("EventLeaseCreated"));
     ensure!(matched.count() == 1_000, "not all of the 1,000 orders were matched");
     report.add("state.close_1000_orders", millis(taken), "ms", Some(500.0), Better::Lower);
@@ -79,7 +79,7 @@ pub fn idle_block(report: &mut Report) -> Result<()> {
     let measure = |book: &Book| {
         median(101, || {
             let block = book.next_block();
-            time(|| app::finalize_block::<Vec<u8>>(&book.store, block, &[], &VerifyEach)).0
+            time(|| app::finalize_block::<Vec<u8>>(&book.store, block.into(), &[], &VerifyEach)).0
         })
     };
     let (in_empty, in_full) = (measure(&empty), measure(&full));

@@ -5,7 +5,9 @@ use crate::error::{Failure, SdkError};
 use crate::event::Event;
 use crate::gas::Meter;
 use crate::genesis::Genesis;
+use crate::input::BlockInput;
 use crate::modules::auth::{self, admit, Admission, SignatureCheck, Signatures};
+use crate::modules::staking;
 use crate::store::{Changes, MemoryStore, Store};
 use crate::tx::{self, Tx, TxResult};
 use crate::types::{Amount, Coins, Denom, Rate};
@@ -17,35 +19,63 @@ pub struct BlockResult {
     pub changes: Changes,
     /// One for each transaction.
     pub txs: Vec<TxResult>,
-    /// Of the block's end.
+    /// Of the block's beginning and end.
     pub events: Vec<Event>,
+    /// Whose voting power is another from the block after the next on.
+    pub validator_updates: Vec<ValidatorUpdate>,
 }
 
-/// The state at height 0.
+/// A validator's voting power for the consensus engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValidatorUpdate {
+    /// ed25519.
+    pub consensus_key: [u8; 32],
+    /// 0: it validates no more.
+    pub power: u64,
+}
+
+/// With what a chain begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// The state at height 0.
+    pub changes: Changes,
+    /// Who validates the first blocks; empty where the state bonds nobody.
+    pub validators: Vec<ValidatorUpdate>,
+}
+
+/// The state at height 0 and its validators.
 ///
 /// # Errors
 /// What is wrong in the genesis document.
-pub fn init_chain(genesis: &Genesis, block: Block) -> Result<Changes, String> {
+pub fn init_chain(genesis: &Genesis, block: Block) -> Result<Beginning, String> {
     let empty = MemoryStore::default();
     let mut ctx = Ctx::new(&empty, block);
     crate::genesis::init(&mut ctx, genesis)?;
-    Ok(ctx.into_changes())
+    let validators = staking::validator_set(&ctx);
+    Ok(Beginning { changes: ctx.into_changes(), validators })
 }
 
 /// Executes a decided block.
 pub fn finalize_block<T: AsRef<[u8]>>(
     store: &dyn Store,
-    block: Block,
+    input: BlockInput,
     txs: &[T],
     signatures: &dyn Signatures,
 ) -> BlockResult {
-    let mut ctx = Ctx::new(store, block);
-    crate::modules::begin_block(&mut ctx);
+    let mut ctx = begin(store, input);
+    let mut events = ctx.take_events();
     let indexed = (0u32..).zip(txs);
     let txs = indexed.map(|(i, tx)| tx::deliver(&mut ctx, i, tx.as_ref(), signatures)).collect();
-    crate::modules::end_block(&mut ctx);
-    let events = ctx.take_events();
-    BlockResult { changes: ctx.into_changes(), txs, events }
+    let validator_updates = crate::modules::end_block(&mut ctx);
+    events.extend(ctx.take_events());
+    BlockResult { changes: ctx.into_changes(), txs, events, validator_updates }
+}
+
+/// The block's beginning, on which its transactions are executed.
+fn begin(store: &dyn Store, input: BlockInput) -> Ctx<'_> {
+    let mut ctx = Ctx::new(store, input.block.clone());
+    crate::modules::begin_block(&mut ctx, &input);
+    ctx
 }
 
 /// CheckTx: whether a transaction may enter the pool, on a context that lives
@@ -93,14 +123,14 @@ pub struct Checked {
 /// takes the block's room for nothing.
 pub fn prepare_proposal(
     store: &dyn Store,
-    block: Block,
+    input: BlockInput,
     txs: Vec<Vec<u8>>,
     max_bytes: u64,
     signatures: &dyn Signatures,
 ) -> Vec<Vec<u8>> {
-    let mut ctx = Ctx::new(store, block);
+    let mut ctx = begin(store, input);
+    ctx.take_events();
     let mut room = Room { bytes: max_bytes, gas: auth::params(&ctx).max_block_gas };
-    crate::modules::begin_block(&mut ctx);
     let mut chosen = Vec::new();
     let mut index = 0u32;
     for (tx, bytes) in by_price(txs) {
@@ -121,13 +151,13 @@ pub fn prepare_proposal(
 /// Why not: the transaction's index and what is wrong with it.
 pub fn process_proposal<T: AsRef<[u8]>>(
     store: &dyn Store,
-    block: Block,
+    input: BlockInput,
     txs: &[T],
     signatures: &dyn Signatures,
 ) -> Result<(), String> {
-    let mut ctx = Ctx::new(store, block);
+    let mut ctx = begin(store, input);
+    ctx.take_events();
     let mut room = Room { bytes: u64::MAX, gas: auth::params(&ctx).max_block_gas };
-    crate::modules::begin_block(&mut ctx);
     for (index, bytes) in (0u32..).zip(txs) {
         let refused = |why: String| format!("transaction {index}: {why}");
         let tx = tx::decode(bytes.as_ref(), true).map_err(|why| refused(why.to_string()))?;

@@ -4,7 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ctx::Ctx;
-use crate::modules::{audit, auth, bank, cert, deployment, escrow, market, provider};
+use crate::modules::{
+    audit, auth, authz, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint,
+    provider, slashing, staking, upgrade,
+};
 
 /// Every module's part, named as the module is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,22 @@ pub struct Genesis {
     pub market: market::Genesis,
     /// Escrow accounts and the community pool.
     pub escrow: escrow::Genesis,
+    /// Validators and delegations.
+    pub staking: staking::Genesis,
+    /// Who missed which blocks.
+    pub slashing: slashing::Genesis,
+    /// Inflation.
+    pub mint: mint::Genesis,
+    /// Rewards.
+    pub distribution: distribution::Genesis,
+    /// Proposals, deposits, votes.
+    pub gov: gov::Genesis,
+    /// Grants.
+    pub authz: authz::Genesis,
+    /// Fee allowances.
+    pub feegrant: feegrant::Genesis,
+    /// Plans and what was upgraded.
+    pub upgrade: upgrade::Genesis,
 }
 
 /// Writes every module's part, then looks at the whole.
@@ -48,6 +67,14 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
     deployment::init(ctx, &genesis.deployment).map_err(within("deployment"))?;
     market::init(ctx, &genesis.market).map_err(within("market"))?;
     escrow::init(ctx, &genesis.escrow).map_err(within("escrow"))?;
+    staking::init(ctx, &genesis.staking).map_err(within("staking"))?;
+    slashing::init(ctx, &genesis.slashing).map_err(within("slashing"))?;
+    mint::init(ctx, &genesis.mint).map_err(within("mint"))?;
+    distribution::init(ctx, &genesis.distribution).map_err(within("distribution"))?;
+    gov::init(ctx, &genesis.gov).map_err(within("gov"))?;
+    authz::init(ctx, &genesis.authz).map_err(within("authz"))?;
+    feegrant::init(ctx, &genesis.feegrant).map_err(within("feegrant"))?;
+    upgrade::init(ctx, &genesis.upgrade).map_err(within("upgrade"))?;
     let broken = crate::modules::check_invariants(ctx);
     if broken.is_empty() {
         Ok(())
@@ -68,5 +95,13 @@ pub fn export(ctx: &Ctx<'_>) -> Genesis {
         deployment: deployment::export(ctx),
         market: market::export(ctx),
         escrow: escrow::export(ctx),
+        staking: staking::export(ctx),
+        slashing: slashing::export(ctx),
+        mint: mint::export(ctx),
+        distribution: distribution::export(ctx),
+        gov: gov::export(ctx),
+        authz: authz::export(ctx),
+        feegrant: feegrant::export(ctx),
+        upgrade: upgrade::export(ctx),
     }
 }

@@ -30,6 +30,7 @@ pub mod error;
 pub mod event;
 pub mod gas;
 pub mod genesis;
+pub mod input;
 pub mod modules;
 pub mod page;
 pub mod query;

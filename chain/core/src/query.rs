@@ -29,6 +29,14 @@ impl Router {
         modules::deployment::routes(&mut router);
         modules::market::routes(&mut router);
         modules::escrow::routes(&mut router);
+        modules::staking::routes(&mut router);
+        modules::slashing::routes(&mut router);
+        modules::mint::routes(&mut router);
+        modules::distribution::routes(&mut router);
+        modules::gov::routes(&mut router);
+        modules::authz::routes(&mut router);
+        modules::feegrant::routes(&mut router);
+        modules::upgrade::routes(&mut router);
         router
     }
 

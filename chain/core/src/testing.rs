@@ -60,6 +60,12 @@ pub fn later(ctx: Ctx<'static>, seconds: u64) -> Ctx<'static> {
     Ctx::with_changes(empty_store(), block, ctx.into_changes())
 }
 
+/// Begins the block, of which consensus says nothing more.
+pub fn begin_block(ctx: &mut Ctx<'_>) {
+    let input = ctx.block().clone().into();
+    crate::modules::begin_block(ctx, &input);
+}
+
 /// Works off the end of the block.
 pub fn end_block(ctx: &mut Ctx<'_>) {
     crate::modules::end_block(ctx);

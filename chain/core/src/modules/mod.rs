@@ -15,23 +15,46 @@
 //! | 0x28.. | deployment |
 //! | 0x30.. | market |
 //! | 0x40.. | escrow |
+//! | 0x48.. | staking |
+//! | 0x50.. | slashing |
+//! | 0x54.. | mint |
+//! | 0x58.. | distribution |
+//! | 0x60.. | gov |
+//! | 0x68.. | authz |
+//! | 0x6c.. | feegrant |
+//! | 0x70.. | upgrade |
 //! | 0x90.. | provider's indexes |
 //! | 0xa0 | the queue of deadlines |
 //! | 0xb0.. | market's indexes |
+//! | 0xc0.. | staking's indexes |
+//! | 0xc8.. | gov's indexes |
+//! | 0xd0.. | authz' indexes |
+//! | 0xd4.. | feegrant's indexes |
+//! | 0xd8.. | auth's indexes |
 
 pub mod audit;
 pub mod auth;
+pub mod authz;
 pub mod bank;
 pub mod cert;
 pub mod deadlines;
 pub mod deployment;
+pub mod distribution;
 pub mod escrow;
+pub mod feegrant;
+pub mod gov;
 pub mod market;
+pub mod mint;
 pub mod provider;
+pub mod slashing;
+pub mod staking;
+pub mod upgrade;
 
 use std::collections::BTreeMap;
 
+use crate::app::ValidatorUpdate;
 use crate::ctx::Ctx;
+use crate::input::BlockInput;
 use crate::types::{Denom, Fine};
 
 /// Key of the last block's time.
@@ -43,7 +66,15 @@ pub fn last_block_time(ctx: &Ctx<'_>) -> Option<u64> {
 }
 
 /// Before a block's transactions.
-pub fn begin_block(ctx: &mut Ctx<'_>) {
+///
+/// A plan of upgrade comes first, for what follows works on what it leaves;
+/// fees go to those who voted before any of them is punished.
+pub fn begin_block(ctx: &mut Ctx<'_>, input: &BlockInput) {
+    upgrade::begin_block(ctx);
+    mint::begin_block(ctx);
+    distribution::begin_block(ctx, input);
+    slashing::begin_block(ctx, input);
+    authz::begin_block(ctx);
     if let Some(last) = last_block_time(ctx) {
         market::shift_deadlines_after_gap(ctx, last);
     }
@@ -56,10 +87,14 @@ pub fn set_last_block_time(ctx: &mut Ctx<'_>, time: u64) {
     ctx.put(vec![LAST_BLOCK], &time);
 }
 
-/// What is due at a block's end. Nothing here can fail.
-pub fn end_block(ctx: &mut Ctx<'_>) {
+/// What is due at a block's end, and whose voting power has changed. Nothing
+/// here can fail. Staking comes last, for all the others may move stake.
+pub fn end_block(ctx: &mut Ctx<'_>) -> Vec<ValidatorUpdate> {
     provider::end_block(ctx);
     market::end_block(ctx);
+    gov::end_block(ctx);
+    feegrant::end_block(ctx);
+    staking::end_block(ctx)
 }
 
 /// What is wrong with the state, in words; empty: nothing.
@@ -69,6 +104,12 @@ pub fn check_invariants(ctx: &Ctx<'_>) -> Vec<String> {
     provider::check_invariants(ctx, &mut broken);
     audit::check_invariants(ctx, &mut broken);
     cert::check_invariants(ctx, &mut broken);
+    staking::check_invariants(ctx, &mut broken);
+    slashing::check_invariants(ctx, &mut broken);
+    distribution::check_invariants(ctx, &mut broken);
+    gov::check_invariants(ctx, &mut broken);
+    authz::check_invariants(ctx, &mut broken);
+    feegrant::check_invariants(ctx, &mut broken);
     check_indexes(ctx, &mut broken);
     check_groups(ctx, &mut broken);
     check_escrows(ctx, &mut broken);
@@ -166,6 +207,9 @@ fn check_supply(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
     }
     bank::collected_fees(ctx).iter().for_each(|coin| held.add(&coin.denom, coin.amount.to_fine()));
     provider::add_holdings(ctx, &mut held);
+    staking::add_holdings(ctx, &mut held);
+    distribution::add_holdings(ctx, &mut held);
+    gov::add_holdings(ctx, &mut held);
     for (denom, money) in escrow::held(ctx).chain(escrow::pool(ctx)).chain(market::held(ctx)) {
         held.add(&denom, money);
     }

@@ -46,8 +46,7 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bech32::encode_to_fmt::<Bech32, _>(f, Hrp::parse_unchecked(PREFIX), &self.0)
-            .map_err(|_| fmt::Error)
+        encode(f, PREFIX, &self.0)
     }
 }
 
@@ -61,27 +60,39 @@ impl FromStr for Address {
     type Err = SdkError;
 
     fn from_str(text: &str) -> Result<Self, SdkError> {
-        let invalid = |why: String| SdkError::InvalidAddress(format!("{text:?} {why}"));
-        if text.len() > 90 {
-            return Err(SdkError::InvalidAddress("longer than 90 bytes".to_owned()));
-        }
-        // An address is written in one way: lower case, bech32, our prefix.
-        let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text)
-            .map_err(|error| invalid(format!("is not bech32: {error}")))?;
-        if checked.hrp().as_str() != PREFIX {
-            return Err(invalid(format!("does not start with \"{PREFIX}1\"")));
-        }
-        let bytes: Vec<u8> = checked.byte_iter().collect();
-        let bytes = bytes
-            .try_into()
-            .map_err(|bytes: Vec<u8>| invalid(format!("has {} bytes, not 20", bytes.len())))?;
-        let address = Self(bytes);
-        // A letter after the last byte would hold bits that no byte takes.
-        if address.to_string() != text {
-            return Err(invalid("is not the one way to write its address".to_owned()));
-        }
-        Ok(address)
+        decode(PREFIX, text).map(Self)
     }
+}
+
+/// Writes an address's bytes under a prefix.
+pub(super) fn encode(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8]) -> fmt::Result {
+    bech32::encode_to_fmt::<Bech32, _>(f, Hrp::parse_unchecked(prefix), bytes)
+        .map_err(|_| fmt::Error)
+}
+
+/// Reads an address of 20 bytes under a prefix.
+///
+/// An address is written in one way: lower case, bech32, our prefix.
+pub(super) fn decode(prefix: &str, text: &str) -> Result<[u8; Address::LEN], SdkError> {
+    let invalid = |why: String| SdkError::InvalidAddress(format!("{text:?} {why}"));
+    if text.len() > 90 {
+        return Err(SdkError::InvalidAddress("longer than 90 bytes".to_owned()));
+    }
+    let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text)
+        .map_err(|error| invalid(format!("is not bech32: {error}")))?;
+    if checked.hrp().as_str() != prefix {
+        return Err(invalid(format!("does not start with \"{prefix}1\"")));
+    }
+    let bytes: Vec<u8> = checked.byte_iter().collect();
+    let bytes: [u8; Address::LEN] = bytes
+        .try_into()
+        .map_err(|bytes: Vec<u8>| invalid(format!("has {} bytes, not 20", bytes.len())))?;
+    // A letter after the last byte would hold bits that no byte takes.
+    let again = bech32::encode::<Bech32>(Hrp::parse_unchecked(prefix), &bytes);
+    if again.as_deref() != Ok(text) {
+        return Err(invalid("is not the one way to write its address".to_owned()));
+    }
+    Ok(bytes)
 }
 
 impl TryFrom<String> for Address {

@@ -130,7 +130,7 @@ fn block(height: u64, now: u64) -> Block {
 impl Machine {
     pub fn new(genesis: &Genesis) -> Self {
         let block = block(0, GENESIS);
-        let changes = app::init_chain(genesis, block.clone()).unwrap();
+        let changes = app::init_chain(genesis, block.clone()).unwrap().changes;
         let mut store = MemoryStore::default();
         store.apply(&changes);
         Self { store, block, router: Router::new() }
@@ -138,8 +138,9 @@ impl Machine {
 
     /// Takes up a block; messages go into it, then [`Machine::commit`].
     pub fn open(&self, height: u64, now: u64) -> Open<'_> {
+        let input = block(height, now).into();
         let mut ctx = Ctx::new(&self.store, block(height, now));
-        stoa_chain::modules::begin_block(&mut ctx);
+        stoa_chain::modules::begin_block(&mut ctx, &input);
         Open { ctx, index: 0 }
     }
 

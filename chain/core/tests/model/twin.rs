@@ -76,7 +76,7 @@ pub fn through_document(store: &MemoryStore, block: &Block) -> MemoryStore {
     let text = serde_json::to_string(&app::export(store, block.clone())).unwrap();
     let document = serde_json::from_str(&text).unwrap();
     let mut again = MemoryStore::default();
-    again.apply(&app::init_chain(&document, block.clone()).unwrap());
+    again.apply(&app::init_chain(&document, block.clone()).unwrap().changes);
     for (key, value) in store.entries() {
         let found = again.entries().get(key);
         assert_eq!(found, Some(value), "height {}, key {}", block.height, hex::encode(key));
@@ -99,7 +99,8 @@ impl Twin {
     /// Both at genesis.
     pub fn new(setting: &Setting, cast: &Cast) -> Self {
         let block = Block { chain_id: CHAIN.into(), height: 0, now: GENESIS };
-        let changes = app::init_chain(&machine::genesis(setting, cast), block.clone()).unwrap();
+        let genesis = machine::genesis(setting, cast);
+        let changes = app::init_chain(&genesis, block.clone()).unwrap().changes;
         let mut steady = MemoryStore::default();
         steady.apply(&changes);
         let restless = steady.clone();
@@ -109,8 +110,8 @@ impl Twin {
     /// One block of these transactions into both.
     pub fn block(&mut self, now: u64, txs: &[Vec<u8>]) {
         let block = Block { height: self.block.height + 1, now, ..self.block.clone() };
-        let ours = app::finalize_block(&self.steady, block.clone(), txs, &VerifyEach);
-        let theirs = app::finalize_block(&self.restless, block.clone(), txs, &VerifyEach);
+        let ours = app::finalize_block(&self.steady, block.clone().into(), txs, &VerifyEach);
+        let theirs = app::finalize_block(&self.restless, block.clone().into(), txs, &VerifyEach);
         assert_eq!(ours.changes, theirs.changes, "height {}", block.height);
         assert_eq!(ours, theirs, "results and events at height {}", block.height);
         self.done += ours.txs.iter().filter(|result| result.is_ok()).count();

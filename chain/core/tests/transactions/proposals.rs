@@ -40,12 +40,12 @@ proptest! {
         let chain = Chain::new();
         let txs = pool_of(&chain, &pool);
         let block = chain.next_block();
-        let built = app::prepare_proposal(chain.store(), block.clone(), txs, max_bytes, &VerifyEach);
+        let built = app::prepare_proposal(chain.store(), block.clone().into(), txs, max_bytes, &VerifyEach);
         let size: u64 = built.iter().map(|tx| tx.len() as u64).sum();
         prop_assert!(size <= max_bytes);
-        let verdict = app::process_proposal(chain.store(), block.clone(), &built, &VerifyEach);
+        let verdict = app::process_proposal(chain.store(), block.clone().into(), &built, &VerifyEach);
         prop_assert_eq!(verdict, Ok(()));
-        let result = app::finalize_block(chain.store(), block, &built, &VerifyEach);
+        let result = app::finalize_block(chain.store(), block.into(), &built, &VerifyEach);
         prop_assert!(result.txs.iter().all(|tx| tx.is_ok()));
     }
 }
@@ -62,7 +62,7 @@ fn a_block_is_filled_by_gas_price_and_an_accounts_transactions_keep_their_order(
     let middle = tx(&bob, 0, 5_000);
     let pool = vec![cheap_then_dear[0].clone(), cheap_then_dear[1].clone(), middle.clone()];
     let built =
-        app::prepare_proposal(chain.store(), chain.next_block(), pool, 100_000, &VerifyEach);
+        app::prepare_proposal(chain.store(), chain.next_block().into(), pool, 100_000, &VerifyEach);
     assert_eq!(built, [middle, cheap_then_dear[0].clone(), cheap_then_dear[1].clone()]);
 }
 
@@ -72,7 +72,7 @@ fn a_block_that_no_honest_proposer_builds_is_rejected() {
     let (alice, bob) = (Key::secp256k1(1), Key::secp256k1(2));
     let good = chain.send(&alice, &bob, 5, Options::default());
     let process = |txs: &[Vec<u8>]| {
-        app::process_proposal(chain.store(), chain.next_block(), txs, &VerifyEach)
+        app::process_proposal(chain.store(), chain.next_block().into(), txs, &VerifyEach)
     };
     assert_eq!(process(std::slice::from_ref(&good)), Ok(()));
     let twice = process(&[good.clone(), good]).unwrap_err();
@@ -98,7 +98,7 @@ fn signatures_that_are_told_beforehand_are_those_that_are_asked_for() {
     ];
     let known = Known(app::signature_checks(chain.store(), chain.next_block(), &txs));
     assert_eq!(known.0.len(), 2);
-    let result = app::finalize_block(chain.store(), chain.next_block(), &txs, &known);
+    let result = app::finalize_block(chain.store(), chain.next_block().into(), &txs, &known);
     assert!(result.txs.iter().all(|tx| tx.is_ok()));
 }
 
@@ -112,8 +112,9 @@ fn an_account_that_is_drained_earlier_in_a_block_fills_it_no_further() {
     let free = chain.send(&alice, &bob, 1, free);
     let block = chain.next_block();
     let pool = vec![drain.clone(), free.clone()];
-    let built = app::prepare_proposal(chain.store(), block.clone(), pool, 100_000, &VerifyEach);
+    let built =
+        app::prepare_proposal(chain.store(), block.clone().into(), pool, 100_000, &VerifyEach);
     assert_eq!(built, std::slice::from_ref(&drain));
-    let why = app::process_proposal(chain.store(), block, &[drain, free], &VerifyEach);
+    let why = app::process_proposal(chain.store(), block.into(), &[drain, free], &VerifyEach);
     assert!(why.unwrap_err().contains("transaction 1"));
 }

@@ -12,7 +12,7 @@ use crate::signer::{send_message, ustoa, Chain, Key, Options, FUNDS};
 
 /// What refuses the transaction; nothing but the block's time may change.
 fn refusal(chain: &Chain, tx: &[u8]) -> (String, u32, String) {
-    let result = app::finalize_block(chain.store(), chain.next_block(), &[tx], &VerifyEach);
+    let result = app::finalize_block(chain.store(), chain.next_block().into(), &[tx], &VerifyEach);
     let changed: Vec<_> = result.changes.keys().filter(|key| **key != [0]).collect();
     assert_eq!(changed, Vec::<&Vec<u8>>::new());
     let tx = result.txs.into_iter().next().unwrap();

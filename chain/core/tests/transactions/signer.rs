@@ -142,7 +142,7 @@ impl Chain {
         genesis.auth.params.max_block_gas = max_block_gas;
         genesis.bank.supply.set(ustoa(), Amount::from_raw(3 * FUNDS));
         let mut store = MemoryStore::default();
-        store.apply(&app::init_chain(&genesis, block(0)).unwrap());
+        store.apply(&app::init_chain(&genesis, block(0)).unwrap().changes);
         Self { store, height: 0 }
     }
 
@@ -156,7 +156,7 @@ impl Chain {
 
     /// A block with this transaction alone.
     pub fn deliver(&mut self, tx: &[u8]) -> TxResult {
-        let result = app::finalize_block(&self.store, self.next_block(), &[tx], &VerifyEach);
+        let result = app::finalize_block(&self.store, self.next_block().into(), &[tx], &VerifyEach);
         self.store.apply(&result.changes);
         self.height += 1;
         result.txs.into_iter().next().unwrap()

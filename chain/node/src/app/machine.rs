@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use stoa_chain::{
-    app::{self, BlockResult, Checked},
+    app::{self, Beginning, BlockResult, Checked, ValidatorUpdate},
     ctx::{Block, Ctx},
     error::Failure,
     genesis::Genesis,
+    input::BlockInput,
     store::{Changes, Entries, MemoryStore, Store},
     tx::TxResult,
     types::{Denom, Rate},
@@ -88,15 +89,11 @@ struct Standing {
     checked: Changes,
 }
 
-/// The genesis state, until the first block is committed with it.
-struct Beginning {
-    changes: Changes,
-}
-
 /// What consensus is working on.
 #[derive(Default)]
 struct Working {
-    beginning: Option<Beginning>,
+    /// The genesis state, until the first block is committed with it.
+    beginning: Option<Changes>,
     staged: Option<(Block, Staged)>,
 }
 
@@ -152,14 +149,15 @@ impl Machine {
         self.database.latest()
     }
 
-    /// Begins the chain; nothing is durable before the first block.
+    /// Begins the chain, and says who validates the first blocks; nothing is durable before the
+    /// first block.
     pub fn init_chain(
         &self,
         chain_id: &str,
         initial_height: u64,
         now: u64,
         app_state: &[u8],
-    ) -> Result<AppHash, MachineError> {
+    ) -> Result<(AppHash, Vec<ValidatorUpdate>), MachineError> {
         let height = self.database.height();
         if height != 0 {
             return Err(MachineError::BegunAlready(height));
@@ -167,13 +165,14 @@ impl Machine {
         let genesis: Genesis = serde_json::from_slice(app_state)
             .map_err(|error| MachineError::Genesis(error.to_string()))?;
         let block = Block { chain_id: chain_id.to_owned(), height: 0, now };
-        let changes = app::init_chain(&genesis, block.clone()).map_err(MachineError::Genesis)?;
+        let Beginning { changes, validators } =
+            app::init_chain(&genesis, block.clone()).map_err(MachineError::Genesis)?;
         let app_hash = self.database.stage(initial_height, now, &changes)?.app_hash();
         let mut memory = MemoryStore::default();
         memory.apply(&changes);
         self.stand(Base::Genesis(Arc::new(memory)), block);
-        *self.working() = Working { beginning: Some(Beginning { changes }), staged: None };
-        Ok(app_hash)
+        *self.working() = Working { beginning: Some(changes), staged: None };
+        Ok((app_hash, validators))
     }
 
     /// Whether a transaction may enter the pool, after those that did since the last commit.
@@ -196,31 +195,32 @@ impl Machine {
     }
 
     /// The transactions of a block that this node proposes.
-    pub fn prepare(&self, block: Block, txs: Vec<Vec<u8>>, max_bytes: u64) -> Vec<Vec<u8>> {
+    pub fn prepare(&self, input: BlockInput, txs: Vec<Vec<u8>>, max_bytes: u64) -> Vec<Vec<u8>> {
         let (base, _) = self.view();
-        app::prepare_proposal(&base, block, txs, max_bytes, &self.signatures)
+        app::prepare_proposal(&base, input, txs, max_bytes, &self.signatures)
     }
 
     /// Whether an honest proposer can have built a block.
-    pub fn process(&self, block: Block, txs: &[Bytes]) -> Result<(), String> {
+    pub fn process(&self, input: BlockInput, txs: &[Bytes]) -> Result<(), String> {
         let (base, _) = self.view();
-        self.verify_ahead(&base, &block, txs);
-        app::process_proposal(&base, block, txs, &self.signatures)
+        self.verify_ahead(&base, &input.block, txs);
+        app::process_proposal(&base, input, txs, &self.signatures)
     }
 
     /// Executes a decided block and computes its app hash; [`Self::commit`] makes it durable.
     pub fn finalize(
         &self,
-        block: Block,
+        input: BlockInput,
         txs: &[Bytes],
     ) -> Result<(BlockResult, AppHash), MachineError> {
         let (base, _) = self.view();
+        let block = input.block.clone();
         self.verify_ahead(&base, &block, txs);
-        let result = app::finalize_block(&base, block.clone(), txs, &self.signatures);
+        let result = app::finalize_block(&base, input, txs, &self.signatures);
         let mut working = self.working();
         let staged = match &working.beginning {
             None => self.database.stage(block.height, block.now, &result.changes)?,
-            Some(Beginning { changes }) => {
+            Some(changes) => {
                 let mut all = changes.clone();
                 all.extend(result.changes.clone());
                 self.database.stage(block.height, block.now, &all)?

@@ -64,9 +64,11 @@ impl Application for App {
         let height = u64::try_from(request.initial_height).unwrap_or_default().max(1);
         let now = convert::seconds(request.time.as_ref());
         match self.machine.init_chain(&request.chain_id, height, now, &request.app_state_bytes) {
-            Ok(app_hash) => {
-                ResponseInitChain { app_hash: app_hash.to_vec().into(), ..Default::default() }
-            }
+            Ok((app_hash, validators)) => ResponseInitChain {
+                app_hash: app_hash.to_vec().into(),
+                validators: validators.into_iter().map(convert::validator_update).collect(),
+                ..Default::default()
+            },
             Err(error) => machine::stop("the chain cannot begin", &error),
         }
     }
@@ -77,15 +79,19 @@ impl Application for App {
 
     fn prepare_proposal(&self, request: RequestPrepareProposal) -> ResponsePrepareProposal {
         let block = self.machine.block(request.height, request.time.as_ref());
+        let votes = convert::extended_votes(request.local_last_commit.as_ref());
+        let input = convert::input(block, &request.proposer_address, votes, &request.misbehavior);
         let max_bytes = u64::try_from(request.max_tx_bytes).unwrap_or_default();
         let txs = request.txs.into_iter().map(|tx| tx.to_vec()).collect();
-        let txs = self.machine.prepare(block, txs, max_bytes);
+        let txs = self.machine.prepare(input, txs, max_bytes);
         ResponsePrepareProposal { txs: txs.into_iter().map(Into::into).collect() }
     }
 
     fn process_proposal(&self, request: RequestProcessProposal) -> ResponseProcessProposal {
         let block = self.machine.block(request.height, request.time.as_ref());
-        let status = match self.machine.process(block, &request.txs) {
+        let votes = convert::votes(request.proposed_last_commit.as_ref());
+        let input = convert::input(block, &request.proposer_address, votes, &request.misbehavior);
+        let status = match self.machine.process(input, &request.txs) {
             Ok(()) => ProposalStatus::Accept,
             Err(reason) => {
                 warn!(height = request.height, %reason, "a proposed block is rejected");
@@ -97,7 +103,9 @@ impl Application for App {
 
     fn finalize_block(&self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock {
         let block = self.machine.block(request.height, request.time.as_ref());
-        match self.machine.finalize(block, &request.txs) {
+        let votes = convert::votes(request.decided_last_commit.as_ref());
+        let input = convert::input(block, &request.proposer_address, votes, &request.misbehavior);
+        match self.machine.finalize(input, &request.txs) {
             Ok((result, app_hash)) => convert::block_result(result, app_hash),
             Err(error) => machine::stop("the block cannot be executed", &error),
         }

@@ -4,7 +4,7 @@
 //! escrow) stands in that module's records: [`take`] moves coins out of an
 //! account into a module's care, [`give`] moves them back.
 //!
-//! Invariant: no coin appears or vanishes but by genesis.
+//! Invariant: no coin appears or vanishes but by genesis, [`mint`] and [`burn`].
 
 mod genesis;
 mod keys;
@@ -72,6 +72,65 @@ pub fn collect_fee(ctx: &mut Ctx<'_>, payer: &Address, fee: &Coins) -> Result<()
     ctx.put(keys::collected_fees(), &collected);
     ctx.emit(Event::new("tx").with("fee", fee).with("fee_payer", payer));
     Ok(())
+}
+
+/// Moves a coin from an account into staking's care. A vesting account may
+/// delegate what it cannot spend yet.
+///
+/// # Errors
+/// The account has less.
+pub fn delegate(ctx: &mut Ctx<'_>, from: &Address, coin: &Coin) -> Result<(), SdkError> {
+    take(ctx, from, coin)
+}
+
+/// Moves a coin from staking's care back to its account.
+pub fn undelegate(ctx: &mut Ctx<'_>, to: &Address, coin: &Coin) {
+    give(ctx, to, coin);
+}
+
+/// Makes a coin, which is then in the calling module's care. Answers what was
+/// made: less, where more would exist than may.
+pub fn mint(ctx: &mut Ctx<'_>, coin: &Coin) -> Coin {
+    let exists = supply(ctx, &coin.denom);
+    let room = Amount::MAX_SUPPLY.saturating_sub(exists);
+    let made = coin.amount.min(room);
+    if !made.is_zero() {
+        ctx.put(keys::supply(&coin.denom), &exists.saturating_add(made));
+        let made = Coin::new(coin.denom.clone(), made);
+        ctx.emit(Event::new("coinbase").with("amount", &made));
+    }
+    Coin::new(coin.denom.clone(), made)
+}
+
+/// Destroys a coin of the calling module's care.
+pub fn burn(ctx: &mut Ctx<'_>, coin: &Coin) {
+    if coin.amount.is_zero() {
+        return;
+    }
+    // What is in a module's care is part of the supply.
+    let left = supply(ctx, &coin.denom).saturating_sub(coin.amount);
+    ctx.put(keys::supply(&coin.denom), &left);
+    ctx.emit(Event::new("burn").with("amount", coin));
+}
+
+/// Adds a coin of the calling module's care to the collected fees.
+pub fn add_collected_fee(ctx: &mut Ctx<'_>, coin: &Coin) {
+    if coin.amount.is_zero() {
+        return;
+    }
+    let mut collected = collected_fees(ctx);
+    let sum = collected.of(&coin.denom).saturating_add(coin.amount);
+    collected.set(coin.denom.clone(), sum);
+    ctx.put(keys::collected_fees(), &collected);
+}
+
+/// Moves all collected fees into the calling module's care.
+pub fn take_collected_fees(ctx: &mut Ctx<'_>) -> Coins {
+    let collected = collected_fees(ctx);
+    if !collected.is_empty() {
+        ctx.remove(keys::collected_fees());
+    }
+    collected
 }
 
 /// Fees of transactions that are not distributed yet.

@@ -2,7 +2,8 @@
 
 use super::keys;
 use crate::ctx::Ctx;
-use crate::types::{Denom, Fine};
+use crate::error::SdkError;
+use crate::types::{Coin, Denom, Fine};
 
 /// Adds to the pool.
 pub fn add(ctx: &mut Ctx<'_>, denom: &Denom, money: Fine) {
@@ -12,6 +13,27 @@ pub fn add(ctx: &mut Ctx<'_>, denom: &Denom, money: Fine) {
     let key = keys::pool(denom);
     let pool: Fine = ctx.get(&key).unwrap_or_default();
     ctx.put(key, &pool.saturating_add(money));
+}
+
+/// Takes whole coins out of the pool into the calling module's care.
+///
+/// # Errors
+/// The pool has less.
+pub fn take(ctx: &mut Ctx<'_>, coin: &Coin) -> Result<(), SdkError> {
+    let key = keys::pool(&coin.denom);
+    let pool: Fine = ctx.get(&key).unwrap_or_default();
+    let left = pool.checked_sub(coin.amount.to_fine()).ok_or_else(|| {
+        SdkError::InsufficientFunds(format!(
+            "the community pool has {pool}{}, less than {coin}",
+            coin.denom
+        ))
+    })?;
+    if left.is_zero() {
+        ctx.remove(key);
+    } else {
+        ctx.put(key, &left);
+    }
+    Ok(())
 }
 
 /// What is in it, by denom.

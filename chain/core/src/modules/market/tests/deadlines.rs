@@ -21,7 +21,7 @@ fn work_over_the_bound_follows_in_the_next_block() {
 #[test]
 fn after_a_gap_deadlines_that_fell_into_it_move() {
     let mut ctx = market();
-    crate::modules::begin_block(&mut ctx);
+    crate::testing::begin_block(&mut ctx);
     let order = post(&mut ctx, 1);
     place(&mut ctx, order, 1, 100).unwrap();
     let ctx = pass(ctx, 500);
@@ -52,7 +52,7 @@ fn closed_records_leave_the_state_when_their_time_is_over() {
 #[test]
 fn a_state_with_everything_in_it_exports_whole() {
     let mut ctx = market();
-    crate::modules::begin_block(&mut ctx);
+    crate::testing::begin_block(&mut ctx);
     let order = post(&mut ctx, 1);
     place(&mut ctx, order, 1, 100).unwrap();
     let mut ctx = pass(ctx, 20);

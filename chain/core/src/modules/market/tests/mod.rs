@@ -199,7 +199,7 @@ fn close_by_provider(ctx: &mut Ctx<'_>, id: LeaseId) -> Result<u64, Failure> {
 /// A later block, at whose end what is due is worked.
 fn pass(ctx: Ctx<'static>, seconds: u64) -> Ctx<'static> {
     let mut ctx = later(ctx, seconds);
-    crate::modules::begin_block(&mut ctx);
+    crate::testing::begin_block(&mut ctx);
     end_block(&mut ctx);
     ctx
 }
