@@ -1,56 +1,82 @@
 //! Compiles the .proto files with protox (no protoc needed) into prost types,
 //! tonic services behind the `grpc` feature, and the descriptor set.
+//!
+//! `proto/` is ours, `stubs/` declares what of others we serve. Both are in the
+//! descriptor set; Rust types of the latter come from cosmos-sdk-proto, but for
+//! packages that it lacks.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
-const FILES: &[&str] = &[
-    "stoa/types/v1/ids.proto",
-    "stoa/types/v1/resources.proto",
-    "stoa/deployment/v1/deployment.proto",
-    "stoa/deployment/v1/events.proto",
-    "stoa/deployment/v1/genesis.proto",
-    "stoa/deployment/v1/query.proto",
-    "stoa/deployment/v1/tx.proto",
-    "stoa/market/v1/events.proto",
-    "stoa/market/v1/genesis.proto",
-    "stoa/market/v1/market.proto",
-    "stoa/market/v1/query.proto",
-    "stoa/market/v1/tx.proto",
-    "stoa/escrow/v1/escrow.proto",
-    "stoa/escrow/v1/events.proto",
-    "stoa/escrow/v1/genesis.proto",
-    "stoa/escrow/v1/query.proto",
-    "stoa/escrow/v1/tx.proto",
-    "stoa/provider/v1/events.proto",
-    "stoa/provider/v1/genesis.proto",
-    "stoa/provider/v1/provider.proto",
-    "stoa/provider/v1/query.proto",
-    "stoa/provider/v1/tx.proto",
-    "stoa/audit/v1/audit.proto",
-    "stoa/audit/v1/events.proto",
-    "stoa/audit/v1/query.proto",
-    "stoa/audit/v1/tx.proto",
-    "stoa/cert/v1/cert.proto",
-    "stoa/cert/v1/events.proto",
-    "stoa/cert/v1/query.proto",
-    "stoa/cert/v1/tx.proto",
-    "stoa/gateway/v1/gateway.proto",
+const ROOTS: [&str; 2] = ["proto", "stubs"];
+
+/// Cosmos packages whose Rust types cosmos-sdk-proto has. `consensus` is not
+/// among them.
+const COSMOS: [&str; 14] = [
+    "auth",
+    "authz",
+    "bank",
+    "base",
+    "crypto",
+    "distribution",
+    "feegrant",
+    "gov",
+    "mint",
+    "slashing",
+    "staking",
+    "tx",
+    "upgrade",
+    "vesting",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("cargo:rerun-if-changed=proto");
-    println!("cargo:rerun-if-changed=stubs");
-    let mut compiler = protox::Compiler::new(["proto", "stubs"])?;
-    compiler.include_imports(true).include_source_info(true).open_files(FILES)?;
+    let mut files = Vec::new();
+    for root in ROOTS {
+        println!("cargo:rerun-if-changed={root}");
+        collect(Path::new(root), Path::new(root), &mut files)?;
+    }
+    files.sort();
+    let mut compiler = protox::Compiler::new(ROOTS)?;
+    compiler.include_imports(true).include_source_info(true).open_files(&files)?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     // protox's own encoding: prost's would drop custom options.
     fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
 
     let mut config = prost_build::Config::new();
-    config.enable_type_names().extern_path(".cosmos", "::cosmos_sdk_proto::cosmos");
+    config.enable_type_names();
+    for package in COSMOS {
+        config.extern_path(
+            format!(".cosmos.{package}"),
+            format!("::cosmos_sdk_proto::cosmos::{package}"),
+        );
+    }
+    config.extern_path(".tendermint", "::cosmos_sdk_proto::tendermint");
+    for name in ["Any", "Timestamp", "Duration"] {
+        config.extern_path(
+            format!(".google.protobuf.{name}"),
+            format!("::cosmos_sdk_proto::tendermint::google::protobuf::{name}"),
+        );
+    }
     tonic_build::configure()
         .client_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .server_mod_attribute(".", "#[cfg(feature = \"grpc\")]")
         .compile_fds_with_config(config, compiler.file_descriptor_set())?;
+    Ok(())
+}
+
+/// The .proto files in `folder`, as paths from `root`.
+fn collect(root: &Path, folder: &Path, into: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(root, &path, into)?;
+        } else if path.extension().is_some_and(|e| e == "proto") {
+            into.push(path.strip_prefix(root)?.to_owned());
+        }
+    }
     Ok(())
 }

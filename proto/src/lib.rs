@@ -2,10 +2,15 @@
 //!
 //! `proto/` holds the definitions with the meaning and unit of each field;
 //! nothing here is written by hand but the module tree. Cosmos types come
-//! from `cosmos_sdk_proto`, re-exported as [`cosmos`]. Feature `grpc` adds
-//! tonic clients and servers.
+//! from `cosmos_sdk_proto`, re-exported as [`cosmos`] and [`tendermint`];
+//! `stubs/` declares those that the chain serves, so that the descriptor set
+//! knows them, with what `stoa/options/v1/options.proto` adds for JSON. Feature
+//! `grpc` adds tonic clients and servers.
 
-pub use cosmos_sdk_proto::{cosmos, Any};
+pub use cosmos_sdk_proto::{
+    cosmos, tendermint,
+    tendermint::google::protobuf::{Any, Duration, Timestamp},
+};
 
 /// The encoded `FileDescriptorSet` of all that is defined here, with imports.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
@@ -32,4 +37,13 @@ package! {
     audit = "audit",
     cert = "cert",
     gateway = "gateway",
+    tx = "tx",
+}
+
+/// `cosmos.consensus.v1`, which cosmos-sdk-proto lacks.
+#[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms)]
+pub mod consensus {
+    pub mod v1 {
+        include!(concat!(env!("OUT_DIR"), "/cosmos.consensus.v1.rs"));
+    }
 }
