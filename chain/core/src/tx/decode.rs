@@ -43,6 +43,8 @@ pub struct Tx {
     pub fee: Coins,
     /// Who pays.
     pub fee_payer: Address,
+    /// Who pays it in the payer's place, by an allowance.
+    pub fee_granter: Option<Address>,
     /// Most gas that it may use.
     pub gas_limit: u64,
     body_bytes: Vec<u8>,
@@ -94,6 +96,8 @@ pub fn decode(bytes: &[u8], signed: bool) -> Result<Tx, Failure> {
     let first =
         *addresses.first().ok_or_else(|| invalid("no message names a signer".to_owned()))?;
     let fee_payer = if fee.payer.is_empty() { first } else { fee.payer.parse()? };
+    let granter = Some(&fee.granter).filter(|granter| !granter.is_empty());
+    let fee_granter = granter.map(|granter| granter.parse()).transpose()?;
     Ok(Tx {
         hash: Sha256::digest(bytes).into(),
         size: bytes.len(),
@@ -104,6 +108,7 @@ pub fn decode(bytes: &[u8], signed: bool) -> Result<Tx, Failure> {
         signatures,
         fee: Coins::from_proto(fee.amount)?,
         fee_payer,
+        fee_granter: fee_granter.filter(|granter| *granter != fee_payer),
         gas_limit: fee.gas_limit,
         body_bytes: raw.body_bytes,
         auth_info_bytes: raw.auth_info_bytes,
@@ -140,9 +145,6 @@ fn check_unsupported(body: &pb::TxBody, auth_info: &pb::AuthInfo) -> Result<(), 
     let unsupported = |text: &str| Err(SdkError::NotSupported(text.to_owned()));
     if !body.extension_options.is_empty() || !body.non_critical_extension_options.is_empty() {
         return unsupported("extension options of a transaction");
-    }
-    if auth_info.fee.as_ref().is_some_and(|fee| !fee.granter.is_empty()) {
-        return unsupported("fee granters");
     }
     #[allow(deprecated, reason = "a tip must be seen to be refused")]
     if auth_info.tip.is_some() {

@@ -5,7 +5,7 @@ use prost::Name;
 
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
-use crate::modules::{audit, bank, cert, deployment, escrow, market, provider};
+use crate::modules::{audit, bank, cert, deployment, escrow, feegrant, market, provider};
 use crate::types::Address;
 
 /// A message: what it is in protobuf, who must sign it, what it does.
@@ -29,12 +29,18 @@ pub trait Message: TryFrom<Self::Proto, Error = Failure> {
 }
 
 /// Decodes and validates a message's protobuf form.
-fn parse<M: Message>(bytes: &[u8]) -> Result<M, Failure> {
-    let name = M::Proto::full_name();
-    let proto = <M::Proto as prost::Message>::decode(bytes)
+fn parse<M: Message>(any: &Any) -> Result<M, Failure> {
+    M::try_from(unpack(any)?)
+}
+
+/// What an `Any` holds, whose type the caller has looked at. One meaning has
+/// one encoding here too.
+pub(crate) fn unpack<M: prost::Message + Name + Default>(any: &Any) -> Result<M, SdkError> {
+    let name = M::full_name();
+    let proto = M::decode(any.value.as_slice())
         .map_err(|error| SdkError::TxDecode(format!("{name}: {error}")))?;
-    super::decode::check_canonical(&name, &proto, bytes)?;
-    M::try_from(proto)
+    super::decode::check_canonical(&name, &proto, &any.value)?;
+    Ok(proto)
 }
 
 fn response<R: prost::Message + Name>(response: &R) -> Any {
@@ -59,7 +65,7 @@ macro_rules! messages {
             pub fn from_any(any: &Any) -> Result<Self, Failure> {
                 $(
                     if any.type_url == <$message as Message>::Proto::type_url() {
-                        return parse::<$message>(&any.value).map(|m| Self::$name(Box::new(m)));
+                        return parse::<$message>(any).map(|m| Self::$name(Box::new(m)));
                     }
                 )*
                 let url: String = any.type_url.chars().take(100).collect();
@@ -122,4 +128,7 @@ messages! {
     CloseLease = market::CloseLease,
     WithdrawLease = market::WithdrawLease,
     DepositDeployment = escrow::Deposit,
+    GrantAllowance = feegrant::GrantAllowance,
+    RevokeAllowance = feegrant::RevokeAllowance,
+    PruneAllowances = feegrant::PruneAllowances,
 }

@@ -8,4 +8,5 @@ mod message;
 pub use decode::{decode, Signer, Tx, MAX_MESSAGES, MAX_TX_BYTES};
 pub(crate) use deliver::check_gas;
 pub use deliver::{deliver, deliver_admitted, simulate, TxResult};
+pub(crate) use message::unpack;
 pub use message::{Message, Msg};

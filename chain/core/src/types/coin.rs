@@ -180,6 +180,16 @@ impl Coins {
         Some(())
     }
 
+    /// Takes coins away. None, and nothing changed, where there is less of one.
+    pub fn checked_sub_all(&mut self, coins: &Self) -> Option<()> {
+        let mut rest = self.clone();
+        for coin in coins.iter() {
+            rest.checked_sub(&coin)?;
+        }
+        *self = rest;
+        Some(())
+    }
+
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

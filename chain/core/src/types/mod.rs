@@ -8,6 +8,7 @@ mod hash;
 mod ids;
 mod money;
 mod text;
+mod time;
 mod validator;
 
 pub use address::{Address, PREFIX};
@@ -18,4 +19,5 @@ pub use hash::Hash;
 pub use ids::{DeploymentId, GroupId, LeaseId, OrderId};
 pub use money::{mul_div_floor, mul_div_rem, Amount, Fine, Rate, BASIS_POINTS, ONE};
 pub use text::bounded;
+pub use time::{seconds_of, timestamp};
 pub use validator::{ConsAddress, ValAddress, CONSENSUS_PREFIX, OPERATOR_PREFIX};

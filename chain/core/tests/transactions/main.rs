@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
+mod allowances;
 mod proposals;
 mod refusals;
 mod signer;

@@ -128,9 +128,6 @@ fn an_unknown_account_cannot_sign() {
 fn what_is_not_supported_is_said_plainly() {
     let (chain, tx) = with(Options { mode: 127, ..Options::default() });
     assert_refused(&chain, &tx, 37, "SIGN_MODE_DIRECT");
-    let granter = Key::secp256k1(2).address().to_string();
-    let (chain, tx) = with(Options { granter, ..Options::default() });
-    assert_refused(&chain, &tx, 37, "granters");
 }
 
 #[test]

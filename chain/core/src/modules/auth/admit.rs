@@ -3,8 +3,8 @@
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::gas;
-use crate::modules::{auth, bank};
-use crate::tx::{Signer, Tx};
+use crate::modules::{auth, bank, feegrant};
+use crate::tx::{Msg, Signer, Tx};
 use crate::types::Address;
 
 use super::{Account, SignatureCheck, Signatures};
@@ -29,11 +29,21 @@ pub fn admit(ctx: &mut Ctx<'_>, tx: &Tx, admission: Admission<'_>) -> Result<(),
     for (signer, signature) in tx.signers.iter().zip(&tx.signatures) {
         admit_signer(ctx, tx, signer, signature, admission)?;
     }
+    let payer = paying_account(ctx, tx)?;
     match admission {
-        Admission::Full(_) => bank::collect_fee(ctx, &tx.fee_payer, &tx.fee)?,
+        Admission::Full(_) => bank::collect_fee(ctx, &payer, &tx.fee)?,
         Admission::Simulate => ctx.charge(gas::SIMULATED_ADMISSION),
     }
     Ok(())
+}
+
+/// From whose account the fee is taken: the payer's, or that of a granter
+/// whose allowance this uses.
+fn paying_account(ctx: &mut Ctx<'_>, tx: &Tx) -> Result<Address, Failure> {
+    let Some(granter) = tx.fee_granter else { return Ok(tx.fee_payer) };
+    let messages: Vec<String> = tx.msgs.iter().map(Msg::type_url).collect();
+    feegrant::spend(ctx, &granter, &tx.fee_payer, &tx.fee, &messages)?;
+    Ok(granter)
 }
 
 fn check_bounds(ctx: &Ctx<'_>, tx: &Tx, params: &auth::Params) -> Result<(), Failure> {
