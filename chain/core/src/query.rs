@@ -71,10 +71,23 @@ impl Router {
         path: &str,
         data: &[u8],
     ) -> Result<Vec<u8>, Failure> {
+        self.answer_in(&Ctx::new(store, block), path, data)
+    }
+
+    /// The same within a block's work.
+    ///
+    /// # Errors
+    /// An unknown path, a malformed request, or the handler's refusal.
+    pub(crate) fn answer_in(
+        &self,
+        ctx: &Ctx<'_>,
+        path: &str,
+        data: &[u8],
+    ) -> Result<Vec<u8>, Failure> {
         let handler = self.handlers.get(path).ok_or_else(|| {
             SdkError::UnknownRequest(format!("no query is served under {path:?}"))
         })?;
-        handler(&Ctx::new(store, block), data)
+        handler(ctx, data)
     }
 }
 

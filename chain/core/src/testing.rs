@@ -5,6 +5,7 @@ use crate::error::Failure;
 use crate::genesis::Genesis;
 use crate::modules::auth::{Account, GenesisAccount};
 use crate::modules::bank;
+use crate::query::Router;
 use crate::store::MemoryStore;
 use crate::tx::Message;
 use crate::types::{Address, Amount, Coin, Coins, Denom};
@@ -87,6 +88,16 @@ pub fn refusal<M: Message>(ctx: &mut Ctx<'_>, proto: M::Proto, codespace: &str) 
     let Err(failure) = send::<M>(ctx, proto) else { panic!("the message was not refused") };
     assert_eq!(failure.codespace, codespace, "{failure}");
     failure.code
+}
+
+/// Asks a query of the state as it stands.
+pub fn ask<Q, R>(ctx: &Ctx<'_>, path: &str, request: &Q) -> Result<R, Failure>
+where
+    Q: prost::Message,
+    R: prost::Message + Default,
+{
+    let answer = Router::new().answer_in(ctx, path, &request.encode_to_vec())?;
+    Ok(R::decode(answer.as_slice()).unwrap())
 }
 
 /// What `address` has of ustoa.

@@ -6,6 +6,7 @@ use prost::Name;
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::modules::{audit, bank, cert, deployment, escrow, feegrant, market, provider};
+use crate::modules::upgrade;
 use crate::types::Address;
 
 /// A message: what it is in protobuf, who must sign it, what it does.
@@ -131,4 +132,6 @@ messages! {
     GrantAllowance = feegrant::GrantAllowance,
     RevokeAllowance = feegrant::RevokeAllowance,
     PruneAllowances = feegrant::PruneAllowances,
+    SoftwareUpgrade = upgrade::SoftwareUpgrade,
+    CancelUpgrade = upgrade::CancelUpgrade,
 }
