@@ -5,8 +5,8 @@ use prost::Name;
 
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
-use crate::modules::{audit, bank, cert, deployment, escrow, feegrant, market, provider};
 use crate::modules::upgrade;
+use crate::modules::{audit, bank, cert, deployment, escrow, feegrant, market, provider};
 use crate::types::Address;
 
 /// A message: what it is in protobuf, who must sign it, what it does.
