@@ -5,8 +5,9 @@ use prost::Name;
 
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
-use crate::modules::upgrade;
-use crate::modules::{audit, bank, cert, deployment, escrow, feegrant, market, provider};
+use crate::modules::{
+    audit, bank, cert, deployment, distribution, escrow, feegrant, market, mint, provider, upgrade,
+};
 use crate::types::Address;
 
 /// A message: what it is in protobuf, who must sign it, what it does.
@@ -134,4 +135,12 @@ messages! {
     PruneAllowances = feegrant::PruneAllowances,
     SoftwareUpgrade = upgrade::SoftwareUpgrade,
     CancelUpgrade = upgrade::CancelUpgrade,
+    SetWithdrawAddress = distribution::SetWithdrawAddress,
+    WithdrawDelegatorReward = distribution::WithdrawDelegatorReward,
+    WithdrawValidatorCommission = distribution::WithdrawValidatorCommission,
+    FundCommunityPool = distribution::FundCommunityPool,
+    CommunityPoolSpend = distribution::CommunityPoolSpend,
+    DepositValidatorRewardsPool = distribution::DepositValidatorRewardsPool,
+    UpdateDistributionParams = distribution::UpdateParams,
+    UpdateMintParams = mint::UpdateParams,
 }
