@@ -65,7 +65,9 @@ fn measure(report: &mut Report, name: &str, book: &Book, txs: &[Vec<u8>]) -> Res
     let refused = result.txs.iter().find(|tx| !tx.is_ok());
     ensure!(refused.is_none(), "a transaction of the bench was refused: {refused:?}");
     let run = |signatures: &dyn Signatures| {
-        median(RUNS, || time(|| app::finalize_block(&book.store, block.clone().into(), txs, signatures)).0)
+        median(RUNS, || {
+            time(|| app::finalize_block(&book.store, block.clone().into(), txs, signatures)).0
+        })
     };
     let verified = per_second(txs.len(), run(&VerifyEach));
     let remembered = per_second(txs.len(), run(&Remembered));

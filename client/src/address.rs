@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 /// The prefix of every account address.
 pub const PREFIX: &str = "stoa";
 
+/// The prefix of validators' operators.
+pub const OPERATOR_PREFIX: &str = "stoavaloper";
+
 /// An account address, checked once.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address([u8; 20]);
@@ -39,6 +42,26 @@ impl Address {
     pub fn bytes(&self) -> &[u8; 20] {
         &self.0
     }
+}
+
+/// The same bytes under the prefix of validators' operators, from an account's
+/// address or such a one; none where the text is neither.
+pub fn operator_address(text: &str) -> Option<String> {
+    let checked = bech32::primitives::decode::CheckedHrpstring::new::<Bech32>(text).ok()?;
+    if ![PREFIX, OPERATOR_PREFIX].contains(&checked.hrp().as_str()) {
+        return None;
+    }
+    let bytes: [u8; 20] = checked.byte_iter().collect::<Vec<_>>().try_into().ok()?;
+    bech32::encode::<Bech32>(Hrp::parse_unchecked(OPERATOR_PREFIX), &bytes).ok()
+}
+
+/// Governance's address, for which nobody has a key: the first 20 bytes of
+/// SHA-256 of its name, as in the Cosmos SDK.
+pub fn governance() -> Address {
+    let hash = Sha256::digest(b"gov");
+    let mut out = [0; 20];
+    out.copy_from_slice(&hash[..20]);
+    Address(out)
 }
 
 impl From<[u8; 20]> for Address {
@@ -94,6 +117,15 @@ mod tests {
         assert!(text.starts_with("stoa1"));
         assert_eq!(text.len(), 43);
         assert_eq!(text.parse::<Address>().unwrap(), a);
+    }
+
+    #[test]
+    fn an_operator_is_named_by_either_of_its_addresses() {
+        let account = Address([7; 20]).to_string();
+        let operator = operator_address(&account).unwrap();
+        assert!(operator.starts_with("stoavaloper1"));
+        assert_eq!(operator_address(&operator), Some(operator));
+        assert_eq!(operator_address("alice"), None);
     }
 
     #[test]

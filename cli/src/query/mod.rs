@@ -2,8 +2,10 @@
 
 mod account;
 mod deployment;
+mod gov;
 mod market;
 mod others;
+mod staking;
 pub mod tables;
 
 use clap::Subcommand;
@@ -122,6 +124,29 @@ pub enum QueryCommand {
     Tx { hash: String },
     /// What the node says of itself
     Node,
+    /// All validators, the strongest first
+    Validators,
+    /// One validator
+    Validator {
+        /// stoavaloper1…, its operator's address or key name; default: the signer's
+        validator: Option<String>,
+    },
+    /// What an account delegates, and what is on its way back
+    Delegations { address: Option<String> },
+    /// What delegations have earned
+    Rewards { address: Option<String> },
+    /// How much is staked, and inflation
+    Staking,
+    /// Which blocks validators missed, and who is jailed
+    Signing,
+    /// Proposals of governance
+    Proposals,
+    /// One proposal with its votes
+    Proposal { id: u64 },
+    /// The upgrade that is planned
+    Upgrade,
+    /// What an account lets others do and pay, and they it
+    Grants { address: Option<String> },
 }
 
 /// Runs it.
@@ -157,6 +182,16 @@ pub async fn run(context: &Context, command: QueryCommand) -> Result<(), Failure
         QueryCommand::Pool => others::pool(context).await,
         QueryCommand::Tx { hash } => others::tx(context, &hash).await,
         QueryCommand::Node => others::node(context).await,
+        QueryCommand::Validators => staking::validators(context).await,
+        QueryCommand::Validator { validator } => staking::validator(context, validator).await,
+        QueryCommand::Delegations { address } => staking::delegations(context, address).await,
+        QueryCommand::Rewards { address } => staking::rewards(context, address).await,
+        QueryCommand::Staking => staking::staking(context).await,
+        QueryCommand::Signing => staking::signing(context).await,
+        QueryCommand::Proposals => gov::proposals(context).await,
+        QueryCommand::Proposal { id } => gov::proposal(context, id).await,
+        QueryCommand::Upgrade => gov::upgrade(context).await,
+        QueryCommand::Grants { address } => gov::grants(context, address).await,
     }
 }
 

@@ -5,14 +5,18 @@ mod audit;
 mod bank;
 mod cert;
 pub mod deployment;
+mod gov;
+mod grants;
 mod market;
 mod raw;
 mod send;
+mod staking;
 
 use clap::{Args, Subcommand};
 
 pub use arguments::{attribute, parse_gas};
 pub use send::{print as print_result, send, Sender};
+pub use staking::validator_of;
 
 use crate::{context::Context, exit::Failure};
 
@@ -57,6 +61,12 @@ pub enum TxMessage {
     #[command(flatten)]
     Cert(cert::CertMessage),
     #[command(flatten)]
+    Staking(staking::StakingMessage),
+    #[command(flatten)]
+    Gov(gov::GovMessage),
+    #[command(flatten)]
+    Grants(grants::GrantMessage),
+    #[command(flatten)]
     Raw(raw::RawMessage),
 }
 
@@ -69,6 +79,9 @@ pub async fn run(context: &Context, command: TxCommand) -> Result<(), Failure> {
         TxMessage::Market(message) => message.build(&sender)?,
         TxMessage::Audit(message) => message.build(&sender)?,
         TxMessage::Cert(message) => message.build(&sender)?,
+        TxMessage::Staking(message) => message.build(&sender).await?,
+        TxMessage::Gov(message) => message.build(&sender).await?,
+        TxMessage::Grants(message) => message.build(&sender)?,
         TxMessage::Raw(message) => message.build()?,
     };
     send(&sender, messages).await

@@ -1,6 +1,6 @@
 //! Any message, as JSON.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use stoa_proto::Any;
@@ -17,14 +17,18 @@ pub enum RawMessage {
 impl RawMessage {
     pub fn build(self) -> Result<Vec<Any>, Failure> {
         let Self::Raw { file } = self;
-        let bad = |e: String| Failure::new(format!("{}: {e}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|e| bad(e.to_string()))?;
-        let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-        let list = match value {
-            serde_json::Value::Array(list) => list,
-            one => vec![one],
-        };
-        list.into_iter().map(|v| json::to_any(v).map_err(|e| bad(e.to_string()))).collect()
+        messages(&file)
     }
+}
+
+/// The messages of a file: one, or a list.
+pub fn messages(file: &Path) -> Result<Vec<Any>, Failure> {
+    let bad = |e: String| Failure::new(format!("{}: {e}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|e| bad(e.to_string()))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+    let list = match value {
+        serde_json::Value::Array(list) => list,
+        one => vec![one],
+    };
+    list.into_iter().map(|v| json::to_any(v).map_err(|e| bad(e.to_string()))).collect()
 }

@@ -4,9 +4,11 @@ mod account;
 mod deployment;
 mod endpoints;
 mod escrow;
+mod gov;
 mod market;
 mod pages;
 mod provider;
+mod staking;
 
 pub use account::AccountState;
 pub use deployment::DeploymentView;
