@@ -44,7 +44,7 @@ pub fn genesis(accounts: u32, providers: u32) -> Result<Genesis> {
     }
     let mut genesis = Genesis::default();
     for (address, number) in by_address {
-        let account = Account { number, sequence: 0, public_key: None, balances: balances.clone() };
+        let account = Account::new(number, balances.clone());
         genesis.auth.accounts.push(GenesisAccount { address, account });
     }
     genesis.auth.next_number = u64::from(accounts);

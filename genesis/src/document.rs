@@ -237,7 +237,7 @@ impl Document {
             }
         }
         let number = self.app_state.auth.next_number;
-        let account = Account { number, sequence: 0, public_key: None, balances: coins };
+        let account = Account::new(number, coins);
         accounts.insert(place, GenesisAccount { address, account });
         self.app_state.auth.next_number = number.saturating_add(1);
         Ok(())

@@ -126,7 +126,7 @@ impl Gentx {
         }
         let signature = hex::decode(&self.signature)
             .map_err(|error| self.refuse(format!("the signature is not hex: {error}")))?;
-        let sign_bytes = self.body.sign_bytes()?;
+        let sign_bytes = self.body.sign_bytes()?.into();
         let check = SignatureCheck { public_key: self.public_key, sign_bytes, signature };
         if !check.verify() {
             return Err(self.refuse("the signature does not fit; was the file changed?"));

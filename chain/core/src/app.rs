@@ -226,11 +226,13 @@ fn by_price(txs: Vec<Vec<u8>>) -> Vec<(Tx, Vec<u8>)> {
     for bytes in txs {
         let Ok(tx) = tx::decode(&bytes, true) else { continue };
         let mut price = gas_price(&tx);
-        for signer in &tx.signers {
+        // An unordered transaction neither follows its signers' others nor holds them back.
+        let signers = if tx.unordered { &[][..] } else { &tx.signers[..] };
+        for signer in signers {
             let limit = limits.entry(signer.address).or_insert(u128::MAX);
             price = price.min(*limit);
         }
-        for signer in &tx.signers {
+        for signer in signers {
             limits.insert(signer.address, price);
         }
         ranked.push((price, tx, bytes));

@@ -106,6 +106,14 @@ pub enum SdkError {
         /// The block's height.
         height: u64,
     },
+    /// The time of timeout has passed.
+    #[error("the transaction's timeout_timestamp {timeout} is before the block's time {now}")]
+    TxTimeoutTime {
+        /// The transaction's timeout, in Unix seconds.
+        timeout: u64,
+        /// The block's time.
+        now: u64,
+    },
     /// A record that does not exist.
     #[error("{0} not found")]
     NotFound(String),
@@ -133,7 +141,7 @@ impl Refusal for SdkError {
             Self::InsufficientFee(_) => 13,
             Self::InvalidRequest(_) => 18,
             Self::TxTooLarge { .. } => 21,
-            Self::TxTimeout { .. } => 30,
+            Self::TxTimeout { .. } | Self::TxTimeoutTime { .. } => 30,
             Self::WrongSequence { .. } => 32,
             Self::NotSupported(_) => 37,
             Self::NotFound(_) => 38,

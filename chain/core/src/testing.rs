@@ -33,7 +33,7 @@ pub fn genesis_with(accounts: &[(Address, u128)]) -> Genesis {
     let mut genesis = Genesis::default();
     for (number, (address, amount)) in (0u64..).zip(accounts) {
         let balances: Coins = [coin(*amount)].into_iter().collect();
-        let account = Account { number, sequence: 0, public_key: None, balances };
+        let account = Account::new(number, balances);
         genesis.auth.accounts.push(GenesisAccount { address: *address, account });
         genesis.auth.next_number = number + 1;
     }

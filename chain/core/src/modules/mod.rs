@@ -71,6 +71,7 @@ pub fn last_block_time(ctx: &Ctx<'_>) -> Option<u64> {
 /// fees go to those who voted before any of them is punished.
 pub fn begin_block(ctx: &mut Ctx<'_>, input: &BlockInput) {
     upgrade::begin_block(ctx);
+    auth::begin_block(ctx);
     mint::begin_block(ctx);
     distribution::begin_block(ctx, input);
     slashing::begin_block(ctx, input);
@@ -101,6 +102,7 @@ pub fn end_block(ctx: &mut Ctx<'_>) -> Vec<ValidatorUpdate> {
 pub fn check_invariants(ctx: &Ctx<'_>) -> Vec<String> {
     let mut broken = Vec::new();
     check_supply(ctx, &mut broken);
+    auth::check_invariants(ctx, &mut broken);
     provider::check_invariants(ctx, &mut broken);
     audit::check_invariants(ctx, &mut broken);
     cert::check_invariants(ctx, &mut broken);

@@ -8,18 +8,16 @@ use cosmos_sdk_proto::cosmos::tx::v1beta1 as pb;
 use cosmos_sdk_proto::Any;
 use prost::Message as _;
 use sha2::{Digest, Sha256};
+use stoa_proto::tx::v1::TxBodyTail;
 
-use super::Msg;
+use super::{amino, signers, Msg, SignMode, Signer};
 use crate::error::{Failure, SdkError};
-use crate::modules::auth::PublicKey;
 use crate::types::{Address, Coins};
 
 /// Bytes of a transaction.
 pub const MAX_TX_BYTES: usize = 262_144;
 /// Messages of a transaction.
 pub const MAX_MESSAGES: usize = 256;
-/// `SIGN_MODE_DIRECT`.
-const DIRECT: i32 = 1;
 
 /// A transaction that is right in itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +32,14 @@ pub struct Tx {
     pub memo: String,
     /// Last height at which it may be included; 0: any.
     pub timeout_height: u64,
+    /// Last block time at which it may be included.
+    pub timeout_time: Option<Timeout>,
+    /// It has no place in its signers' sequences; its time of timeout stands in
+    /// for one.
+    pub unordered: bool,
     /// Who signs: the messages' signers in order of appearance, then a fee
     /// payer that is not among them.
     pub signers: Vec<Signer>,
-    /// One for each signer.
-    pub signatures: Vec<Vec<u8>>,
     /// What it pays.
     pub fee: Coins,
     /// Who pays.
@@ -51,32 +52,54 @@ pub struct Tx {
     auth_info_bytes: Vec<u8>,
 }
 
-/// A signer as the transaction names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signer {
-    /// Who.
-    pub address: Address,
-    /// Needed in an account's first transaction.
-    pub public_key: Option<PublicKey>,
-    /// Of the account, before this transaction.
-    pub sequence: u64,
+/// A moment, as exact as a transaction names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timeout {
+    /// Unix seconds.
+    pub seconds: u64,
+    /// And nanoseconds, under 10^9.
+    pub nanos: u32,
 }
 
 impl Tx {
-    /// What each signer signs: protobuf `SignDoc`.
-    pub fn sign_bytes(&self, chain_id: &str, account_number: u64) -> Vec<u8> {
-        pb::SignDoc {
-            body_bytes: self.body_bytes.clone(),
-            auth_info_bytes: self.auth_info_bytes.clone(),
-            chain_id: chain_id.to_owned(),
-            account_number,
+    /// What a signer signs: protobuf `SignDoc`, or the JSON that means the same.
+    ///
+    /// # Errors
+    /// JSON is asked for of what has no form there.
+    pub fn sign_bytes(
+        &self,
+        mode: SignMode,
+        chain_id: &str,
+        account_number: u64,
+        sequence: u64,
+    ) -> Result<Vec<u8>, SdkError> {
+        match mode {
+            SignMode::Direct => Ok(pb::SignDoc {
+                body_bytes: self.body_bytes.clone(),
+                auth_info_bytes: self.auth_info_bytes.clone(),
+                chain_id: chain_id.to_owned(),
+                account_number,
+            }
+            .encode_to_vec()),
+            SignMode::AminoJson => {
+                let body = decode_part("TxBody", &self.body_bytes)?;
+                let auth_info: pb::AuthInfo = decode_part("AuthInfo", &self.auth_info_bytes)?;
+                if self.unordered || self.timeout_time.is_some() {
+                    return Err(SdkError::NotSupported(
+                        "`unordered` and `timeout_timestamp` in SIGN_MODE_LEGACY_AMINO_JSON, \
+                         which does not sign them; use SIGN_MODE_DIRECT"
+                            .to_owned(),
+                    ));
+                }
+                let fee = auth_info.fee.unwrap_or_default();
+                amino::sign_doc(&body, &fee, chain_id, account_number, sequence)
+            }
         }
-        .encode_to_vec()
     }
 }
 
-/// Decodes and validates; `signed` is false in simulation, where signatures
-/// may be missing or empty.
+/// Decodes and validates; `signed` is false in simulation, where fee and
+/// signatures may be missing or empty.
 ///
 /// # Errors
 /// What is wrong in the transaction itself.
@@ -85,14 +108,17 @@ pub fn decode(bytes: &[u8], signed: bool) -> Result<Tx, Failure> {
         return Err(SdkError::TxTooLarge { size: bytes.len(), max: MAX_TX_BYTES }.into());
     }
     let raw: pb::TxRaw = canonical("TxRaw", bytes)?;
-    let body: pb::TxBody = canonical("TxBody", &raw.body_bytes)?;
+    let (body, tail) = decode_body(&raw.body_bytes)?;
     let auth_info: pb::AuthInfo = canonical("AuthInfo", &raw.auth_info_bytes)?;
-    check_unsupported(&body, &auth_info)?;
-    let fee = auth_info.fee.ok_or_else(|| invalid("the transaction has no fee".to_owned()))?;
+    check_unsupported(&auth_info)?;
+    let fee = match auth_info.fee {
+        None if !signed => pb::Fee::default(),
+        fee => fee.ok_or_else(|| invalid("the transaction has no fee".to_owned()))?,
+    };
     let msgs = messages(&body.messages)?;
     let addresses = signer_addresses(&msgs, &fee.payer)?;
-    let signers = signers(&addresses, auth_info.signer_infos)?;
-    let signatures = signatures(raw.signatures, signers.len(), signed)?;
+    let signatures = signed.then_some(raw.signatures);
+    let signers = signers::signers(&addresses, auth_info.signer_infos, signatures)?;
     let first =
         *addresses.first().ok_or_else(|| invalid("no message names a signer".to_owned()))?;
     let fee_payer = if fee.payer.is_empty() { first } else { fee.payer.parse()? };
@@ -104,8 +130,9 @@ pub fn decode(bytes: &[u8], signed: bool) -> Result<Tx, Failure> {
         msgs,
         memo: body.memo,
         timeout_height: body.timeout_height,
+        timeout_time: timeout_time(&tail)?,
+        unordered: tail.unordered,
         signers,
-        signatures,
         fee: Coins::from_proto(fee.amount)?,
         fee_payer,
         fee_granter: fee_granter.filter(|granter| *granter != fee_payer),
@@ -115,13 +142,46 @@ pub fn decode(bytes: &[u8], signed: bool) -> Result<Tx, Failure> {
     })
 }
 
+/// The body, whose bytes are those of two messages: the fields 4 and 5 came to
+/// Cosmos' `TxBody` after its Rust type was made.
+fn decode_body(bytes: &[u8]) -> Result<(pb::TxBody, TxBodyTail), SdkError> {
+    let body: pb::TxBody = decode_part("TxBody", bytes)?;
+    let tail: TxBodyTail = decode_part("TxBody", bytes)?;
+    if !body.extension_options.is_empty() || !body.non_critical_extension_options.is_empty() {
+        let text = "extension options of a transaction".to_owned();
+        return Err(SdkError::NotSupported(text));
+    }
+    // Without options, all fields of the one come before those of the other.
+    let mut again = body.encode_to_vec();
+    again.extend(tail.encode_to_vec());
+    check_same("TxBody", &again, bytes)?;
+    Ok((body, tail))
+}
+
+fn timeout_time(tail: &TxBodyTail) -> Result<Option<Timeout>, SdkError> {
+    let Some(time) = &tail.timeout_timestamp else { return Ok(None) };
+    let seconds = u64::try_from(time.seconds).ok();
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+    let moment = seconds.zip(nanos).map(|(seconds, nanos)| Timeout { seconds, nanos });
+    let wrong = || invalid("timeout_timestamp is before 1970, or no time".to_owned());
+    moment.map(Some).ok_or_else(wrong)
+}
+
+fn decode_part<M: prost::Message + Default>(name: &str, bytes: &[u8]) -> Result<M, SdkError> {
+    M::decode(bytes).map_err(|error| SdkError::TxDecode(format!("{name}: {error}")))
+}
+
 /// Refuses bytes that are not the one encoding of what they say.
 pub(super) fn check_canonical<M: prost::Message>(
     name: &str,
     message: &M,
     bytes: &[u8],
 ) -> Result<(), SdkError> {
-    if message.encode_to_vec() != bytes {
+    check_same(name, &message.encode_to_vec(), bytes)
+}
+
+fn check_same(name: &str, again: &[u8], bytes: &[u8]) -> Result<(), SdkError> {
+    if again != bytes {
         return Err(SdkError::TxDecode(format!(
             "{name} holds an unknown field, or is not in canonical form (fields in order, \
              defaults left out)"
@@ -131,8 +191,7 @@ pub(super) fn check_canonical<M: prost::Message>(
 }
 
 fn canonical<M: prost::Message + Default>(name: &str, bytes: &[u8]) -> Result<M, SdkError> {
-    let message =
-        M::decode(bytes).map_err(|error| SdkError::TxDecode(format!("{name}: {error}")))?;
+    let message = decode_part(name, bytes)?;
     check_canonical(name, &message, bytes)?;
     Ok(message)
 }
@@ -141,11 +200,8 @@ fn invalid(text: String) -> SdkError {
     SdkError::InvalidRequest(text)
 }
 
-fn check_unsupported(body: &pb::TxBody, auth_info: &pb::AuthInfo) -> Result<(), SdkError> {
+fn check_unsupported(auth_info: &pb::AuthInfo) -> Result<(), SdkError> {
     let unsupported = |text: &str| Err(SdkError::NotSupported(text.to_owned()));
-    if !body.extension_options.is_empty() || !body.non_critical_extension_options.is_empty() {
-        return unsupported("extension options of a transaction");
-    }
     #[allow(deprecated, reason = "a tip must be seen to be refused")]
     if auth_info.tip.is_some() {
         return unsupported("tips");
@@ -183,48 +239,4 @@ fn signer_addresses(msgs: &[Msg], payer: &str) -> Result<Vec<Address>, SdkError>
         }
     }
     Ok(addresses)
-}
-
-fn signers(addresses: &[Address], infos: Vec<pb::SignerInfo>) -> Result<Vec<Signer>, SdkError> {
-    if infos.len() != addresses.len() {
-        return Err(SdkError::Unauthorized(format!(
-            "wrong number of signers; expected {}, got {}",
-            addresses.len(),
-            infos.len()
-        )));
-    }
-    addresses.iter().zip(infos).map(|(address, info)| signer(*address, info)).collect()
-}
-
-fn signer(address: Address, info: pb::SignerInfo) -> Result<Signer, SdkError> {
-    let mode = info.mode_info.and_then(|mode| mode.sum);
-    match mode {
-        Some(pb::mode_info::Sum::Single(single)) if single.mode == DIRECT => {}
-        _ => {
-            let text = "sign modes other than SIGN_MODE_DIRECT by a single key";
-            return Err(SdkError::NotSupported(text.to_owned()));
-        }
-    }
-    let public_key = info.public_key.as_ref().map(PublicKey::from_any).transpose()?;
-    Ok(Signer { address, public_key, sequence: info.sequence })
-}
-
-fn signatures(
-    mut signatures: Vec<Vec<u8>>,
-    signers: usize,
-    signed: bool,
-) -> Result<Vec<Vec<u8>>, SdkError> {
-    if !signed {
-        signatures.resize(signers, Vec::new());
-        return Ok(signatures);
-    }
-    if signatures.len() != signers {
-        let got = signatures.len();
-        let text = format!("wrong number of signatures; expected {signers}, got {got}");
-        return Err(SdkError::Unauthorized(text));
-    }
-    if signatures.iter().any(|signature| signature.len() != 64) {
-        return Err(SdkError::Unauthorized("a signature has 64 bytes".to_owned()));
-    }
-    Ok(signatures)
 }

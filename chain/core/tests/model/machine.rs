@@ -57,7 +57,7 @@ pub fn genesis(setting: &Setting, cast: &Cast) -> Genesis {
     }
     accounts.sort_by_key(|(address, _)| *address);
     for (number, (address, balances)) in (0..).zip(accounts) {
-        let account = auth::Account { number, sequence: 0, public_key: None, balances };
+        let account = auth::Account::new(number, balances);
         genesis.auth.accounts.push(auth::GenesisAccount { address, account });
     }
     genesis.auth.next_number = genesis.auth.accounts.len() as u64;

@@ -135,7 +135,7 @@ impl Chain {
         for (number, key) in (0u64..).zip(&keys) {
             let mut balances = Coins::new();
             balances.set(ustoa(), Amount::from_raw(FUNDS));
-            let account = Account { number, sequence: 0, public_key: None, balances };
+            let account = Account::new(number, balances);
             genesis.auth.accounts.push(GenesisAccount { address: key.address(), account });
         }
         genesis.auth.next_number = 3;
@@ -168,12 +168,7 @@ impl Chain {
 
     pub fn account(&self, key: &Key) -> Account {
         let ctx = Ctx::new(&self.store, self.next_block());
-        auth::account(&ctx, &key.address()).unwrap_or(Account {
-            number: 0,
-            sequence: 0,
-            public_key: None,
-            balances: Coins::new(),
-        })
+        auth::account(&ctx, &key.address()).unwrap_or_else(|| Account::new(0, Coins::new()))
     }
 
     pub fn balance(&self, key: &Key) -> u128 {

@@ -128,7 +128,7 @@ mod tests {
         let key = SigningKey::from_bytes(&[seed; 32]);
         SignatureCheck {
             public_key: PublicKey::Ed25519(key.verifying_key().to_bytes()),
-            sign_bytes: text.as_bytes().to_vec(),
+            sign_bytes: text.as_bytes().into(),
             signature: key.sign(text.as_bytes()).to_vec(),
         }
     }
@@ -138,7 +138,7 @@ mod tests {
         let cache = SignatureCache::default();
         let right = check(1, "text");
         let mut wrong = right.clone();
-        wrong.sign_bytes.push(0);
+        wrong.sign_bytes = b"other".as_slice().into();
         for _ in 0..2 {
             assert!(cache.verify(&right));
             assert!(!cache.verify(&wrong));

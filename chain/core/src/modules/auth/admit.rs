@@ -1,13 +1,15 @@
 //! The second phase: who signed, with which sequence, and who pays the fee.
 
+use std::sync::Arc;
+
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::gas;
 use crate::modules::{auth, bank, feegrant};
-use crate::tx::{Msg, Signer, Tx};
+use crate::tx::{Msg, Proof, SignMode, Signature, Signer, Tx};
 use crate::types::Address;
 
-use super::{Account, SignatureCheck, Signatures};
+use super::{unordered, Account, AccountKey, PublicKey, SignatureCheck, Signatures};
 
 /// What is asked of a transaction here and now.
 #[derive(Clone, Copy)]
@@ -26,8 +28,11 @@ pub fn admit(ctx: &mut Ctx<'_>, tx: &Tx, admission: Admission<'_>) -> Result<(),
     ctx.charge(gas::TX_BYTE.saturating_mul(u64::try_from(tx.size).unwrap_or(u64::MAX)));
     let params = auth::params(ctx);
     check_bounds(ctx, tx, &params)?;
-    for (signer, signature) in tx.signers.iter().zip(&tx.signatures) {
-        admit_signer(ctx, tx, signer, signature, admission)?;
+    if tx.unordered {
+        unordered::admit(ctx, tx, &params)?;
+    }
+    for signer in &tx.signers {
+        admit_signer(ctx, tx, signer, admission)?;
     }
     let payer = paying_account(ctx, tx)?;
     match admission {
@@ -59,6 +64,10 @@ fn check_bounds(ctx: &Ctx<'_>, tx: &Tx, params: &auth::Params) -> Result<(), Fai
         let (timeout, height) = (tx.timeout_height, ctx.height());
         return Err(SdkError::TxTimeout { timeout, height }.into());
     }
+    if let Some(timeout) = tx.timeout_time.filter(|timeout| timeout.seconds < ctx.now()) {
+        let (timeout, now) = (timeout.seconds, ctx.now());
+        return Err(SdkError::TxTimeoutTime { timeout, now }.into());
+    }
     Ok(())
 }
 
@@ -66,28 +75,54 @@ fn admit_signer(
     ctx: &mut Ctx<'_>,
     tx: &Tx,
     signer: &Signer,
-    signature: &[u8],
     admission: Admission<'_>,
 ) -> Result<(), Failure> {
     let mut account = existing(ctx, &signer.address)?;
-    if signer.sequence != account.sequence {
-        let (expected, got) = (account.sequence, signer.sequence);
-        return Err(SdkError::WrongSequence { expected, got }.into());
-    }
-    match admission {
-        Admission::Full(signatures) => {
-            let check = signature_check(ctx, tx, signer, signature, &account)?;
+    check_sequence(tx, signer, &account)?;
+    let key = match admission {
+        Admission::Full(_) => Some(key_of(signer, &account)?),
+        Admission::Simulate => account.public_key.clone().or_else(|| signer.public_key.clone()),
+    };
+    if let (Admission::Full(signatures), Some(key)) = (admission, &key) {
+        for check in checks(ctx, tx, signer, &account, key)? {
             ctx.charge(check.public_key.verification_gas());
             if !signatures.verify(&check) {
                 return Err(wrong_signature(ctx, signer, &account).into());
             }
-            account.public_key = Some(check.public_key);
         }
-        Admission::Simulate => ctx.charge(gas::VERIFY_SECP256K1),
+        account.public_key = Some(key.clone());
+    } else {
+        ctx.charge(simulated_verification(key.as_ref()));
     }
-    account.sequence = account.sequence.saturating_add(1);
+    if !tx.unordered {
+        account.sequence = account.sequence.saturating_add(1);
+    }
     auth::put_account(ctx, &signer.address, &account);
     Ok(())
+}
+
+/// An unordered transaction has no place in the sequence, and says so by 0.
+fn check_sequence(tx: &Tx, signer: &Signer, account: &Account) -> Result<(), SdkError> {
+    if !tx.unordered && signer.sequence != account.sequence {
+        let (expected, got) = (account.sequence, signer.sequence);
+        return Err(SdkError::WrongSequence { expected, got });
+    }
+    if tx.unordered && signer.sequence != 0 {
+        let text = format!("sequence {} of an unordered transaction; it is 0", signer.sequence);
+        return Err(SdkError::InvalidRequest(text));
+    }
+    Ok(())
+}
+
+/// What verifying will cost at most, as far as the key is known.
+fn simulated_verification(key: Option<&AccountKey>) -> u64 {
+    match key {
+        None => gas::VERIFY_SECP256K1,
+        Some(AccountKey::Single(key)) => key.verification_gas(),
+        Some(AccountKey::Multisig(keys)) => keys.keys().iter().fold(0, |sum: u64, key| {
+            sum.saturating_add(key.verification_gas())
+        }),
+    }
 }
 
 fn existing(ctx: &Ctx<'_>, address: &Address) -> Result<Account, SdkError> {
@@ -109,23 +144,17 @@ fn wrong_signature(ctx: &Ctx<'_>, signer: &Signer, account: &Account) -> SdkErro
     ))
 }
 
-/// The check of one signature against the account as it stands.
-fn signature_check(
-    ctx: &Ctx<'_>,
-    tx: &Tx,
-    signer: &Signer,
-    signature: &[u8],
-    account: &Account,
-) -> Result<SignatureCheck, SdkError> {
-    let public_key = match (account.public_key, signer.public_key) {
+/// The key that must have signed: the account's, or, before its first
+/// transaction, the one that the transaction brings.
+fn key_of(signer: &Signer, account: &Account) -> Result<AccountKey, SdkError> {
+    let key = match (&account.public_key, &signer.public_key) {
         (Some(known), Some(given)) if known != given => {
             return Err(SdkError::InvalidPubKey(format!(
                 "another key than the one that {} has used before",
                 signer.address
             )));
         }
-        (Some(known), _) => known,
-        (None, Some(given)) => given,
+        (Some(key), _) | (None, Some(key)) => key.clone(),
         (None, None) => {
             return Err(SdkError::InvalidPubKey(format!(
                 "none is given, and {} has not shown one yet",
@@ -133,20 +162,78 @@ fn signature_check(
             )));
         }
     };
-    if public_key.address() != signer.address {
-        let (key, signer) = (public_key.address(), signer.address);
+    if key.address() != signer.address {
+        let (key, signer) = (key.address(), signer.address);
         return Err(SdkError::InvalidPubKey(format!("it is that of {key}, not of {signer}")));
     }
-    let sign_bytes = tx.sign_bytes(&ctx.block().chain_id, account.number);
-    Ok(SignatureCheck { public_key, sign_bytes, signature: signature.to_vec() })
+    Ok(key)
+}
+
+/// The signatures of one signer, each to be verified by its key.
+fn checks(
+    ctx: &Ctx<'_>,
+    tx: &Tx,
+    signer: &Signer,
+    account: &Account,
+    key: &AccountKey,
+) -> Result<Vec<SignatureCheck>, SdkError> {
+    let pairs = pairs(key, &signer.proof)?;
+    let mut documents: [Option<Arc<[u8]>>; 2] = [None, None];
+    let mut checks = Vec::with_capacity(pairs.len());
+    for (public_key, signature) in pairs {
+        let [direct, amino] = &mut documents;
+        let document = match signature.mode {
+            SignMode::Direct => direct,
+            SignMode::AminoJson => amino,
+        };
+        let sign_bytes = match document {
+            Some(bytes) => Arc::clone(bytes),
+            None => {
+                let chain_id = &ctx.block().chain_id;
+                let sequence = signer.sequence;
+                let bytes = tx.sign_bytes(signature.mode, chain_id, account.number, sequence)?;
+                Arc::clone(document.insert(bytes.into()))
+            }
+        };
+        checks.push(SignatureCheck { public_key, sign_bytes, signature: signature.bytes.clone() });
+    }
+    Ok(checks)
+}
+
+/// Each signature with its key.
+fn pairs<'a>(
+    key: &AccountKey,
+    proof: &'a Proof,
+) -> Result<Vec<(PublicKey, &'a Signature)>, SdkError> {
+    let wrong = |text: String| Err(SdkError::Unauthorized(text));
+    match (key, proof) {
+        (AccountKey::Single(key), Proof::Single(signature)) => Ok(vec![(*key, signature)]),
+        (AccountKey::Multisig(multisig), Proof::Multi { keys, signed }) => {
+            if *keys != multisig.keys().len() {
+                let count = multisig.keys().len();
+                return wrong(format!("signatures of {keys} keys; the account has {count}"));
+            }
+            let threshold = multisig.threshold();
+            if signed.len() < usize::try_from(threshold).unwrap_or(usize::MAX) {
+                return wrong(format!("{} signatures; {threshold} are needed", signed.len()));
+            }
+            let find = |(index, signature): &'a (usize, Signature)| {
+                multisig.keys().get(*index).map(|key| (*key, signature))
+            };
+            Ok(signed.iter().filter_map(find).collect())
+        }
+        (AccountKey::Single(_), _) => wrong("one key signs, and alone".to_owned()),
+        (AccountKey::Multisig(_), _) => wrong("several keys sign for this account".to_owned()),
+    }
 }
 
 /// The signatures of a transaction as they will be asked for, so that a node
 /// can verify many in parallel beforehand. Empty where something is missing.
 pub fn signature_checks(ctx: &Ctx<'_>, tx: &Tx) -> Vec<SignatureCheck> {
-    let checks = tx.signers.iter().zip(&tx.signatures).map(|(signer, signature)| {
+    let each = tx.signers.iter().map(|signer| {
         let account = auth::account(ctx, &signer.address)?;
-        signature_check(ctx, tx, signer, signature, &account).ok()
+        let key = key_of(signer, &account).ok()?;
+        checks(ctx, tx, signer, &account, &key).ok()
     });
-    checks.flatten().collect()
+    each.flatten().flatten().collect()
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::unordered::{self, Used};
 use super::{accounts, keys, params, Account, Params};
 use crate::ctx::Ctx;
 use crate::types::Address;
@@ -16,6 +17,8 @@ pub struct Genesis {
     pub next_number: u64,
     /// Accounts with their balances. Sorted by address.
     pub accounts: Vec<GenesisAccount>,
+    /// Times of timeout that unordered transactions have used.
+    pub unordered: Vec<Used>,
 }
 
 /// An account with its address.
@@ -34,9 +37,7 @@ pub struct GenesisAccount {
 /// # Errors
 /// An account listed twice, or a number that is not below the next.
 pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
-    if genesis.params.max_block_gas == 0 || genesis.params.max_signers == 0 {
-        return Err("max_block_gas and max_signers are over 0, or no transaction fits".to_owned());
-    }
+    genesis.params.validate()?;
     ctx.put(keys::params(), &genesis.params);
     ctx.put(keys::next_number(), &genesis.next_number);
     for GenesisAccount { address, account } in &genesis.accounts {
@@ -47,11 +48,19 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
             let (number, next) = (account.number, genesis.next_number);
             return Err(format!("account {address} has number {number}; the next is {next}"));
         }
-        if account.public_key.is_some_and(|key| key.address() != *address) {
+        if account.public_key.as_ref().is_some_and(|key| key.address() != *address) {
             return Err(format!("the public key of account {address} is another account's"));
         }
+        if let Some(vesting) = &account.vesting {
+            vesting.validate().map_err(|wrong| format!("account {address}: {wrong}"))?;
+        }
+        if ctx.has(&keys::by_number(account.number)) {
+            return Err(format!("number {} is that of two accounts", account.number));
+        }
+        ctx.put(keys::by_number(account.number), address);
         ctx.put(keys::account(address), account);
     }
+    genesis.unordered.iter().for_each(|used| unordered::put(ctx, used));
     Ok(())
 }
 
@@ -62,5 +71,6 @@ pub fn export(ctx: &Ctx<'_>) -> Genesis {
         params: params(ctx),
         next_number: ctx.get(&keys::next_number()).unwrap_or_default(),
         accounts: accounts.collect(),
+        unordered: unordered::all(ctx).collect(),
     }
 }

@@ -1,28 +1,40 @@
 //! Accounts: number, sequence, public key, and (one leaf for both, as each
-//! transaction changes both) the balances that bank moves.
+//! transaction changes both) the balances that bank moves. Index: accounts by
+//! number.
 //!
 //! Invariants: an account's number is its own and never changes; its sequence
 //! only rises; its public key, once set, gives its address.
 
+mod account_key;
 mod admit;
 mod genesis;
 mod keys;
+mod module_accounts;
 mod public_key;
 mod query;
+mod unordered;
+mod vesting;
+
+use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
+pub use account_key::{AccountKey, Multisig, MAX_MULTISIG_KEYS};
 pub use admit::{admit, signature_checks, Admission};
 pub use genesis::{export, init, Genesis, GenesisAccount};
+pub use module_accounts::is_module_account;
 pub use public_key::{PublicKey, SignatureCheck, Signatures, VerifyEach};
 pub use query::routes;
+pub use unordered::{prune as begin_block, Used, MAX_PRUNED};
+pub use vesting::{Period, Schedule, Vesting};
 
 use crate::ctx::Ctx;
-use crate::types::{Address, Coins};
+use crate::types::{Address, Amount, Coins, Denom};
 
 /// Bounds on transactions.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// Bytes of a memo.
     pub max_memo_bytes: u32,
@@ -30,12 +42,38 @@ pub struct Params {
     pub max_signers: u32,
     /// Sum of the gas limits of a block's transactions.
     pub max_block_gas: u64,
+    /// How far ahead an unordered transaction's timeout may lie.
+    pub max_unordered_seconds: u32,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { max_memo_bytes: 256, max_signers: 8, max_block_gas: 200_000_000 }
+        Self {
+            max_memo_bytes: 256,
+            max_signers: 8,
+            max_block_gas: 200_000_000,
+            max_unordered_seconds: 600,
+        }
     }
+}
+
+impl Params {
+    /// What is wrong with them.
+    ///
+    /// # Errors
+    /// Bounds in which no transaction fits.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.max_block_gas == 0 || self.max_signers == 0 {
+            let text = "max_block_gas and max_signers are over 0, or no transaction fits";
+            return Err(text.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Writes other bounds; see [`Params::validate`].
+pub fn set_params(ctx: &mut Ctx<'_>, params: &Params) {
+    ctx.put(keys::params(), params);
 }
 
 /// An account.
@@ -46,9 +84,25 @@ pub struct Account {
     /// Of the next transaction.
     pub sequence: u64,
     /// Known from the first transaction on.
-    pub public_key: Option<PublicKey>,
+    pub public_key: Option<AccountKey>,
     /// What bank moves.
     pub balances: Coins,
+    /// What of it is locked, and until when; none for most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vesting: Option<Vesting>,
+}
+
+impl Account {
+    /// An account that has not signed yet.
+    pub fn new(number: u64, balances: Coins) -> Self {
+        Self { number, sequence: 0, public_key: None, balances, vesting: None }
+    }
+
+    /// What it may send of `denom` at `now`: the balance less what is locked.
+    pub fn spendable(&self, denom: &Denom, now: u64) -> Amount {
+        let locked = self.vesting.as_ref().map(|vesting| vesting.locked(denom, now));
+        self.balances.of(denom).saturating_sub(locked.unwrap_or_default())
+    }
 }
 
 /// The account at `address`.
@@ -63,7 +117,8 @@ pub fn account_or_new(ctx: &mut Ctx<'_>, address: &Address) -> Account {
     }
     let number: u64 = ctx.get(&keys::next_number()).unwrap_or_default();
     ctx.put(keys::next_number(), &number.saturating_add(1));
-    Account { number, sequence: 0, public_key: None, balances: Coins::new() }
+    ctx.put(keys::by_number(number), address);
+    Account::new(number, Coins::new())
 }
 
 /// Writes the account at `address`.
@@ -82,4 +137,17 @@ pub fn accounts<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = (Address, Account)
 /// The bounds in force.
 pub fn params(ctx: &Ctx<'_>) -> Params {
     ctx.get(&keys::params()).unwrap_or_default()
+}
+
+/// What is wrong with the accounts' index by number.
+pub fn check_invariants(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
+    let wanted: BTreeMap<u64, Address> =
+        accounts(ctx).map(|(address, account)| (account.number, address)).collect();
+    let found: BTreeMap<u64, Address> = ctx
+        .prefix(&keys::by_numbers())
+        .filter_map(|(key, value)| Some((keys::number(&key)?, crate::state::decode(&key, &value))))
+        .collect();
+    if wanted != found || wanted.len() != accounts(ctx).count() {
+        broken.push("the index of accounts by number is not what the accounts say".to_owned());
+    }
 }

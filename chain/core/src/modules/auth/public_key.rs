@@ -1,5 +1,7 @@
 //! Public keys and signatures of accounts.
 
+use std::sync::Arc;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use cosmos_sdk_proto::cosmos::crypto::{ed25519 as pb_ed25519, secp256k1 as pb_secp256k1};
 use cosmos_sdk_proto::Any;
@@ -15,7 +17,7 @@ use crate::types::Address;
 const SECP256K1_URL: &str = "/cosmos.crypto.secp256k1.PubKey";
 const ED25519_URL: &str = "/cosmos.crypto.ed25519.PubKey";
 
-/// An account's public key.
+/// One public key.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -95,6 +97,14 @@ impl PublicKey {
         Address::new(bytes)
     }
 
+    /// Amino's binary form: four bytes of its type's name, length, key.
+    pub(super) fn amino_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Secp256k1(key) => [&[0xeb, 0x5a, 0xe9, 0x87, 33][..], key].concat(),
+            Self::Ed25519(key) => [&[0x16, 0x24, 0xde, 0x64, 32][..], key].concat(),
+        }
+    }
+
     /// Gas for verifying one of its signatures.
     pub fn verification_gas(&self) -> u64 {
         match self {
@@ -141,8 +151,8 @@ impl TryFrom<String> for PublicKey {
 pub struct SignatureCheck {
     /// Whose.
     pub public_key: PublicKey,
-    /// Protobuf `SignDoc`.
-    pub sign_bytes: Vec<u8>,
+    /// What was signed. The keys of a threshold account share it.
+    pub sign_bytes: Arc<[u8]>,
     /// 64 bytes: r ‖ s, or R ‖ s.
     pub signature: Vec<u8>,
 }
