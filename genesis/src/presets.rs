@@ -1,6 +1,6 @@
 //! Settings that chains begin with.
 
-use stoa_chain::modules::auth;
+use stoa_chain::modules::{auth, bank};
 
 use crate::{
     document::{
@@ -68,6 +68,7 @@ impl Preset {
     /// The modules' parameters, without accounts.
     pub fn app_state(self) -> AppState {
         let mut state = AppState::default();
+        state.bank.metadata = vec![bank::Metadata::stoa()];
         if self == Self::Devnet {
             shorten_windows(&mut state);
         }

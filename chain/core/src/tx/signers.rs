@@ -135,9 +135,9 @@ fn multi_proof(multi: &pb::mode_info::Multi, bytes: &[u8]) -> Result<Proof, SdkE
     let each = signed.into_iter().zip(&multi.mode_infos).zip(decoded.signatures);
     let signed = each.map(|((index, mode), bytes)| match &mode.sum {
         Some(pb::mode_info::Sum::Single(single)) => Ok((index, signature(single.mode, bytes)?)),
-        _ => Err(SdkError::NotSupported(
-            "a threshold account among the keys of another".to_owned(),
-        )),
+        _ => {
+            Err(SdkError::NotSupported("a threshold account among the keys of another".to_owned()))
+        }
     });
     Ok(Proof::Multi { keys, signed: signed.collect::<Result<_, _>>()? })
 }

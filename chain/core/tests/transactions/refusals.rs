@@ -129,7 +129,7 @@ fn an_unknown_account_cannot_sign() {
 
 #[test]
 fn what_is_not_supported_is_said_plainly() {
-    let (chain, tx) = with(Options { mode: 127, ..Options::default() });
+    let (chain, tx) = with(Options { mode: 2, ..Options::default() });
     assert_refused(&chain, &tx, 37, "SIGN_MODE_DIRECT");
 }
 

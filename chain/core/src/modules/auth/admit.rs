@@ -119,9 +119,9 @@ fn simulated_verification(key: Option<&AccountKey>) -> u64 {
     match key {
         None => gas::VERIFY_SECP256K1,
         Some(AccountKey::Single(key)) => key.verification_gas(),
-        Some(AccountKey::Multisig(keys)) => keys.keys().iter().fold(0, |sum: u64, key| {
-            sum.saturating_add(key.verification_gas())
-        }),
+        Some(AccountKey::Multisig(keys)) => {
+            keys.keys().iter().fold(0, |sum: u64, key| sum.saturating_add(key.verification_gas()))
+        }
     }
 }
 

@@ -25,7 +25,7 @@ pub use admit::{admit, signature_checks, Admission};
 pub use genesis::{export, init, Genesis, GenesisAccount};
 pub use module_accounts::is_module_account;
 pub use public_key::{PublicKey, SignatureCheck, Signatures, VerifyEach};
-pub use query::routes;
+pub use query::{pages, routes};
 pub use unordered::{prune as begin_block, Used, MAX_PRUNED};
 pub use vesting::{Period, Schedule, Vesting};
 

@@ -36,9 +36,10 @@ pub struct Used {
 /// ahead.
 pub fn admit(ctx: &mut Ctx<'_>, tx: &Tx, params: &Params) -> Result<(), SdkError> {
     let invalid = |text: String| SdkError::InvalidRequest(text);
-    let timeout = tx.timeout_time.filter(|timeout| timeout.seconds != 0).ok_or_else(|| {
-        invalid("an unordered transaction needs a timeout_timestamp".to_owned())
-    })?;
+    let timeout = tx
+        .timeout_time
+        .filter(|timeout| timeout.seconds != 0)
+        .ok_or_else(|| invalid("an unordered transaction needs a timeout_timestamp".to_owned()))?;
     let most = u64::from(params.max_unordered_seconds);
     if timeout > (Timeout { seconds: ctx.now().saturating_add(most), nanos: 0 }) {
         return Err(invalid(format!(

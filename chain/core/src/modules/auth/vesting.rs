@@ -214,9 +214,10 @@ mod tests {
     #[test]
     fn each_schedule_frees_coins_in_its_own_way() {
         let continuous = Vesting::new(coins(100), Schedule::Continuous { start: 10, end: 20 });
-        assert_eq!([0, 10, 13, 19, 20, 99].map(|t| locked(&continuous, t)), [
-            100, 100, 70, 10, 0, 0
-        ]);
+        assert_eq!(
+            [0, 10, 13, 19, 20, 99].map(|t| locked(&continuous, t)),
+            [100, 100, 70, 10, 0, 0]
+        );
         let delayed = Vesting::new(coins(100), Schedule::Delayed { end: 20 });
         assert_eq!([0, 19, 20].map(|t| locked(&delayed, t)), [100, 100, 0]);
         let periods = [(10, 60), (5, 40)].map(|(length, n)| Period { length, amount: coins(n) });

@@ -4,6 +4,8 @@ use crate::types::Denom;
 
 const SUPPLY: u8 = 0x08;
 const COLLECTED_FEES: u8 = 0x09;
+const METADATA: u8 = 0x0a;
+const PARAMS: u8 = 0x0b;
 
 pub fn supplies() -> Vec<u8> {
     vec![SUPPLY]
@@ -22,6 +24,18 @@ pub fn collected_fees() -> Vec<u8> {
     vec![COLLECTED_FEES]
 }
 
+pub fn all_metadata() -> Vec<u8> {
+    vec![METADATA]
+}
+
+pub fn metadata(denom: &Denom) -> Vec<u8> {
+    [&[METADATA], denom.as_str().as_bytes()].concat()
+}
+
+pub fn params() -> Vec<u8> {
+    vec![PARAMS]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,7 +44,9 @@ mod tests {
     fn keys_are_what_they_were() {
         let denom = Denom::try_from("ustoa").unwrap();
         assert_eq!(supply(&denom), b"\x08ustoa");
+        assert_eq!(metadata(&denom), b"\x0austoa");
         assert_eq!(supply_denom(&supply(&denom)), Some(denom));
+        assert_eq!(params(), [0x0b]);
         assert_eq!(collected_fees(), [0x09]);
     }
 }

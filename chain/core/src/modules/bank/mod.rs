@@ -6,13 +6,21 @@
 //!
 //! Invariant: no coin appears or vanishes but by genesis, [`mint`] and [`burn`].
 
+mod error;
 mod genesis;
 mod keys;
+mod metadata;
 mod msgs;
+mod params;
 mod query;
+#[cfg(test)]
+mod tests;
 
+pub use error::BankError;
 pub use genesis::{export, init, Genesis};
+pub use metadata::{all_metadata, metadata, Metadata, Unit};
 pub use msgs::{MultiSend, Send};
+pub use params::{check_may_send, params, set_params, Params, SendEnabled};
 pub use query::routes;
 
 use crate::ctx::Ctx;
@@ -26,17 +34,27 @@ pub fn balance(ctx: &Ctx<'_>, address: &Address, denom: &Denom) -> Amount {
     auth::account(ctx, address).map_or(Amount::ZERO, |account| account.balances.of(denom))
 }
 
+/// What the account at `address` may send of `denom` now: its balance less what
+/// is vesting.
+pub fn spendable(ctx: &Ctx<'_>, address: &Address, denom: &Denom) -> Amount {
+    let account = auth::account(ctx, address);
+    account.map_or(Amount::ZERO, |account| account.spendable(denom, ctx.now()))
+}
+
 /// Moves a coin from an account into the calling module's care.
 ///
 /// # Errors
-/// The account has less.
+/// The account may spend less.
 pub fn take(ctx: &mut Ctx<'_>, from: &Address, coin: &Coin) -> Result<(), SdkError> {
     if coin.amount.is_zero() {
         return Ok(());
     }
     let mut account = auth::account(ctx, from).ok_or_else(|| lacking(from, coin, Amount::ZERO))?;
-    let has = account.balances.of(&coin.denom);
-    account.balances.checked_sub(coin).ok_or_else(|| lacking(from, coin, has))?;
+    let free = account.spendable(&coin.denom, ctx.now());
+    if free < coin.amount {
+        return Err(lacking(from, coin, free));
+    }
+    account.balances.checked_sub(coin).ok_or_else(|| lacking(from, coin, free))?;
     auth::put_account(ctx, from, &account);
     ctx.emit(Event::new("coin_spent").with("spender", from).with("amount", coin));
     Ok(())
@@ -80,12 +98,26 @@ pub fn collect_fee(ctx: &mut Ctx<'_>, payer: &Address, fee: &Coins) -> Result<()
 /// # Errors
 /// The account has less.
 pub fn delegate(ctx: &mut Ctx<'_>, from: &Address, coin: &Coin) -> Result<(), SdkError> {
-    take(ctx, from, coin)
+    let mut account = auth::account(ctx, from).ok_or_else(|| lacking(from, coin, Amount::ZERO))?;
+    let has = account.balances.of(&coin.denom);
+    account.balances.checked_sub(coin).ok_or_else(|| lacking(from, coin, has))?;
+    let now = ctx.now();
+    if let Some(vesting) = &mut account.vesting {
+        vesting.track_delegation(coin, now);
+    }
+    auth::put_account(ctx, from, &account);
+    ctx.emit(Event::new("coin_spent").with("spender", from).with("amount", coin));
+    Ok(())
 }
 
 /// Moves a coin from staking's care back to its account.
 pub fn undelegate(ctx: &mut Ctx<'_>, to: &Address, coin: &Coin) {
     give(ctx, to, coin);
+    let Some(mut account) = auth::account(ctx, to) else { return };
+    if let Some(vesting) = &mut account.vesting {
+        vesting.track_undelegation(coin);
+        auth::put_account(ctx, to, &account);
+    }
 }
 
 /// Makes a coin, which is then in the calling module's care. Answers what was

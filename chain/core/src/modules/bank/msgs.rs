@@ -2,10 +2,11 @@
 
 use cosmos_sdk_proto::cosmos::bank::v1beta1 as pb;
 
-use super::{give, take};
+use super::{check_may_send, give, take};
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::event::Event;
+use crate::modules::auth;
 use crate::tx::Message;
 use crate::types::{Address, Coins};
 
@@ -106,13 +107,13 @@ fn some_coins(coins: Coins) -> Result<Coins, SdkError> {
     Ok(coins)
 }
 
-fn transfer(
-    ctx: &mut Ctx<'_>,
-    from: &Address,
-    to: &Address,
-    coins: &Coins,
-) -> Result<(), SdkError> {
+fn transfer(ctx: &mut Ctx<'_>, from: &Address, to: &Address, coins: &Coins) -> Result<(), Failure> {
+    if auth::is_module_account(to) {
+        let text = format!("{to} is not allowed to receive funds: it is a module's, without a key");
+        return Err(SdkError::Unauthorized(text).into());
+    }
     for coin in coins.iter() {
+        check_may_send(ctx, &coin.denom)?;
         take(ctx, from, &coin)?;
         give(ctx, to, &coin);
     }

@@ -57,9 +57,7 @@ fn types() -> Result<&'static Types, SdkError> {
 }
 
 fn unsupported(what: &str) -> SdkError {
-    SdkError::NotSupported(format!(
-        "{what} in SIGN_MODE_LEGACY_AMINO_JSON; use SIGN_MODE_DIRECT"
-    ))
+    SdkError::NotSupported(format!("{what} in SIGN_MODE_LEGACY_AMINO_JSON; use SIGN_MODE_DIRECT"))
 }
 
 /// A text option; empty where it is not set.
@@ -78,8 +76,7 @@ fn any_json(type_url: &str, value: &[u8], depth: u32) -> Result<Json, SdkError> 
     }
     let shown = || type_url.chars().take(100).collect::<String>();
     let name = type_url.strip_prefix('/').unwrap_or(type_url);
-    let descriptor =
-        types.pool.get_message_by_name(name).ok_or_else(|| unsupported(&shown()))?;
+    let descriptor = types.pool.get_message_by_name(name).ok_or_else(|| unsupported(&shown()))?;
     let message = DynamicMessage::decode(descriptor.clone(), value)
         .map_err(|error| SdkError::TxDecode(format!("{}: {error}", shown())))?;
     let amino_name = text(&descriptor.options(), &types.name);
@@ -176,7 +173,9 @@ fn field_json(
     let name = text(&options, &types.field_name);
     let name = if name.is_empty() { field.name().to_owned() } else { name };
     let has = message.has_field(field);
-    if let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()) {
+    // A field that is `optional` is alone in a oneof that nobody has written.
+    let optional = field.field_descriptor_proto().proto3_optional();
+    if let Some(oneof) = field.containing_oneof().filter(|_| !optional) {
         let place = first_upper(oneof.name());
         if has {
             let value = value_json(types, &message.get_field(field), depth)?;
