@@ -6,7 +6,8 @@ use prost::Name;
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::modules::{
-    audit, bank, cert, deployment, distribution, escrow, feegrant, market, mint, provider, upgrade,
+    audit, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint, provider,
+    upgrade,
 };
 use crate::types::Address;
 
@@ -143,4 +144,15 @@ messages! {
     DepositValidatorRewardsPool = distribution::DepositValidatorRewardsPool,
     UpdateDistributionParams = distribution::UpdateParams,
     UpdateMintParams = mint::UpdateParams,
+    SubmitProposal = gov::SubmitProposal,
+    DepositOnProposal = gov::Deposit,
+    Vote = gov::VoteOne,
+    VoteWeighted = gov::VoteWeighted,
+    CancelProposal = gov::CancelProposal,
+    ExecLegacyContent = gov::ExecLegacyContent,
+    UpdateGovParams = gov::UpdateParams,
+    LegacySubmitProposal = gov::LegacySubmitProposal,
+    LegacyDepositOnProposal = gov::LegacyDeposit,
+    LegacyVote = gov::LegacyVote,
+    LegacyVoteWeighted = gov::LegacyVoteWeighted,
 }

@@ -7,6 +7,8 @@ const PROVIDER: u8 = 0x11;
 const UNBONDING: u8 = 0x12;
 /// Derived from the unbondings.
 const UNBONDING_OF: u8 = 0x90;
+/// Derived: the sum of all stakes.
+const TOTAL_STAKE: u8 = 0x91;
 
 pub fn params() -> Vec<u8> {
     vec![PARAMS]
@@ -18,6 +20,10 @@ pub fn providers() -> Vec<u8> {
 
 pub fn provider(owner: &Address) -> Vec<u8> {
     [&[PROVIDER][..], owner.as_bytes()].concat()
+}
+
+pub fn total_stake() -> Vec<u8> {
+    vec![TOTAL_STAKE]
 }
 
 pub fn unbondings() -> Vec<u8> {
@@ -77,6 +83,7 @@ mod tests {
         assert_eq!(unbonding(258, &owner), [&[0x12][..], &time, &[0xab; 20]].concat());
         assert_eq!(unbonding_of(&owner, 258), [&[0x90][..], &[0xab; 20], &time].concat());
         assert_eq!(unbondings_by_provider(), [0x90]);
+        assert_eq!(total_stake(), [0x91]);
     }
 
     #[test]

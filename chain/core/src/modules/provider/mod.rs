@@ -4,7 +4,7 @@
 //! Owns: a record for each provider, its stake in it, and unbondings, first
 //! to complete first. Invariants: a provider's root is its own, self-signed;
 //! attributes are sorted, their keys distinct; an unbonding is never of
-//! nothing; the index of unbondings by provider is derived from them. Stake
+//! nothing; the index of unbondings by provider and the sum of stakes are derived. Stake
 //! and unbondings are in [`STAKE_DENOM`] and part of its supply.
 
 mod error;
@@ -16,7 +16,7 @@ mod query;
 mod rests;
 mod root;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod unbonding;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -34,7 +34,7 @@ pub use crate::types::STAKE_DENOM;
 
 use crate::ctx::Ctx;
 use crate::event;
-use crate::modules::{market, Holdings};
+use crate::modules::{gov, market, Holdings};
 use crate::types::{Address, Amount, Attribute, Denom};
 
 /// Bounds and times.
@@ -108,6 +108,11 @@ pub fn providers<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = Provider> + 'a {
     ctx.prefix(&keys::providers()).map(|(key, value)| crate::state::decode(&key, &value))
 }
 
+/// The sum of all providers' stake, without what unbonds.
+pub fn total_stake(ctx: &Ctx<'_>) -> Amount {
+    ctx.get(&keys::total_stake()).unwrap_or_default()
+}
+
 /// The parameters in force.
 pub fn params(ctx: &Ctx<'_>) -> Params {
     ctx.get(&keys::params()).unwrap_or_default()
@@ -147,6 +152,10 @@ pub fn check_invariants(ctx: &Ctx<'_>, broken: &mut Vec<String>) {
         let Unbonding { provider, completes_at, .. } = unbonding;
         broken.push(format!("the unbonding of {provider} at {completes_at} is of nothing"));
     }
+    let sum = providers(ctx).fold(Amount::ZERO, |sum, p| sum.saturating_add(p.stake));
+    if sum != total_stake(ctx) {
+        broken.push(format!("providers stake {sum} together, not {}", total_stake(ctx)));
+    }
     unbonding::check_index(ctx, broken);
 }
 
@@ -158,6 +167,28 @@ fn existing(ctx: &Ctx<'_>, owner: &Address) -> Result<Provider, Error> {
     provider(ctx, owner).ok_or(Error::UnknownProvider(*owner))
 }
 
+/// Writes the provider; what its stake was before leaves the total.
 fn put(ctx: &mut Ctx<'_>, provider: &Provider) {
+    add_to_total(ctx, &provider.owner, provider.stake);
     ctx.put(keys::provider(&provider.owner), provider);
+}
+
+/// Forgets the provider.
+fn remove(ctx: &mut Ctx<'_>, owner: &Address) {
+    add_to_total(ctx, owner, Amount::ZERO);
+    ctx.remove(keys::provider(owner));
+}
+
+fn add_to_total(ctx: &mut Ctx<'_>, owner: &Address, stake: Amount) {
+    let before = provider(ctx, owner).map_or(Amount::ZERO, |provider| provider.stake);
+    if before == stake {
+        return;
+    }
+    gov::before_stake_changes(ctx, owner);
+    let total = total_stake(ctx).saturating_sub(before).saturating_add(stake);
+    if total.is_zero() {
+        ctx.remove(keys::total_stake());
+    } else {
+        ctx.put(keys::total_stake(), &total);
+    }
 }

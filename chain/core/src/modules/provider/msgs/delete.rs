@@ -5,7 +5,7 @@ use stoa_proto::provider::v1 as pb;
 use crate::ctx::Ctx;
 use crate::error::Failure;
 use crate::event;
-use crate::modules::provider::{existing, keys, rests, unbonding, Error};
+use crate::modules::provider::{existing, remove, rests, unbonding, Error};
 use crate::tx::Message;
 use crate::types::Address;
 
@@ -42,7 +42,7 @@ impl Message for Delete {
         if !provider.stake.is_zero() {
             unbonding::begin(ctx, &owner, provider.stake)?;
         }
-        ctx.remove(keys::provider(&owner));
+        remove(ctx, &owner);
         ctx.emit(event!(pb::EventProviderDeleted { provider: owner }));
         Ok(pb::MsgDeleteProviderResponse {})
     }

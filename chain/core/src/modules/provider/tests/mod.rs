@@ -67,6 +67,22 @@ fn unstake_msg(amount: Coin) -> pb::MsgUnstakeProvider {
     pb::MsgUnstakeProvider { owner: owner().to_string(), amount: Some(amount.into()) }
 }
 
+/// Registers a provider, for other modules' tests.
+pub(crate) fn register(ctx: &mut Ctx<'_>, owner: Address) {
+    let msg = pb::MsgCreateProvider {
+        owner: owner.to_string(),
+        root_certificate: root(&owner),
+        ..create_msg()
+    };
+    send::<Create>(ctx, msg).unwrap();
+}
+
+/// Adds to its stake.
+pub(crate) fn stake(ctx: &mut Ctx<'_>, owner: Address, amount: u128) {
+    let msg = pb::MsgStakeProvider { owner: owner.to_string(), amount: Some(coin(amount).into()) };
+    send::<Stake>(ctx, msg).unwrap();
+}
+
 /// A state with a provider, and its root.
 fn registered() -> (Ctx<'static>, Vec<u8>) {
     let mut ctx = ctx();
