@@ -186,10 +186,11 @@ impl<'s> Ctx<'s> {
         self.events.len()
     }
 
-    /// Marks the events from the given one on as a message's.
-    pub fn mark_events(&mut self, first: usize, msg_index: u32) {
+    /// Marks the events from the given one on as those of a message, by an
+    /// attribute of this name that holds its index.
+    pub fn mark_events(&mut self, first: usize, name: &str, index: u32) {
         for event in self.events.iter_mut().skip(first) {
-            event.attributes.push(("msg_index".to_owned(), msg_index.to_string()));
+            event.attributes.push((name.to_owned(), index.to_string()));
         }
     }
 

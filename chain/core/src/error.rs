@@ -98,6 +98,9 @@ pub enum SdkError {
         /// The transaction's.
         got: u64,
     },
+    /// A type that is not known.
+    #[error("invalid type: {0}")]
+    InvalidType(String),
     /// The timeout height has passed.
     #[error("the transaction's timeout height {timeout} is below the block's height {height}")]
     TxTimeout {
@@ -141,6 +144,7 @@ impl Refusal for SdkError {
             Self::InsufficientFee(_) => 13,
             Self::InvalidRequest(_) => 18,
             Self::TxTooLarge { .. } => 21,
+            Self::InvalidType(_) => 29,
             Self::TxTimeout { .. } | Self::TxTimeoutTime { .. } => 30,
             Self::WrongSequence { .. } => 32,
             Self::NotSupported(_) => 37,

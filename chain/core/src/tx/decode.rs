@@ -215,7 +215,14 @@ fn messages(messages: &[Any]) -> Result<Vec<Msg>, Failure> {
         return Err(invalid(text).into());
     }
     let indexed = messages.iter().enumerate();
-    indexed.map(|(index, any)| Msg::from_any(any).map_err(|failure| at(index, failure))).collect()
+    let parse = |(index, any)| Msg::from_any(any).map_err(|failure| at(index, failure));
+    let msgs: Vec<Msg> = indexed.map(parse).collect::<Result<_, _>>()?;
+    let count = msgs.iter().map(Msg::count).fold(0usize, usize::saturating_add);
+    if count > MAX_MESSAGES {
+        let text = format!("{count} messages with those within others; {MAX_MESSAGES} are allowed");
+        return Err(invalid(text).into());
+    }
+    Ok(msgs)
 }
 
 /// Says which message it was.

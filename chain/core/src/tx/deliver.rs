@@ -127,15 +127,18 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> Deliv
 
 fn execute_all(ctx: &mut Ctx<'_>, index: u32, msgs: Vec<Msg>) -> Result<Vec<Any>, Failure> {
     let mut responses = Vec::with_capacity(msgs.len());
+    // A message that holds others gives each its own place in time.
+    let mut place = 0u32;
     for (msg_index, msg) in (0u32..).zip(msgs) {
-        ctx.set_place(index, msg_index);
+        ctx.set_place(index, place);
+        place = place.saturating_add(u32::try_from(msg.count()).unwrap_or(u32::MAX));
         let (action, signer) = (msg.type_url(), msg.signer());
         let first = ctx.events_so_far();
         ctx.emit(Event::new("message").with("action", action).with("sender", signer));
         let position = usize::try_from(msg_index).unwrap_or(usize::MAX);
         let response = msg.execute(ctx).map_err(|failure| super::decode::at(position, failure))?;
         check_gas(ctx)?;
-        ctx.mark_events(first, msg_index);
+        ctx.mark_events(first, "msg_index", msg_index);
         responses.push(response);
     }
     Ok(responses)

@@ -5,6 +5,7 @@ use prost::Name;
 
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
+use crate::modules::authz;
 use crate::modules::{
     audit, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint, provider,
     upgrade,
@@ -75,6 +76,11 @@ macro_rules! messages {
                 Err(SdkError::UnknownRequest(format!("no message has the type {url:?}")).into())
             }
 
+            /// Whether there are messages of this type.
+            pub fn is_known(url: &str) -> bool {
+                $(url == <$message as Message>::Proto::type_url())||*
+            }
+
             /// Whose signature it needs.
             pub fn signer(&self) -> Address {
                 match self {
@@ -131,6 +137,9 @@ messages! {
     CloseLease = market::CloseLease,
     WithdrawLease = market::WithdrawLease,
     DepositDeployment = escrow::Deposit,
+    Grant = authz::GrantMessage,
+    Exec = authz::Exec,
+    Revoke = authz::Revoke,
     GrantAllowance = feegrant::GrantAllowance,
     RevokeAllowance = feegrant::RevokeAllowance,
     PruneAllowances = feegrant::PruneAllowances,
@@ -155,4 +164,14 @@ messages! {
     LegacyDepositOnProposal = gov::LegacyDeposit,
     LegacyVote = gov::LegacyVote,
     LegacyVoteWeighted = gov::LegacyVoteWeighted,
+}
+
+impl Msg {
+    /// For how many messages it stands: itself, or those that it holds.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Exec(exec) => exec.count(),
+            _ => 1,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 mod allowances;
+mod delegated;
 mod proposals;
 mod refusals;
 mod signer;
