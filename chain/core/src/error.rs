@@ -72,8 +72,13 @@ pub enum SdkError {
         limit: u64,
     },
     /// A memo over the bound.
-    #[error("the memo has {0} bytes; at most 256 are allowed")]
-    MemoTooLarge(usize),
+    #[error("the memo has {bytes} bytes; at most {max} are allowed")]
+    MemoTooLarge {
+        /// Its bytes.
+        bytes: usize,
+        /// The bound.
+        max: u32,
+    },
     /// A fee under what the node or the chain asks for.
     #[error("insufficient fee: {0}")]
     InsufficientFee(String),
@@ -140,7 +145,7 @@ impl Refusal for SdkError {
             Self::UnknownAddress(_) => 9,
             Self::InvalidCoins(_) => 10,
             Self::OutOfGas { .. } => 11,
-            Self::MemoTooLarge(_) => 12,
+            Self::MemoTooLarge { .. } => 12,
             Self::InsufficientFee(_) => 13,
             Self::InvalidRequest(_) => 18,
             Self::TxTooLarge { .. } => 21,

@@ -48,6 +48,7 @@ pub mod mint;
 pub mod provider;
 pub mod slashing;
 pub mod staking;
+mod update_params;
 pub mod upgrade;
 
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@ use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::modules::authz;
 use crate::modules::{
-    audit, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint, provider,
-    upgrade,
+    audit, auth, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint,
+    provider, upgrade,
 };
 use crate::types::Address;
 
@@ -153,6 +153,14 @@ messages! {
     DepositValidatorRewardsPool = distribution::DepositValidatorRewardsPool,
     UpdateDistributionParams = distribution::UpdateParams,
     UpdateMintParams = mint::UpdateParams,
+    UpdateAuthParams = auth::UpdateParams,
+    UpdateBankParams = bank::UpdateParams,
+    SetSendEnabled = bank::SetSendEnabled,
+    UpdateProviderParams = provider::UpdateParams,
+    SetProviderJailed = provider::SetJailed,
+    UpdateDeploymentParams = deployment::UpdateParams,
+    UpdateMarketParams = market::UpdateParams,
+    UpdateEscrowParams = escrow::UpdateParams,
     SubmitProposal = gov::SubmitProposal,
     DepositOnProposal = gov::Deposit,
     Vote = gov::VoteOne,

@@ -53,7 +53,8 @@ fn paying_account(ctx: &mut Ctx<'_>, tx: &Tx) -> Result<Address, Failure> {
 
 fn check_bounds(ctx: &Ctx<'_>, tx: &Tx, params: &auth::Params) -> Result<(), Failure> {
     if tx.memo.len() > usize::try_from(params.max_memo_bytes).unwrap_or(usize::MAX) {
-        return Err(SdkError::MemoTooLarge(tx.memo.len()).into());
+        let (bytes, max) = (tx.memo.len(), params.max_memo_bytes);
+        return Err(SdkError::MemoTooLarge { bytes, max }.into());
     }
     if tx.signers.len() > usize::try_from(params.max_signers).unwrap_or(usize::MAX) {
         let most = params.max_signers;

@@ -10,6 +10,7 @@ mod admit;
 mod genesis;
 mod keys;
 mod module_accounts;
+mod msgs;
 mod public_key;
 mod query;
 mod unordered;
@@ -24,6 +25,7 @@ pub use account_key::{AccountKey, Multisig, MAX_MULTISIG_KEYS};
 pub use admit::{admit, signature_checks, Admission};
 pub use genesis::{export, init, Genesis, GenesisAccount};
 pub use module_accounts::is_module_account;
+pub use msgs::UpdateParams;
 pub use public_key::{PublicKey, SignatureCheck, Signatures, VerifyEach};
 pub use query::{pages, routes};
 pub use unordered::{prune as begin_block, Used, MAX_PRUNED};
@@ -31,6 +33,11 @@ pub use vesting::{Period, Schedule, Vesting};
 
 use crate::ctx::Ctx;
 use crate::types::{Address, Amount, Coins, Denom};
+
+/// Most that [`Params::max_memo_bytes`] may be.
+const MAX_MEMO_BYTES: u32 = 65_536;
+/// Most that [`Params::max_signers`] may be.
+const MAX_SIGNERS: u32 = 256;
 
 /// Bounds on transactions.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -66,6 +73,11 @@ impl Params {
         if self.max_block_gas == 0 || self.max_signers == 0 {
             let text = "max_block_gas and max_signers are over 0, or no transaction fits";
             return Err(text.to_owned());
+        }
+        if self.max_memo_bytes > MAX_MEMO_BYTES || self.max_signers > MAX_SIGNERS {
+            return Err(format!(
+                "max_memo_bytes is at most {MAX_MEMO_BYTES}, max_signers at most {MAX_SIGNERS}"
+            ));
         }
         Ok(())
     }

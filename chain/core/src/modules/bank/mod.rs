@@ -8,6 +8,7 @@
 
 mod error;
 mod genesis;
+mod governed;
 mod keys;
 mod metadata;
 mod msgs;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use error::BankError;
 pub use genesis::{export, init, Genesis};
+pub use governed::{SetSendEnabled, UpdateParams};
 pub use metadata::{all_metadata, metadata, Metadata, Unit};
 pub use msgs::{MultiSend, Send};
 pub use params::{check_may_send, params, set_params, Params, SendEnabled};

@@ -5,7 +5,16 @@ use serde::{Deserialize, Serialize};
 use stoa_proto::deployment::v1 as pb;
 
 use super::spec::{GroupResource, GroupSpec, ResourceUnit};
-use super::DeploymentError;
+use super::{keys, DeploymentError};
+use crate::modules::update_params::update_params;
+use crate::types::Attribute;
+
+/// Most entries of any list, which is as many as are read from a message.
+const MAX_LIST: u32 = 1_024;
+/// Most groups of a deployment, and units of a group: closing it touches all.
+const MAX_GROUPS: u32 = 256;
+/// Most of anything that is counted.
+const MAX_COUNT: u64 = 1 << 60;
 
 /// See market.md, "Resources and requirements of a group".
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -74,6 +83,39 @@ impl Default for Params {
 }
 
 impl Params {
+    /// What is wrong with them.
+    ///
+    /// # Errors
+    /// A bound that lets nothing through, or more than is ever read.
+    pub fn validate(&self) -> Result<(), String> {
+        let (list, bytes) = (u64::from(MAX_LIST), u64::try_from(Attribute::MAX_BYTES));
+        let bounds = [
+            ("max_groups", self.max_groups.into(), 1, MAX_GROUPS.into()),
+            ("max_units_per_group", self.max_units_per_group.into(), 1, MAX_GROUPS.into()),
+            ("max_count", self.max_count.into(), 1, 10_000),
+            ("min_cpu", self.min_cpu, 1, self.max_cpu),
+            ("max_cpu", self.max_cpu, 1, MAX_COUNT),
+            ("min_memory", self.min_memory, 1, self.max_memory),
+            ("max_memory", self.max_memory, 1, MAX_COUNT),
+            ("min_storage", self.min_storage, 1, self.max_storage),
+            ("max_storage", self.max_storage, 1, MAX_COUNT),
+            ("max_volumes", self.max_volumes.into(), 1, list),
+            ("max_endpoints", self.max_endpoints.into(), 0, list),
+            ("max_gpu_units", self.max_gpu_units.into(), 0, 10_000),
+            ("max_gpu_models", self.max_gpu_models.into(), 0, list),
+            ("max_attributes", self.max_attributes.into(), 0, list),
+            ("max_attribute_bytes", self.max_attribute_bytes.into(), 1, bytes.unwrap_or_default()),
+            ("max_auditors", self.max_auditors.into(), 0, list),
+            ("max_listed_providers", self.max_listed_providers.into(), 1, list),
+        ];
+        for (name, number, min, max) in bounds {
+            if !(min..=max).contains(&number) {
+                return Err(format!("{name} is {number}; {min} to {max} are allowed"));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks a group against the bounds.
     ///
     /// # Errors
@@ -190,4 +232,56 @@ impl From<Params> for pb::Params {
             max_listed_providers,
         }
     }
+}
+
+impl TryFrom<pb::Params> for Params {
+    type Error = String;
+
+    fn try_from(params: pb::Params) -> Result<Self, String> {
+        let pb::Params {
+            max_groups,
+            max_units_per_group,
+            max_count,
+            min_cpu,
+            max_cpu,
+            min_memory,
+            max_memory,
+            min_storage,
+            max_storage,
+            max_volumes,
+            max_endpoints,
+            max_gpu_units,
+            max_gpu_models,
+            max_attributes,
+            max_attribute_bytes,
+            max_auditors,
+            max_listed_providers,
+        } = params;
+        let params = Self {
+            max_groups,
+            max_units_per_group,
+            max_count,
+            min_cpu,
+            max_cpu,
+            min_memory,
+            max_memory,
+            min_storage,
+            max_storage,
+            max_volumes,
+            max_endpoints,
+            max_gpu_units,
+            max_gpu_models,
+            max_attributes,
+            max_attribute_bytes,
+            max_auditors,
+            max_listed_providers,
+        };
+        params.validate()?;
+        Ok(params)
+    }
+}
+
+update_params! {
+    /// Replaces the bounds. What stands is not looked at again.
+    pb, Params, keys::params
 }

@@ -54,8 +54,10 @@ pub struct LastDseq {
 /// Writes them, and enters their pruning.
 ///
 /// # Errors
-/// A group that is not CLOSED, without its deployment.
+/// Bounds that are wrong in themselves, or a group that is not CLOSED, without
+/// its deployment.
 pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
+    genesis.params.validate()?;
     ctx.put(keys::params(), &genesis.params);
     for GenesisDeployment { id, deployment } in &genesis.deployments {
         ctx.put(keys::deployment(*id), deployment);

@@ -22,7 +22,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use stoa_proto::deployment::v1 as pb;
 
-pub use bounds::Params;
+pub use bounds::{Params, UpdateParams};
 pub use error::DeploymentError;
 pub use genesis::{deadlines_of, export, group_deadlines_of, init, Genesis};
 pub(in crate::modules) use life::keep_out;

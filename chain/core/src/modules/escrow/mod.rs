@@ -28,6 +28,6 @@ pub use flow::{
 };
 pub use genesis::{deadlines_of, export, init, Genesis};
 pub use msgs::Deposit;
-pub use params::{market_denom, params, MarketDenom, Params};
+pub use params::{market_denom, params, MarketDenom, Params, UpdateParams};
 pub use pool::{add as add_to_pool, all as pool, take as take_from_pool};
 pub use query::routes;

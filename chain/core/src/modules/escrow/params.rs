@@ -6,7 +6,13 @@ use stoa_proto::escrow::v1 as pb;
 
 use super::{keys, EscrowError};
 use crate::ctx::Ctx;
-use crate::types::{Amount, Denom};
+use crate::modules::update_params::update_params;
+use crate::types::{Amount, Denom, MAX_COINS};
+
+/// Most seconds of any time: ten years.
+const MAX_SECONDS: u64 = 315_360_000;
+/// Most that [`Params::max_depositors`] may be.
+const MAX_DEPOSITORS: u32 = 1_024;
 
 /// A denom that the market trades in.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -53,9 +59,17 @@ impl Params {
     /// # Errors
     /// A denom listed twice, or a take over the whole.
     pub fn validate(&self) -> Result<(), String> {
+        let denoms = self.market_denoms.len();
+        if denoms > MAX_COINS {
+            return Err(format!("{denoms} market_denoms; at most {MAX_COINS} are allowed"));
+        }
         for (index, denom) in self.market_denoms.iter().enumerate() {
             if denom.take_rate > 10_000 {
                 return Err(format!("take_rate of {} is over 10000", denom.denom));
+            }
+            if denom.min_deposit > Amount::MAX_SUPPLY {
+                let most = Amount::MAX_SUPPLY;
+                return Err(format!("min_deposit of {} is over {most}", denom.denom));
             }
             if self.market_denoms.iter().take(index).any(|other| other.denom == denom.denom) {
                 return Err(format!("market denom {} is listed twice", denom.denom));
@@ -63,6 +77,12 @@ impl Params {
         }
         if self.max_depositors == 0 {
             return Err("max_depositors is 0; the owner needs a place".to_owned());
+        }
+        if self.max_depositors > MAX_DEPOSITORS {
+            return Err(format!("max_depositors is at most {MAX_DEPOSITORS}"));
+        }
+        if self.overdrawn_keep > MAX_SECONDS {
+            return Err(format!("overdrawn_keep is at most {MAX_SECONDS} s"));
         }
         Ok(())
     }
@@ -98,4 +118,32 @@ impl From<Params> for pb::Params {
             max_depositors: params.max_depositors,
         }
     }
+}
+
+impl TryFrom<pb::Params> for Params {
+    type Error = String;
+
+    fn try_from(params: pb::Params) -> Result<Self, String> {
+        let denom = |denom: pb::MarketDenom| -> Result<MarketDenom, String> {
+            let min_deposit = Amount::try_from(denom.min_deposit);
+            Ok(MarketDenom {
+                denom: Denom::try_from(denom.denom).map_err(|error| error.to_string())?,
+                take_rate: denom.take_rate,
+                min_deposit: min_deposit.map_err(|error| format!("min_deposit: {error}"))?,
+            })
+        };
+        let params = Self {
+            market_denoms: params.market_denoms.into_iter().map(denom).collect::<Result<_, _>>()?,
+            overdrawn_keep: params.overdrawn_keep,
+            max_depositors: params.max_depositors,
+        };
+        params.validate()?;
+        Ok(params)
+    }
+}
+
+update_params! {
+    /// Replaces escrow's parameters. Accounts in a denom that the market no
+    /// longer trades in go on; leases that they open from then on pay no take.
+    pb, Params, keys::params
 }

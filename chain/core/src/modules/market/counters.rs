@@ -176,10 +176,15 @@ fn this_week(ctx: &Ctx<'_>, id: LeaseId) -> Week {
 /// A provider's reputation, 0..10,000:
 /// ⌊8,000·g / (g + 5f + 10)⌋ + ⌊2,000·stake / (stake + `rep_half_stake`)⌋.
 pub fn reputation(ctx: &Ctx<'_>, address: &Address) -> u32 {
-    let counters = get(ctx, Role::Provider, address);
     let stake = provider::provider(ctx, address).map(|provider| provider.stake);
+    reputation_with(ctx, address, stake.unwrap_or_default())
+}
+
+/// The same, were its stake this much.
+pub fn reputation_with(ctx: &Ctx<'_>, address: &Address, stake: Amount) -> u32 {
+    let counters = get(ctx, Role::Provider, address);
     let half = params(ctx).rep_half_stake;
-    of(counters.good_weeks, counters.failed_weeks, stake.unwrap_or_default(), half)
+    of(counters.good_weeks, counters.failed_weeks, stake, half)
 }
 
 fn of(good: u64, failed: u64, stake: Amount, half_stake: Amount) -> u32 {

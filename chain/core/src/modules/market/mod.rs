@@ -32,7 +32,7 @@ mod query;
 mod records;
 
 pub use close::{close_lease, paid_until, provider_jailed};
-pub use counters::{reputation, Counters, Role};
+pub use counters::{reputation, reputation_with, Counters, Role};
 pub use end_block::{end_block, shift_deadlines_after_gap, GAP};
 pub use error::MarketError;
 pub use genesis::{deadlines_of_all, export, init, Genesis};
@@ -42,7 +42,7 @@ pub use msgs::{
     WithdrawLease,
 };
 pub use open::{cancel_order, open_order};
-pub use params::{params, Params};
+pub use params::{params, Params, UpdateParams};
 pub use query::routes;
 pub use records::{Bid, BidState, CloseReason, GpuOffer, Lease, LeaseState, Order, OrderState};
 
@@ -95,6 +95,19 @@ pub fn requirement_lost(
         let required = &group.spec.requirements.attributes;
         let met = |need: &Attribute| attributes.iter().any(|fact| need.is_met_by(fact));
         (!required.iter().all(met)).then_some(order)
+    })
+}
+
+/// The order of an open bid for which the provider has the reputation now, and
+/// would not with so much stake; with what it asks for.
+pub fn reputation_lost(ctx: &Ctx<'_>, provider: &Address, stake: Amount) -> Option<(OrderId, u32)> {
+    let (now, left) = (reputation(ctx, provider), reputation_with(ctx, provider, stake));
+    let mut bids = ctx.prefix(&keys::open_bids_of(provider));
+    bids.find_map(|(key, _)| {
+        let order = keys::open_bid_order(&key)?;
+        let group = crate::modules::deployment::group(ctx, order.group)?;
+        let least = group.spec.requirements.min_reputation;
+        (left < least && least <= now).then_some((order, least))
     })
 }
 

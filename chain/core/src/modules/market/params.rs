@@ -6,7 +6,15 @@ use stoa_proto::market::v1 as pb;
 
 use super::keys;
 use crate::ctx::Ctx;
+use crate::modules::update_params::update_params;
 use crate::types::Amount;
+
+/// Most seconds of any time: ten years.
+const MAX_SECONDS: u64 = 315_360_000;
+/// Most that [`Params::max_end_block_work`] may be.
+const MAX_WORK: u64 = 1_000_000;
+/// Most that [`Params::max_leases_per_withdrawal`] may be.
+const MAX_LEASES: u32 = 1_000;
 
 /// See market.md, "Parameters and their defaults".
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -91,11 +99,36 @@ impl Params {
         if self.max_bids_per_order == 0 || self.max_bids_per_order > 1_024 {
             return wrong("max_bids_per_order is 1 to 1024");
         }
-        if self.lease_start_deadline == 0 || self.max_end_block_work == 0 {
-            return wrong("lease_start_deadline and max_end_block_work are over 0");
+        if self.lease_start_deadline == 0 || self.reveal_window == 0 {
+            return wrong("lease_start_deadline and reveal_window are over 0");
+        }
+        if self.max_end_block_work == 0 || self.max_end_block_work > MAX_WORK {
+            return wrong("max_end_block_work is 1 to 1000000");
+        }
+        if self.max_leases_per_withdrawal == 0 || self.max_leases_per_withdrawal > MAX_LEASES {
+            return wrong("max_leases_per_withdrawal is 1 to 1000");
         }
         if self.min_reclamation > self.max_reclamation {
             return wrong("min_reclamation is at most max_reclamation");
+        }
+        if self.min_bid_deposit > Amount::MAX_SUPPLY || self.rep_half_stake > Amount::MAX_SUPPLY {
+            return wrong("min_bid_deposit and rep_half_stake are at most what may exist, 10^20");
+        }
+        self.check_times()
+    }
+
+    fn check_times(&self) -> Result<(), String> {
+        let times = [
+            ("max_bid_window", self.max_bid_window),
+            ("reveal_window", self.reveal_window),
+            ("lease_start_deadline", self.lease_start_deadline),
+            ("keep_closed", self.keep_closed),
+            ("max_reclamation", self.max_reclamation),
+        ];
+        for (name, seconds) in times {
+            if seconds > MAX_SECONDS {
+                return Err(format!("{name} is {seconds} s; at most {MAX_SECONDS} s are allowed"));
+            }
         }
         Ok(())
     }
@@ -128,4 +161,41 @@ impl From<Params> for pb::Params {
             rep_min_fee: params.rep_min_fee.to_string(),
         }
     }
+}
+
+impl TryFrom<pb::Params> for Params {
+    type Error = String;
+
+    fn try_from(params: pb::Params) -> Result<Self, String> {
+        let amount = |name: &str, text: String| {
+            Amount::try_from(text).map_err(|error| format!("{name}: {error}"))
+        };
+        let params = Self {
+            min_bid_window: params.min_bid_window,
+            max_bid_window: params.max_bid_window,
+            default_bid_window: params.default_bid_window,
+            reveal_window: params.reveal_window,
+            bid_step: params.bid_step,
+            max_bids_per_order: params.max_bids_per_order,
+            min_bid_deposit: amount("min_bid_deposit", params.min_bid_deposit)?,
+            lease_start_deadline: params.lease_start_deadline,
+            max_end_block_work: params.max_end_block_work,
+            second_price_fee_cap: params.second_price_fee_cap,
+            keep_closed: params.keep_closed,
+            max_reopens: params.max_reopens,
+            max_leases_per_withdrawal: params.max_leases_per_withdrawal,
+            min_reclamation: params.min_reclamation,
+            max_reclamation: params.max_reclamation,
+            rep_half_stake: amount("rep_half_stake", params.rep_half_stake)?,
+            rep_min_fee: amount("rep_min_fee", params.rep_min_fee)?,
+        };
+        params.validate()?;
+        Ok(params)
+    }
+}
+
+update_params! {
+    /// Replaces the market's parameters. What stands keeps the terms that it
+    /// was opened with.
+    pb, Params, keys::params
 }

@@ -77,6 +77,19 @@ pub enum Error {
     /// Jailed providers stay.
     #[error("{0} is jailed; only a provider that governance has freed can be deleted")]
     Jailed(Address),
+    /// Reputation that a bid rests on.
+    #[error(
+        "a reputation of {left} would be left; the open bid on order {order} rests on {needed}; \
+         keep the stake, or withdraw the bid"
+    )]
+    ReputationNeeded {
+        /// The order.
+        order: OrderId,
+        /// Left after unstaking.
+        left: u32,
+        /// Needed by the order.
+        needed: u32,
+    },
     /// A root certificate that is not right.
     #[error("root certificate: {0}")]
     RootCertificate(#[from] x509::Error),
@@ -101,6 +114,7 @@ impl Refusal for Error {
             Self::NoAmount => 12,
             Self::TooManyUnbondings { .. } => 13,
             Self::Jailed(_) => 14,
+            Self::ReputationNeeded { .. } => 15,
             Self::RootCertificate(error) => CERTIFICATE.saturating_add(error.number()),
         }
     }

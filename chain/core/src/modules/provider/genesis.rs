@@ -7,7 +7,7 @@ use super::{
     Provider, Unbonding,
 };
 use crate::ctx::Ctx;
-use crate::x509::{Certificate, MAX_BYTES};
+use crate::x509::Certificate;
 
 /// Provider's part of the genesis document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Genesis {
 /// A parameter out of bounds, a provider or an unbonding listed twice, or what
 /// is wrong with one. Roots may have expired since they were taken.
 pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
-    check_params(&genesis.params)?;
+    genesis.params.validate()?;
     ctx.put(super::keys::params(), &genesis.params);
     for provider in &genesis.providers {
         let owner = provider.owner;
@@ -43,19 +43,6 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
             return Err(format!("unbonding of {provider} at {completes_at} is listed twice"));
         }
         unbonding::put(ctx, unbonding);
-    }
-    Ok(())
-}
-
-fn check_params(params: &Params) -> Result<(), String> {
-    let bytes = usize::try_from(params.max_certificate_bytes).unwrap_or(usize::MAX);
-    if bytes > MAX_BYTES {
-        return Err(format!("max_certificate_bytes is {bytes}; at most {MAX_BYTES} are allowed"));
-    }
-    let attributes = usize::try_from(params.max_attributes).unwrap_or(usize::MAX);
-    if attributes > profile::MAX_ATTRIBUTES {
-        let most = profile::MAX_ATTRIBUTES;
-        return Err(format!("max_attributes is {attributes}; at most {most} are allowed"));
     }
     Ok(())
 }

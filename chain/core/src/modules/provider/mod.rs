@@ -11,6 +11,7 @@ mod error;
 mod genesis;
 mod keys;
 mod msgs;
+mod params;
 mod profile;
 mod query;
 mod rests;
@@ -25,7 +26,8 @@ use stoa_proto::provider::v1 as pb;
 
 pub use error::Error;
 pub use genesis::{export, init, Genesis};
-pub use msgs::{Create, Delete, Stake, Unstake, Update};
+pub use msgs::{Create, Delete, SetJailed, Stake, Unstake, Update};
+pub use params::{params, Params, UpdateParams};
 pub use query::routes;
 pub use root::{roots, EarlierRoot};
 pub use unbonding::{end_block, unbondings, unbondings_of, Unbonding};
@@ -36,35 +38,6 @@ use crate::ctx::Ctx;
 use crate::event;
 use crate::modules::{gov, market, Holdings};
 use crate::types::{Address, Amount, Attribute, Denom};
-
-/// Bounds and times.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Params {
-    /// Seconds that an earlier root certificate stays valid.
-    pub root_overlap: u64,
-    /// Seconds until unstaked coins return.
-    pub unbonding: u64,
-    /// Bytes of a certificate's DER, tenants' included; at most
-    /// [`crate::x509::MAX_BYTES`].
-    pub max_certificate_bytes: u32,
-    /// Attributes of a provider, and of an auditor's record about one.
-    pub max_attributes: u32,
-    /// Unbondings under way of one provider.
-    pub max_unbondings: u32,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            root_overlap: 604_800,
-            unbonding: 604_800,
-            max_certificate_bytes: 4_096,
-            max_attributes: 64,
-            max_unbondings: 7,
-        }
-    }
-}
 
 /// A provider.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -111,11 +84,6 @@ pub fn providers<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = Provider> + 'a {
 /// The sum of all providers' stake, without what unbonds.
 pub fn total_stake(ctx: &Ctx<'_>) -> Amount {
     ctx.get(&keys::total_stake()).unwrap_or_default()
-}
-
-/// The parameters in force.
-pub fn params(ctx: &Ctx<'_>) -> Params {
-    ctx.get(&keys::params()).unwrap_or_default()
 }
 
 /// Jails the provider, which queues its leases to close, or frees it:

@@ -51,15 +51,7 @@ fn query_params(
     ctx: &Ctx<'_>,
     _: pb::QueryParamsRequest,
 ) -> Result<pb::QueryParamsResponse, Failure> {
-    let params = params(ctx);
-    let params = pb::Params {
-        root_overlap: params.root_overlap,
-        unbonding: params.unbonding,
-        max_certificate_bytes: params.max_certificate_bytes,
-        max_attributes: params.max_attributes,
-        max_unbondings: params.max_unbondings,
-    };
-    Ok(pb::QueryParamsResponse { params: Some(params) })
+    Ok(pb::QueryParamsResponse { params: Some(params(ctx).into()) })
 }
 
 fn to_proto(ctx: &Ctx<'_>, provider: Provider) -> pb::Provider {

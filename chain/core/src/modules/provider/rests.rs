@@ -17,11 +17,15 @@ pub fn check_delete(ctx: &Ctx<'_>, owner: &Address) -> Result<(), Error> {
 }
 
 /// Whether orders that the provider bids on or serves allow it so little
-/// stake.
+/// stake, and those that it bids on the reputation that it has with it.
 pub fn check_stake(ctx: &Ctx<'_>, owner: &Address, left: Amount) -> Result<(), Error> {
     let needed = market::least_stake_needed(ctx, owner);
     if left < needed {
         return Err(Error::StakeNeeded { left, needed });
+    }
+    if let Some((order, needed)) = market::reputation_lost(ctx, owner, left) {
+        let left = market::reputation_with(ctx, owner, left);
+        return Err(Error::ReputationNeeded { order, left, needed });
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod funds;
 mod groups;
 mod leases;
 mod matching;
+mod params;
 mod sealed;
 
 use cosmos_sdk_proto::cosmos::base::v1beta1::DecCoin;

@@ -1,3 +1,4 @@
+mod params;
 mod rests;
 
 use stoa_proto::provider::v1 as pb;

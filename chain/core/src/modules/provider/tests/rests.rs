@@ -11,7 +11,7 @@ use crate::ctx::Ctx;
 use crate::modules::provider::{set_jailed, Create, Delete, Stake, Unstake, Update};
 use crate::modules::{deployment, market};
 use crate::testing::{address, coin, ctx_with, end_block, later, refusal, send};
-use crate::types::{DeploymentId, OrderId, ONE};
+use crate::types::{Amount, DeploymentId, OrderId, ONE};
 
 const WINDOW: u64 = 30;
 
@@ -101,6 +101,39 @@ fn a_withdrawn_bid_frees_its_provider() {
     send::<Unstake>(&mut ctx, unstake_msg(coin(149))).unwrap();
     send::<Delete>(&mut ctx, delete_msg()).unwrap();
     later(ctx, 1);
+}
+
+#[test]
+fn an_open_bid_holds_its_provider_to_the_reputation_that_it_rests_on() {
+    let mut ctx = ctx_with(&[(owner(), 1_000_000), (address(9), 20_000_000)]);
+    send::<Create>(&mut ctx, super::create_msg()).unwrap();
+    send::<Stake>(&mut ctx, stake_msg(coin(150))).unwrap();
+    let rep_half_stake = Amount::from_raw(100);
+    let params = market::Params { rep_half_stake, ..market::Params::default() };
+    let msg = mpb::MsgUpdateParams {
+        authority: crate::modules::gov::authority().to_string(),
+        params: Some(params.into()),
+    };
+    send::<market::UpdateParams>(&mut ctx, msg).unwrap();
+    let mut wanted = deployment();
+    wanted.groups[0].requirements.as_mut().unwrap().min_reputation = 1_100;
+    send::<deployment::CreateDeployment>(&mut ctx, wanted).unwrap();
+    let bid = mpb::MsgCreateBid {
+        provider: owner().to_string(),
+        order: Some(order().into()),
+        rate: rate(5),
+        gpus: Vec::new(),
+    };
+    send::<market::CreateBid>(&mut ctx, bid).unwrap();
+    // 2,000 · 120 / 220 are 1,090; with 130 there are 1,130.
+    assert_eq!(refusal::<Unstake>(&mut ctx, unstake_msg(coin(30)), "provider"), 15);
+    send::<Unstake>(&mut ctx, unstake_msg(coin(20))).unwrap();
+    let mut ctx = later(ctx, WINDOW);
+    end_block(&mut ctx);
+    assert!(market::has_live_lease(&ctx, &owner()));
+    // A live lease asks for its order's stake alone.
+    send::<Unstake>(&mut ctx, unstake_msg(coin(30))).unwrap();
+    assert_eq!(refusal::<Unstake>(&mut ctx, unstake_msg(coin(1)), "provider"), 8);
 }
 
 /// The bid has won: its lease waits to be started.
