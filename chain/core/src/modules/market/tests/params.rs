@@ -6,6 +6,9 @@ use crate::modules::gov;
 use crate::types::Denom;
 use stoa_proto::escrow::v1 as escrow_pb;
 
+/// A parameter's name, and how it is set wrong.
+type Case<P> = (&'static str, fn(&mut P));
+
 fn governance() -> String {
     gov::authority().to_string()
 }
@@ -43,7 +46,7 @@ fn set_bounds(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut deployments::Params)) 
 fn market_parameters_out_of_bounds_are_refused_by_name() {
     let mut ctx = market();
     let ten_years = 315_360_000;
-    let cases: [(&str, fn(&mut Params)); 15] = [
+    let cases: [Case<Params>; 15] = [
         ("min_bid_window", |p| p.min_bid_window = 0),
         ("min_bid_window", |p| p.min_bid_window = p.max_bid_window + 1),
         ("default_bid_window", |p| p.default_bid_window = p.min_bid_window - 1),
@@ -89,7 +92,7 @@ fn parameters_read_back_from_protobuf() {
 #[test]
 fn bounds_and_escrow_parameters_that_are_wrong_are_refused_by_name() {
     let mut ctx = market();
-    let cases: [(&str, fn(&mut deployments::Params)); 6] = [
+    let cases: [Case<deployments::Params>; 6] = [
         ("max_groups", |p| p.max_groups = 0),
         ("max_units_per_group", |p| p.max_units_per_group = 257),
         ("min_cpu", |p| p.min_cpu = p.max_cpu + 1),
@@ -107,7 +110,7 @@ fn bounds_and_escrow_parameters_that_are_wrong_are_refused_by_name() {
         };
         assert!(failure.code == 18 && failure.message.contains(name), "{failure}");
     }
-    let cases: [(&str, fn(&mut escrow::Params)); 5] = [
+    let cases: [Case<escrow::Params>; 5] = [
         ("take_rate", |p| p.market_denoms[0].take_rate = 10_001),
         ("listed twice", |p| p.market_denoms.push(p.market_denoms[0].clone())),
         ("max_depositors", |p| p.max_depositors = 0),

@@ -4,6 +4,9 @@ use super::*;
 use crate::modules::gov;
 use crate::modules::provider::{params, SetJailed, UpdateParams};
 
+/// A parameter's name, and how it is set wrong.
+type Case<P> = (&'static str, fn(&mut P));
+
 fn message(params: Params) -> pb::MsgUpdateParams {
     let authority = gov::authority().to_string();
     pb::MsgUpdateParams { authority, params: Some(params.into()) }
@@ -18,7 +21,7 @@ fn set(ctx: &mut Ctx<'_>, change: impl FnOnce(&mut Params)) {
 #[test]
 fn parameters_out_of_bounds_are_refused_by_name() {
     let mut ctx = ctx();
-    let cases: [(&str, fn(&mut Params)); 7] = [
+    let cases: [Case<Params>; 7] = [
         ("max_certificate_bytes", |p| p.max_certificate_bytes = 0),
         ("max_certificate_bytes", |p| p.max_certificate_bytes = 1 << 20),
         ("max_attributes", |p| p.max_attributes = 257),
