@@ -8,7 +8,7 @@ use crate::error::{Failure, SdkError};
 use crate::modules::authz;
 use crate::modules::{
     audit, auth, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint,
-    provider, upgrade,
+    provider, slashing, staking, upgrade,
 };
 use crate::types::Address;
 
@@ -172,6 +172,15 @@ messages! {
     LegacyDepositOnProposal = gov::LegacyDeposit,
     LegacyVote = gov::LegacyVote,
     LegacyVoteWeighted = gov::LegacyVoteWeighted,
+    CreateValidator = staking::CreateValidator,
+    EditValidator = staking::EditValidator,
+    Delegate = staking::Delegate,
+    BeginRedelegate = staking::BeginRedelegate,
+    Undelegate = staking::Undelegate,
+    CancelUnbonding = staking::CancelUnbonding,
+    UpdateStakingParams = staking::UpdateParams,
+    Unjail = slashing::Unjail,
+    UpdateSlashingParams = slashing::UpdateParams,
 }
 
 impl Msg {

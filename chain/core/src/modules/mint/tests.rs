@@ -37,9 +37,6 @@ fn stage(bonded: u128) -> Ctx<'static> {
         genesis.staking.delegations.push(Delegation { delegator, validator, shares });
     }
     let mut ctx = testing::ctx_from(&genesis);
-    if bonded > 0 {
-        ctx.put(vec![0x4b], &Amount::from_raw(bonded));
-    }
     let now = ctx.now();
     crate::modules::set_last_block_time(&mut ctx, now);
     ctx
@@ -155,6 +152,5 @@ fn an_export_holds_inflation_and_what_is_due() {
     let mut ctx = stage(SUPPLY / 2);
     mint_after(&mut ctx, 7);
     assert_ne!(minter(&ctx), Minter::default());
-    ctx.remove(vec![0x4b]);
     testing::assert_export_is_whole(ctx);
 }

@@ -3,7 +3,10 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Address, Amount, ConsAddress, Dec};
+use crate::types::{mul_div_floor, mul_div_rem, Address, Amount, ConsAddress, Dec, Fine};
+
+/// Stake for one vote in consensus, in units: the Cosmos SDK's power reduction.
+pub const UNITS_PER_POWER: u128 = 1_000_000;
 
 /// A validator.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -93,6 +96,62 @@ pub struct Delegation {
     pub shares: Dec,
 }
 
+/// Coins on their way back from a validator.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unbonding {
+    /// To whom.
+    pub delegator: Address,
+    /// From whom: the operator.
+    pub validator: Address,
+    /// At least one, in the order in which they began.
+    pub entries: Vec<UnbondingEntry>,
+}
+
+/// What was undelegated at one time.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnbondingEntry {
+    /// Height of the block in which it began.
+    pub height: u64,
+    /// Unix second from which on it is paid out.
+    pub completes_at: u64,
+    /// What began, less what was cancelled: slashes are parts of it.
+    pub initial: Amount,
+    /// What returns.
+    pub balance: Amount,
+}
+
+/// Stake that has moved from one validator to another, and answers for the
+/// first until its unbonding time is over.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redelegation {
+    /// Whose.
+    pub delegator: Address,
+    /// Operator of the validator that it left.
+    pub from: Address,
+    /// Operator of the validator where it is.
+    pub to: Address,
+    /// At least one, in the order in which they began.
+    pub entries: Vec<RedelegationEntry>,
+}
+
+/// What was moved at one time.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedelegationEntry {
+    /// Height of the block in which it began; of that in which the source
+    /// ceased to vote, if it had.
+    pub height: u64,
+    /// Unix second from which on it answers no more.
+    pub completes_at: u64,
+    /// Tokens that moved: slashes are parts of it.
+    pub initial: Amount,
+    /// Shares of the destination for them.
+    pub shares: Dec,
+}
+
 impl Validator {
     /// Its address in consensus.
     pub fn consensus(&self) -> ConsAddress {
@@ -104,13 +163,46 @@ impl Validator {
         self.status == Status::Bonded
     }
 
+    /// Voting power of its tokens, whether or not it votes.
+    pub fn power(&self) -> u64 {
+        let power = self.tokens.raw().checked_div(UNITS_PER_POWER).unwrap_or_default();
+        u64::try_from(power).unwrap_or(u64::MAX)
+    }
+
+    /// The power with which it competes for the active set; none where it may
+    /// not: jailed, or with too little for one vote.
+    pub fn competes_with(&self) -> Option<u64> {
+        Some(self.power()).filter(|power| *power > 0 && !self.jailed)
+    }
+
     /// What so many of its shares are worth, in 10^-18 units, rounded down.
-    pub fn worth(&self, shares: Dec) -> crate::types::Fine {
-        let worth = crate::types::mul_div_floor(
-            shares.raw(),
-            self.tokens.to_fine().raw(),
-            self.shares.raw(),
-        );
-        crate::types::Fine::from_raw(worth.unwrap_or_default())
+    pub fn worth(&self, shares: Dec) -> Fine {
+        let worth = mul_div_floor(shares.raw(), self.tokens.to_fine().raw(), self.shares.raw());
+        Fine::from_raw(worth.unwrap_or_default())
+    }
+
+    /// The shares that so much gets: in proportion, rounded down, the first
+    /// one a unit. None where there is no proportion, for all tokens were
+    /// slashed, or where it comes to none or to more than a number holds.
+    pub fn shares_for(&self, amount: Amount) -> Option<Dec> {
+        let shares = if self.shares.is_zero() {
+            Some(amount.to_fine().raw())
+        } else {
+            mul_div_floor(self.shares.raw(), amount.raw(), self.tokens.raw())
+        };
+        let shares = shares.map(Dec::from_raw).filter(|shares| !shares.is_zero())?;
+        self.shares.checked_add(shares).map(|_| shares)
+    }
+
+    /// The shares of `owned` ones that leave with so much, rounded up, so that
+    /// they are worth it; all, where only rounding is lacking. None where
+    /// `owned` is worth less.
+    pub fn shares_worth(&self, amount: Amount, owned: Dec) -> Option<Dec> {
+        let (floor, rest) = mul_div_rem(self.shares.raw(), amount.raw(), self.tokens.raw())?;
+        if floor > owned.raw() {
+            return None;
+        }
+        let ceiling = if rest == 0 { floor } else { floor.saturating_add(1) };
+        Some(Dec::from_raw(ceiling.min(owned.raw())))
     }
 }

@@ -1,5 +1,7 @@
 //! Who earns what.
 
+use cosmos_sdk_proto::cosmos::staking::v1beta1 as stake;
+
 use super::*;
 
 fn pending_of(ctx: &Ctx<'_>, delegator: Address, validator: Address) -> u128 {
@@ -158,26 +160,23 @@ fn an_export_holds_every_record() {
     testing::assert_export_is_whole(ctx);
 }
 
-/// Sets what `delegator` has with the first validator, as staking does.
+/// Sets what `delegator` has with the first validator; the payer gives what it
+/// has more.
 fn change(ctx: &mut Ctx<'_>, delegator: Address, tokens: u128) {
-    let mut validator = staking::validator(ctx, &V1).unwrap();
     let had = staking::delegation(ctx, &delegator, &V1).map_or(0, |found| found.shares.raw());
-    let shares = tokens * ONE;
-    before_delegation_changed(ctx, &delegator, &V1);
-    validator.shares = Dec::from_raw(validator.shares.raw() + shares - had);
-    let grown = Amount::from_raw(validator.tokens.raw() + tokens - had / ONE);
-    let (paid, back) =
-        (grown.saturating_sub(validator.tokens), validator.tokens.saturating_sub(grown));
-    bank::take(ctx, &PAYER, &coin(paid.raw())).unwrap();
-    bank::give(ctx, &PAYER, &coin(back.raw()));
-    validator.tokens = grown;
-    ctx.put([&[0x49], V1.as_bytes().as_slice()].concat(), &validator);
-    let delegation = Delegation { delegator, validator: V1, shares: Dec::from_raw(shares) };
-    let key = [&[0x4a], delegator.as_bytes().as_slice(), V1.as_bytes()].concat();
-    if tokens == 0 {
-        ctx.remove(key);
-    } else {
-        ctx.put(key, &delegation);
-        after_delegation_changed(ctx, &delegator, &V1);
+    let had = had / ONE;
+    let (delegator_address, validator_address) =
+        (delegator.to_string(), crate::types::ValAddress::from(V1).to_string());
+    if tokens > had {
+        let more = coin(tokens - had);
+        bank::take(ctx, &PAYER, &more).unwrap();
+        bank::give(ctx, &delegator, &more);
+        let amount = Some(more.into());
+        let msg = stake::MsgDelegate { delegator_address, validator_address, amount };
+        testing::send::<staking::Delegate>(ctx, msg).unwrap();
+    } else if tokens < had {
+        let amount = Some(coin(had - tokens).into());
+        let msg = stake::MsgUndelegate { delegator_address, validator_address, amount };
+        testing::send::<staking::Undelegate>(ctx, msg).unwrap();
     }
 }
