@@ -2,6 +2,8 @@
 
 use cosmos_sdk_proto::cosmos::slashing::v1beta1 as pb;
 
+use super::liveness::start_over;
+use super::records::put_info;
 use super::{keys, signing_info, Error, Params};
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
@@ -55,6 +57,11 @@ impl Message for Unjail {
             return Err(Error::StillJailed(whose, rfc3339(info.jailed_until)).into());
         }
         staking::unjail(ctx, &consensus);
+        // It may vote still, where nobody else could: its votes count from now.
+        if let Some(mut info) = signing_info(ctx, &consensus) {
+            start_over(ctx, &consensus, &mut info);
+            put_info(ctx, &consensus, &info);
+        }
         Ok(pb::MsgUnjailResponse {})
     }
 }
