@@ -8,7 +8,7 @@ use crate::genesis::Genesis;
 use crate::input::BlockInput;
 use crate::modules::auth::{self, admit, Admission, SignatureCheck, Signatures};
 use crate::modules::staking;
-use crate::store::{Changes, MemoryStore, Store};
+use crate::store::{Changes, MemoryStore, Store, INDEX_SPACE};
 use crate::tx::{self, Tx, TxResult};
 use crate::types::{Amount, Coins, Denom, Rate};
 
@@ -195,6 +195,31 @@ pub fn check_invariants(store: &dyn Store, block: Block) -> Vec<String> {
 /// The state as a genesis document.
 pub fn export(store: &dyn Store, block: Block) -> Genesis {
     crate::genesis::export(&Ctx::new(store, block))
+}
+
+/// The derived indexes of a state, made from its records alone: what an import of its export
+/// would have. Whoever has a state from another takes its indexes from here.
+///
+/// # Errors
+/// If the records do not come back from an export as they are.
+pub fn derive_indexes(store: &dyn Store, block: Block) -> Result<Changes, String> {
+    let mut derived = init_chain(&export(store, block.clone()), block)?.changes;
+    let indexes = derived.split_off([INDEX_SPACE].as_slice());
+    let mut records = derived.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    for (key, value) in store.range(&[], &[INDEX_SPACE]) {
+        match records.next() {
+            Some(same) if same.0 == key && same.1 == value => {}
+            other => {
+                let found = other.map_or_else(|| "nothing".to_owned(), |(key, _)| hex::encode(key));
+                let wanted = hex::encode(key);
+                return Err(format!("record {wanted} comes back from an export as {found}"));
+            }
+        }
+    }
+    match records.next() {
+        None => Ok(indexes),
+        Some((key, _)) => Err(format!("an export adds record {}", hex::encode(key))),
+    }
 }
 
 /// What a block still has room for.

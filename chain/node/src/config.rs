@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, path::PathBuf};
 
 use anyhow::{bail, Context, Result};
+use clap::ValueEnum;
 use serde::Deserialize;
 use stoa_chain::types::{Denom, Rate, ONE};
 
@@ -10,6 +11,7 @@ use crate::{
     abci::{Address, ServerOptions},
     app::AppOptions,
     home::Home,
+    snapshots::Schedule,
     store::Options,
 };
 
@@ -28,6 +30,10 @@ pub struct Config {
     pub grpc: GrpcConfig,
     /// `[store]`
     pub store: StoreConfig,
+    /// `[snapshots]`
+    pub snapshots: SnapshotConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
     /// `[cometbft]`
     pub cometbft: CometConfig,
 }
@@ -79,8 +85,44 @@ pub struct StoreConfig {
     pub block_cache_mib: usize,
     /// Write buffer of each column family in MiB.
     pub write_buffer_mib: usize,
-    /// Heights whose history is kept; 0: all.
+    /// How much history is kept.
+    pub pruning: Pruning,
+    /// Heights whose history is kept where `pruning` is custom; 0: all.
     pub retain_heights: u64,
+}
+
+/// How much history of the state is kept, for proofs, exports and a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Pruning {
+    /// The last 10,000 heights.
+    Default,
+    /// All heights are kept.
+    Nothing,
+    /// All but the last 10 heights are forgotten.
+    Everything,
+    /// As many heights as `retain_heights` says.
+    Custom,
+}
+
+/// Snapshots for nodes that join.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotConfig {
+    /// Blocks from one to the next; 0: none are made.
+    pub interval: u64,
+    /// How many of the newest are kept.
+    pub keep: usize,
+}
+
+/// The metrics server.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Address to listen on; empty: none.
+    pub laddr: String,
+    /// Seconds since the last block from which on /health says that the node stands still.
+    pub max_block_age: u64,
 }
 
 /// The consensus engine's process.
@@ -161,9 +203,34 @@ impl Config {
         Options {
             block_cache_bytes: mib(self.store.block_cache_mib),
             write_buffer_bytes: mib(self.store.write_buffer_mib),
-            retain_heights: self.store.retain_heights,
+            retain_heights: self.retain_heights(),
             ..Options::default()
         }
+    }
+
+    /// How many of the last heights keep their history; 0: all.
+    pub fn retain_heights(&self) -> u64 {
+        match self.store.pruning {
+            Pruning::Default => 10_000,
+            Pruning::Nothing => 0,
+            Pruning::Everything => 10,
+            Pruning::Custom => self.store.retain_heights,
+        }
+    }
+
+    /// When snapshots are made.
+    pub fn schedule(&self) -> Schedule {
+        Schedule { interval: self.snapshots.interval, keep: self.snapshots.keep }
+    }
+
+    /// Where metrics are served, if they are.
+    pub fn metrics_address(&self) -> Result<Option<SocketAddr>> {
+        if self.metrics.laddr.is_empty() {
+            return Ok(None);
+        }
+        let text = self.metrics.laddr.strip_prefix("tcp://").unwrap_or(&self.metrics.laddr);
+        let wrong = || format!("metrics.laddr {text:?}: expected IP:PORT, as 127.0.0.1:26661");
+        Ok(Some(text.parse().with_context(wrong)?))
     }
 
     /// The program that the file names.
@@ -176,7 +243,14 @@ impl Config {
             abci: AbciConfig { laddr: String::new(), frame_limit_mib: 65, max_connections: 16 },
             app: AppConfig { min_gas_prices: String::new(), retain_blocks: 0 },
             grpc: GrpcConfig { laddr: String::new(), max_connections: 256 },
-            store: StoreConfig { block_cache_mib: 512, write_buffer_mib: 64, retain_heights: 0 },
+            store: StoreConfig {
+                block_cache_mib: 512,
+                write_buffer_mib: 64,
+                pruning: Pruning::Default,
+                retain_heights: 0,
+            },
+            snapshots: SnapshotConfig { interval: 0, keep: 2 },
+            metrics: MetricsConfig { laddr: String::new(), max_block_age: 60 },
             cometbft: CometConfig {
                 path: String::new(),
                 log_file: String::new(),
@@ -233,6 +307,16 @@ mod tests {
         for bad in ["[grpc]\nlader = 1", "[typo]\na = 1", "[grpc]\nladdr = 5"] {
             assert!(Config::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn pruning_presets_say_how_much_history_is_kept() {
+        let kept = |text: &str| Config::parse(text).unwrap().store_options().retain_heights;
+        assert_eq!(kept("[store]\npruning = \"nothing\""), 0);
+        assert_eq!(kept("[store]\npruning = \"everything\""), 10);
+        assert_eq!(kept("[store]\npruning = \"custom\"\nretain_heights = 7"), 7);
+        assert_eq!(kept("[store]\nretain_heights = 7"), 10_000, "custom alone looks at it");
+        assert!(Config::parse("[store]\npruning = \"some\"").is_err());
     }
 
     #[test]

@@ -75,6 +75,21 @@ impl Home {
         self.data_dir().join("stoa.db")
     }
 
+    /// Snapshots for nodes that join.
+    pub fn snapshots(&self) -> PathBuf {
+        self.data_dir().join("snapshots")
+    }
+
+    /// What the validator's key has signed last.
+    pub fn validator_state(&self) -> PathBuf {
+        self.data_dir().join("priv_validator_state.json")
+    }
+
+    /// The upgrade at which the node stopped, as cosmovisor reads it.
+    pub fn upgrade_info(&self) -> PathBuf {
+        self.data_dir().join("upgrade-info.json")
+    }
+
     /// The socket between CometBFT and stoad.
     pub fn abci_socket(&self) -> PathBuf {
         self.data_dir().join("abci.sock")

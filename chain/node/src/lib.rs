@@ -7,5 +7,9 @@ pub mod comet;
 pub mod config;
 pub mod grpc;
 pub mod home;
+pub mod metrics;
 pub mod query;
+#[cfg(debug_assertions)]
+pub mod rehearsal;
+pub mod snapshots;
 pub mod store;

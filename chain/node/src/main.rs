@@ -13,12 +13,12 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     abort_on_panic();
+    rehearse();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         tracing::warn!("another TLS provider than ring is installed");
     }
     match cmd::run(&cli) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("stoad: {error:#}");
             ExitCode::FAILURE
@@ -37,6 +37,15 @@ fn start_log(cli: &Cli) -> Result<(), tracing_subscriber::filter::ParseError> {
         LogFormat::Json => log.json().init(),
     }
     Ok(())
+}
+
+/// Lets a development build play the program of an upgrade that is only rehearsed: the plan's
+/// name stands in the environment, and its migration leaves a record. A release cannot.
+fn rehearse() {
+    #[cfg(debug_assertions)]
+    if let Ok(name) = std::env::var("STOAD_REHEARSED_UPGRADE") {
+        stoad::rehearsal::begin(name);
+    }
 }
 
 /// A panic in any thread ends the whole process: half a node would sign blocks that it has not

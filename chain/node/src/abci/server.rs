@@ -20,6 +20,7 @@ use tendermint_abci::Application;
 use tracing::{debug, warn};
 
 use super::{connection, AbciError, Address};
+use crate::metrics::{self, Interface};
 
 /// Pause after a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -125,6 +126,7 @@ impl Server {
     fn start(&self, app: impl Application, stream: Stream, place: Place) {
         let limit = self.options.frame_limit;
         let serve = move || {
+            let _counted = metrics::get().connected(Interface::Abci);
             let served = match &stream {
                 Stream::Unix(stream) => connection::serve(&app, stream, stream, limit),
                 Stream::Tcp(stream) => connection::serve(&app, stream, stream, limit),

@@ -99,7 +99,7 @@ struct Working {
 
 /// One node's state machine.
 pub struct Machine {
-    database: Database,
+    database: Arc<Database>,
     options: AppOptions,
     signatures: SignatureCache,
     standing: Mutex<Standing>,
@@ -117,6 +117,7 @@ impl Machine {
         let base = Base::Committed(snapshot);
         let standing = Mutex::new(Standing { base, block, checked: Changes::new() });
         let signatures = SignatureCache::default();
+        let database = Arc::new(database);
         Self { database, options, signatures, standing, working: Mutex::default() }
     }
 
@@ -147,6 +148,25 @@ impl Machine {
     /// The last committed state in the database.
     pub fn latest(&self) -> Snapshot {
         self.database.latest()
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// The chain's id.
+    pub fn chain_id(&self) -> String {
+        self.standing().block.chain_id.clone()
+    }
+
+    /// Goes on from what the database holds now: a state was restored into it.
+    pub fn stand_on_restored(&self) {
+        let snapshot = self.database.latest();
+        let (height, now) = (snapshot.height(), snapshot.time());
+        let block = Block { chain_id: self.chain_id(), height, now };
+        *self.working() = Working::default();
+        self.stand(Base::Committed(snapshot), block);
     }
 
     /// Begins the chain, and says who validates the first blocks; nothing is durable before the
@@ -240,6 +260,13 @@ impl Machine {
         let height = block.height;
         self.stand(Base::Committed(self.database.latest()), block);
         Ok(height)
+    }
+
+    /// Waits until a commit that is being made is done, and lets none begin while what is
+    /// returned lives.
+    #[must_use]
+    pub fn hold(&self) -> impl Drop + '_ {
+        self.working()
     }
 
     /// First height whose block CometBFT should keep; 0: all.

@@ -6,6 +6,8 @@
 pub(crate) mod convert;
 mod machine;
 mod signatures;
+mod state_sync;
+pub(crate) mod upgrade;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -15,24 +17,35 @@ mod tests;
 mod twin;
 
 pub use machine::{AppOptions, Machine};
+pub use state_sync::StateSync;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
+use stoa_chain::modules::upgrade::Due;
 use tendermint_proto::v0_38::abci::{
-    response_process_proposal::ProposalStatus, RequestCheckTx, RequestFinalizeBlock, RequestInfo,
-    RequestInitChain, RequestPrepareProposal, RequestProcessProposal, RequestQuery,
-    ResponseCheckTx, ResponseCommit, ResponseFinalizeBlock, ResponseInfo, ResponseInitChain,
-    ResponsePrepareProposal, ResponseProcessProposal, ResponseQuery,
+    response_offer_snapshot::Result as Offered, response_process_proposal::ProposalStatus,
+    RequestApplySnapshotChunk, RequestCheckTx, RequestFinalizeBlock, RequestInfo, RequestInitChain,
+    RequestLoadSnapshotChunk, RequestOfferSnapshot, RequestPrepareProposal, RequestProcessProposal,
+    RequestQuery, ResponseApplySnapshotChunk, ResponseCheckTx, ResponseCommit,
+    ResponseFinalizeBlock, ResponseInfo, ResponseInitChain, ResponseListSnapshots,
+    ResponseLoadSnapshotChunk, ResponseOfferSnapshot, ResponsePrepareProposal,
+    ResponseProcessProposal, ResponseQuery,
 };
 use tracing::{debug, info, warn};
 
-use crate::{abci::Application, query::Queries};
+use crate::{
+    abci::Application,
+    metrics::{self, Interface},
+    query::Queries,
+};
 
 /// What the ABCI server serves; clones share one state.
 #[derive(Clone)]
 pub struct App {
     machine: Arc<Machine>,
     queries: Arc<Queries>,
+    state_sync: Option<Arc<StateSync>>,
+    on_halt: Option<Arc<dyn Fn(Due) + Send + Sync>>,
 }
 
 impl App {
@@ -43,7 +56,47 @@ impl App {
 
     /// The application over a machine and the queries on it.
     pub fn new(machine: Arc<Machine>, queries: Arc<Queries>) -> Self {
-        Self { machine, queries }
+        Self { machine, queries, state_sync: None, on_halt: None }
+    }
+
+    /// With snapshots to give and to take.
+    #[must_use]
+    pub fn with_state_sync(mut self, state_sync: StateSync) -> Self {
+        self.state_sync = Some(Arc::new(state_sync));
+        self
+    }
+
+    /// What is called, once and from a thread that then waits, where the next block needs another
+    /// program.
+    #[must_use]
+    pub fn on_halt(mut self, told: impl Fn(Due) + Send + Sync + 'static) -> Self {
+        self.on_halt = Some(Arc::new(told));
+        self
+    }
+
+    /// Does not return where this program must not execute the block: no answer is right then,
+    /// and CometBFT waits until it is stopped.
+    fn stop_if_other_program(&self, height: i64) {
+        let Some(due) = self.machine.stops_before(u64::try_from(height).unwrap_or_default()) else {
+            return;
+        };
+        match &self.on_halt {
+            None => machine::stop("the block needs another program", &due),
+            Some(told) => told(due),
+        }
+        loop {
+            std::thread::park();
+        }
+    }
+
+    /// First height whose block CometBFT should keep; 0: all. Who restores a snapshot needs the
+    /// blocks after it.
+    fn retain_from(&self, height: u64) -> u64 {
+        let from = self.machine.retain_from(height);
+        match self.state_sync.as_ref().and_then(|sync| sync.oldest()) {
+            Some(snapshot) if from > 0 => from.min(snapshot),
+            _ => from,
+        }
     }
 }
 
@@ -74,10 +127,13 @@ impl Application for App {
     }
 
     fn check_tx(&self, request: RequestCheckTx) -> ResponseCheckTx {
-        convert::check(self.machine.check_tx(&request.tx))
+        let verdict = self.machine.check_tx(&request.tx);
+        metrics::get().checked(verdict.is_ok());
+        convert::check(verdict)
     }
 
     fn prepare_proposal(&self, request: RequestPrepareProposal) -> ResponsePrepareProposal {
+        self.stop_if_other_program(request.height);
         let block = self.machine.block(request.height, request.time.as_ref());
         let votes = convert::extended_votes(request.local_last_commit.as_ref());
         let input = convert::input(block, &request.proposer_address, votes, &request.misbehavior);
@@ -88,13 +144,18 @@ impl Application for App {
     }
 
     fn process_proposal(&self, request: RequestProcessProposal) -> ResponseProcessProposal {
+        self.stop_if_other_program(request.height);
         let block = self.machine.block(request.height, request.time.as_ref());
         let votes = convert::votes(request.proposed_last_commit.as_ref());
         let input = convert::input(block, &request.proposer_address, votes, &request.misbehavior);
         let status = match self.machine.process(input, &request.txs) {
-            Ok(()) => ProposalStatus::Accept,
+            Ok(()) => {
+                metrics::get().processed(true);
+                ProposalStatus::Accept
+            }
             Err(reason) => {
                 warn!(height = request.height, %reason, "a proposed block is rejected");
+                metrics::get().processed(false);
                 ProposalStatus::Reject
             }
         };
@@ -102,26 +163,64 @@ impl Application for App {
     }
 
     fn finalize_block(&self, request: RequestFinalizeBlock) -> ResponseFinalizeBlock {
+        self.stop_if_other_program(request.height);
         let block = self.machine.block(request.height, request.time.as_ref());
         let votes = convert::votes(request.decided_last_commit.as_ref());
         let input = convert::input(block, &request.proposer_address, votes, &request.misbehavior);
+        let begun = Instant::now();
         match self.machine.finalize(input, &request.txs) {
-            Ok((result, app_hash)) => convert::block_result(result, app_hash),
+            Ok((result, app_hash)) => {
+                metrics::get().executed(&result, begun.elapsed());
+                convert::block_result(result, app_hash)
+            }
             Err(error) => machine::stop("the block cannot be executed", &error),
         }
     }
 
     fn commit(&self) -> ResponseCommit {
+        let begun = Instant::now();
         match self.machine.commit() {
             Ok(height) => {
                 debug!(height, "committed");
-                ResponseCommit { retain_height: convert::signed(self.machine.retain_from(height)) }
+                metrics::get().commit_took(begun.elapsed());
+                metrics::get().committed(height);
+                if let Some(state_sync) = &self.state_sync {
+                    state_sync.committed(height, &self.machine);
+                }
+                ResponseCommit { retain_height: convert::signed(self.retain_from(height)) }
             }
             Err(error) => machine::stop("the block cannot be committed", &error),
         }
     }
 
+    fn list_snapshots(&self) -> ResponseListSnapshots {
+        let snapshots = self.state_sync.as_ref().map(|sync| sync.list()).unwrap_or_default();
+        ResponseListSnapshots { snapshots }
+    }
+
+    fn load_snapshot_chunk(&self, request: RequestLoadSnapshotChunk) -> ResponseLoadSnapshotChunk {
+        let chunk = self.state_sync.as_ref().map(|sync| sync.load(&request)).unwrap_or_default();
+        ResponseLoadSnapshotChunk { chunk: chunk.into() }
+    }
+
+    fn offer_snapshot(&self, request: RequestOfferSnapshot) -> ResponseOfferSnapshot {
+        let result = self.state_sync.as_ref().map(|sync| sync.offer(&self.machine, &request));
+        ResponseOfferSnapshot { result: result.unwrap_or(Offered::Abort).into() }
+    }
+
+    fn apply_snapshot_chunk(
+        &self,
+        request: RequestApplySnapshotChunk,
+    ) -> ResponseApplySnapshotChunk {
+        match &self.state_sync {
+            Some(sync) => sync.apply(&self.machine, &request),
+            None => ResponseApplySnapshotChunk::default(),
+        }
+    }
+
     fn query(&self, request: RequestQuery) -> ResponseQuery {
-        self.queries.answer_abci(&request)
+        let answer = self.queries.answer_abci(&request);
+        metrics::get().called(Interface::Abci, answer.code == 0);
+        answer
     }
 }

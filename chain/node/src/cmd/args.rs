@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stoa_genesis::Preset;
 
-use crate::comet::P2pSettings;
+use crate::{comet::P2pSettings, config::Pruning};
 
 /// A node of the Stoa network.
 #[derive(Debug, Parser)]
@@ -68,6 +68,15 @@ pub enum Command {
     Export(ExportArgs),
     /// Check every invariant of the last committed state; fails if one is broken.
     Invariants,
+    /// Look at the node's home, machine and state for what an operator should mend.
+    Doctor(DoctorArgs),
+    /// Take the last block back, of the state and of CometBFT. For a stopped node.
+    Rollback(RollbackArgs),
+    /// Forget history that is no longer wanted. For a stopped node.
+    Prune(PruneArgs),
+    /// List, make and delete the snapshots from which other nodes join.
+    #[command(subcommand)]
+    Snapshots(SnapshotsCommand),
     /// Show the versions of stoad and its CometBFT.
     Version(VersionArgs),
 }
@@ -208,6 +217,9 @@ pub struct StartArgs {
     /// Where gRPC listens, IP:PORT; empty: no gRPC.
     #[arg(long, env = "STOAD_GRPC_LADDR")]
     pub grpc_laddr: Option<String>,
+    /// Where /metrics and /health listen, IP:PORT; empty: nowhere.
+    #[arg(long, env = "STOAD_METRICS_LADDR")]
+    pub metrics_laddr: Option<String>,
     /// Least gas prices of the pool, as 0.025ustoa.
     #[arg(long, env = "STOAD_MIN_GAS_PRICES")]
     pub min_gas_prices: Option<String>,
@@ -217,12 +229,82 @@ pub struct StartArgs {
     /// CometBFT's log level.
     #[arg(long, env = "STOAD_COMETBFT_LOG_LEVEL", value_name = "LEVEL")]
     pub cometbft_log_level: Option<String>,
+    /// State sync.
+    #[command(flatten)]
+    pub state_sync: StateSyncArgs,
     /// Addresses and peers.
     #[command(flatten)]
     pub p2p: P2pArgs,
     /// CometBFT.
     #[command(flatten)]
     pub comet: CometArgs,
+}
+
+/// From where a new node takes the state of a height, instead of executing every block.
+#[derive(Debug, Args)]
+pub struct StateSyncArgs {
+    /// RPC servers of two nodes or more, by commas, as http://HOST:26657: they show the headers
+    /// that the state is checked against.
+    #[arg(
+        long,
+        env = "STOAD_STATE_SYNC_RPC",
+        value_name = "URLS",
+        requires_all = ["trust_height", "trust_hash"]
+    )]
+    pub state_sync_rpc: Option<String>,
+    /// Height of a block that you trust, below the newest snapshots.
+    #[arg(long, env = "STOAD_TRUST_HEIGHT", requires = "state_sync_rpc")]
+    pub trust_height: Option<u64>,
+    /// That block's hash, learned from someone you trust.
+    #[arg(long, env = "STOAD_TRUST_HASH", requires = "state_sync_rpc")]
+    pub trust_hash: Option<String>,
+}
+
+/// Of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Form of what is printed.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Output,
+    /// CometBFT.
+    #[command(flatten)]
+    pub comet: CometArgs,
+}
+
+/// Of `rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// Remove the block itself too, so that it is fetched from peers again.
+    #[arg(long)]
+    pub hard: bool,
+    /// CometBFT.
+    #[command(flatten)]
+    pub comet: CometArgs,
+}
+
+/// Of `prune`.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// How much history stays; else what stoad.toml says.
+    #[arg(long, value_enum, conflicts_with = "keep")]
+    pub pruning: Option<Pruning>,
+    /// How many of the last heights stay, at least 1.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub keep: Option<u64>,
+}
+
+/// Of `snapshots`.
+#[derive(Debug, Subcommand)]
+pub enum SnapshotsCommand {
+    /// Show which snapshots there are.
+    List(OutputArgs),
+    /// Make one of the last committed state; the node may run.
+    Export(OutputArgs),
+    /// Delete one.
+    Delete {
+        /// Its height.
+        height: u64,
+    },
 }
 
 /// Of `status`.

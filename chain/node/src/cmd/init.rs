@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{bail, Context, Result};
 use rand::RngCore;
-use stoa_genesis::{Document, OperatorKey};
+use stoa_genesis::{Document, OperatorKey, Preset};
 use time::{format_description::well_known::Rfc3339, OffsetDateTime};
 use zeroize::Zeroizing;
 
@@ -20,6 +20,9 @@ use crate::{
     home::{write_new, Home},
     store::Options,
 };
+
+/// Least gas price of a real network's pools, which clients offer by default.
+const MAINNET_GAS_PRICE: &str = "0.0025ustoa";
 
 /// Makes a home. The files come in an order in which an interrupted run can be repeated:
 /// stoad.toml is the last and marks a whole home.
@@ -86,6 +89,8 @@ fn edit_comet_config(home: &Home, args: &InitArgs) -> Result<()> {
     settings.set_pool(stoa_chain::tx::MAX_TX_BYTES);
     if args.local {
         settings.set_local();
+    } else {
+        settings.set_metrics();
     }
     Ok(settings.write(&path)?)
 }
@@ -96,7 +101,12 @@ fn stoad_config(args: &InitArgs) -> Result<String> {
     if let Some(laddr) = &args.grpc_laddr {
         document["grpc"]["laddr"] = toml_edit::value(laddr);
     }
+    if args.preset == Preset::Mainnet {
+        document["app"]["min_gas_prices"] = toml_edit::value(MAINNET_GAS_PRICE);
+    }
     if args.local {
+        // Several nodes on one machine have no port in common.
+        document["metrics"]["laddr"] = toml_edit::value("");
         let small = Options::local();
         let mib = |bytes: usize| i64::try_from(bytes >> 20).unwrap_or(i64::MAX);
         document["store"]["block_cache_mib"] = toml_edit::value(mib(small.block_cache_bytes));

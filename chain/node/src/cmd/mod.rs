@@ -1,14 +1,18 @@
 //! The operator's commands. Data goes to stdout, talk to stderr.
 
 mod args;
+mod doctor;
 mod genesis;
 mod init;
 pub(crate) mod inspect;
 mod keys;
+mod prune;
+mod rollback;
+mod snapshots;
 mod start;
 mod status;
 
-use std::io::Write;
+use std::{io::Write, process::ExitCode};
 
 use anyhow::{Context, Result};
 use args::Command;
@@ -16,8 +20,9 @@ pub use args::{Cli, LogFormat};
 
 use crate::home::Home;
 
-/// Runs a command; `Ok(false)` means that it looked and found something wrong.
-pub fn run(cli: &Cli) -> Result<bool> {
+/// Runs a command and says how the process ends: 0 for success, 1 where a look found something
+/// wrong, 3 where the node needs another program for its next block.
+pub fn run(cli: &Cli) -> Result<ExitCode> {
     let home = Home::new(&cli.home).context("the home directory")?;
     match &cli.command {
         Command::Init(args) => init::run(&home, args)?,
@@ -26,13 +31,24 @@ pub fn run(cli: &Cli) -> Result<bool> {
         Command::Gentx(args) => genesis::gentx(&home, args)?,
         Command::CollectGentxs(args) => genesis::collect(&home, args)?,
         Command::ValidateGenesis(args) => genesis::validate(&home, args)?,
-        Command::Start(args) => start::run(&home, args)?,
+        Command::Start(args) => return start::run(&home, args),
         Command::Status(args) => status::run(&home, args)?,
         Command::Export(args) => inspect::export(&home, args)?,
-        Command::Invariants => return inspect::invariants(&home),
+        Command::Invariants => return inspect::invariants(&home).map(verdict),
+        Command::Doctor(args) => return doctor::run(&home, args).map(verdict),
+        Command::Rollback(args) => rollback::run(&home, args)?,
+        Command::Prune(args) => prune::run(&home, args)?,
+        Command::Snapshots(command) => snapshots::run(&home, command)?,
         Command::Version(args) => status::version(args)?,
     }
-    Ok(true)
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verdict(good: bool) -> ExitCode {
+    match good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// Writes data to stdout; a reader that has seen enough is no error.

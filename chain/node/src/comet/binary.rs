@@ -55,6 +55,26 @@ impl Binary {
     pub fn init_home(&self, home: &Path) -> Result<(), CometError> {
         run(&self.path, &[OsStr::new("init"), OsStr::new("--home"), home.as_os_str()]).map(drop)
     }
+
+    /// Takes CometBFT's last block back and returns the height that its state then has.
+    /// `hard` removes the block itself too.
+    pub fn rollback(&self, home: &Path, hard: bool) -> Result<u64, CometError> {
+        let mut args = vec![OsStr::new("rollback"), OsStr::new("--home"), home.as_os_str()];
+        if hard {
+            args.push(OsStr::new("--hard"));
+        }
+        let said = run(&self.path, &args)?;
+        rolled_back_to(&said).ok_or_else(|| CometError::Command {
+            command: format!("{} rollback", self.path.display()),
+            reason: format!("it does not say to which height: {}", said.trim()),
+        })
+    }
+}
+
+/// The height in `Rolled back state to height 7 and hash AB..`, or in the line of `--hard`.
+fn rolled_back_to(said: &str) -> Option<u64> {
+    let (_, rest) = said.rsplit_once("to height ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 fn search(paths: Option<&OsStr>) -> Option<PathBuf> {
@@ -74,4 +94,17 @@ fn run(program: &Path, args: &[&OsStr]) -> Result<String, CometError> {
         return Err(fail(format!("{}: {}", output.status, said.trim())));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rolled_back_to;
+
+    #[test]
+    fn the_height_of_a_rollback_is_read() {
+        assert_eq!(rolled_back_to("Rolled back state to height 41 and hash AB12"), Some(41));
+        let hard = "Rolled back both state and block to height 7 and hash AB\n";
+        assert_eq!(rolled_back_to(hard), Some(7));
+        assert_eq!(rolled_back_to("nothing"), None);
+    }
 }

@@ -21,8 +21,34 @@ pub struct P2pSettings {
     pub external_address: Option<String>,
 }
 
+/// From where a new node takes the state, and what it trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSyncSettings {
+    /// RPC servers, by commas.
+    pub rpc_servers: String,
+    /// Height of a trusted block.
+    pub trust_height: u64,
+    /// Its hash, 64 hex digits.
+    pub trust_hash: String,
+}
+
+impl StateSyncSettings {
+    /// The settings as CometBFT takes them from its environment, over its config file.
+    pub fn environment(&self) -> [(&'static str, String); 4] {
+        [
+            ("CMT_STATESYNC_ENABLE", "true".to_owned()),
+            ("CMT_STATESYNC_RPC_SERVERS", self.rpc_servers.clone()),
+            ("CMT_STATESYNC_TRUST_HEIGHT", self.trust_height.to_string()),
+            ("CMT_STATESYNC_TRUST_HASH", self.trust_hash.clone()),
+        ]
+    }
+}
+
 /// Transactions in the pool; after each block all of them are checked again.
 const POOL_SIZE: usize = 10_000;
+
+/// Where CometBFT serves its metrics.
+const METRICS_LADDR: &str = "127.0.0.1:26660";
 
 /// How fast blocks follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +90,17 @@ impl FileSettings {
     /// The RPC address in the file, `tcp://host:port`.
     pub fn rpc_laddr(&self) -> Option<&str> {
         self.document.get("rpc")?.get("laddr")?.as_str()
+    }
+
+    /// The peers' address in the file, `tcp://host:port`.
+    pub fn p2p_laddr(&self) -> Option<&str> {
+        self.document.get("p2p")?.get("laddr")?.as_str()
+    }
+
+    /// Where a remote signer connects; none where the home's own key signs.
+    pub fn signer_laddr(&self) -> Option<&str> {
+        let laddr = self.document.get("priv_validator_laddr")?.as_str()?;
+        (!laddr.is_empty()).then_some(laddr)
     }
 
     /// The node's name in the file.
@@ -111,6 +148,12 @@ impl FileSettings {
         self.set(&["mempool", "max_tx_bytes"], number(max_tx_bytes));
         self.set(&["mempool", "size"], number(POOL_SIZE));
         self.set(&["mempool", "cache_size"], number(10 * POOL_SIZE));
+    }
+
+    /// Consensus' own metrics for Prometheus, on this machine alone.
+    pub fn set_metrics(&mut self) {
+        self.set(&["instrumentation", "prometheus"], value(true));
+        self.set(&["instrumentation", "prometheus_listen_addr"], value(METRICS_LADDR));
     }
 
     /// Lets several nodes live on one machine's loopback.

@@ -13,7 +13,7 @@ mod rpc;
 mod tests;
 
 pub use binary::{Binary, FLAG_HINT};
-pub use config::{ConsensusPace, FileSettings, P2pSettings};
+pub use config::{ConsensusPace, FileSettings, P2pSettings, StateSyncSettings};
 pub use keys::{NodeKey, ValidatorKey};
 pub use process::{Launch, LogTarget, Supervisor};
 pub use rpc::{Rpc, RpcError};

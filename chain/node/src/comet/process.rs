@@ -20,7 +20,7 @@ use nix::{
 };
 use tracing::{info, warn};
 
-use super::{Binary, CometError, P2pSettings};
+use super::{Binary, CometError, P2pSettings, StateSyncSettings};
 use crate::abci::Address;
 
 /// How long CometBFT may take to stop before it is killed.
@@ -50,6 +50,8 @@ pub struct Launch {
     pub proxy_app: Address,
     /// What differs from its own config file.
     pub p2p: P2pSettings,
+    /// From where it takes the state, if it has none.
+    pub state_sync: Option<StateSyncSettings>,
     /// Its log level, as `info` or `consensus:debug,*:error`.
     pub log_level: Option<String>,
     /// Where its log goes.
@@ -75,6 +77,9 @@ impl Launch {
             if let Some(setting) = setting {
                 command.arg(flag).arg(setting);
             }
+        }
+        if let Some(state_sync) = &self.state_sync {
+            command.envs(state_sync.environment());
         }
         let (out, err) = self.outputs()?;
         command.stdin(Stdio::null()).stdout(out).stderr(err);
@@ -107,7 +112,7 @@ impl Launch {
 
 /// Watches over one CometBFT process.
 pub struct Supervisor {
-    stop: mpsc::Sender<()>,
+    stop: mpsc::Sender<Signal>,
     thread: thread::JoinHandle<()>,
     pid: u32,
 }
@@ -152,10 +157,19 @@ impl Supervisor {
         self.pid
     }
 
+    /// Ends CometBFT at once and waits until it has ended.
+    pub fn kill(self) {
+        self.end(Signal::SIGKILL);
+    }
+
     /// Asks CometBFT to stop, kills it if it does not, and waits until it has ended.
     pub fn stop(self) {
+        self.end(Signal::SIGTERM);
+    }
+
+    fn end(self, signal: Signal) {
         // A failed send says that it has ended already.
-        let _ = self.stop.send(());
+        let _ = self.stop.send(signal);
         if self.thread.join().is_err() {
             warn!("the supervisor of CometBFT had failed");
         }
@@ -183,7 +197,7 @@ fn kill_with_parent(command: &mut Command) {
 }
 
 /// Waits for the child's end; stops it when asked.
-fn watch(mut child: Child, stop: &mpsc::Receiver<()>) -> ExitStatus {
+fn watch(mut child: Child, stop: &mpsc::Receiver<Signal>) -> ExitStatus {
     let mut kill_at: Option<Instant> = None;
     loop {
         match child.try_wait() {
@@ -195,8 +209,8 @@ fn watch(mut child: Child, stop: &mpsc::Receiver<()>) -> ExitStatus {
             }
         }
         match stop.recv_timeout(POLL) {
-            Ok(()) => {
-                signal(&child, Signal::SIGTERM);
+            Ok(asked) => {
+                signal(&child, asked);
                 kill_at = Some(Instant::now() + STOP_GRACE);
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {}

@@ -77,6 +77,16 @@ impl Rpc {
         self.call("status", json!({})).await
     }
 
+    /// How many peers are connected.
+    pub async fn peers(&self) -> Result<u64, RpcError> {
+        #[derive(Deserialize)]
+        struct NetInfo {
+            n_peers: String,
+        }
+        let info: NetInfo = self.call("net_info", json!({})).await?;
+        info.n_peers.parse().map_err(|_| RpcError::Malformed("n_peers is no number".to_owned()))
+    }
+
     /// The block at a height, or the last one.
     pub async fn block(
         &self,

@@ -29,6 +29,7 @@ fn launch(dir: &Path, body: &str) -> Launch {
         home: dir.to_owned(),
         proxy_app: Address::Unix(dir.join("abci.sock")),
         p2p: P2pSettings { rpc_laddr: Some("tcp://127.0.0.1:9".to_owned()), ..Default::default() },
+        state_sync: None,
         log_level: None,
         log: LogTarget::File(dir.join("comet.log")),
     }

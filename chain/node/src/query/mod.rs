@@ -42,6 +42,11 @@ impl Queries {
         Self { machine, router: Router::new() }
     }
 
+    /// The machine.
+    pub fn machine(&self) -> &Arc<Machine> {
+        &self.machine
+    }
+
     /// Paths that are served, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.router.paths().chain([SIMULATE_PATH])

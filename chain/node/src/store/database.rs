@@ -21,12 +21,15 @@ use super::{
     AppHash, MAX_KEY_LEN,
 };
 
+/// Records that an operator's prune removes at once.
+const PRUNE_AT_ONCE: usize = 50_000;
+
 /// The store of one node: one writer, any number of readers.
 pub struct Database {
-    engine: Arc<Engine>,
-    options: Options,
-    latest: RwLock<Snapshot>,
-    pruner: Mutex<Pruner>,
+    pub(super) engine: Arc<Engine>,
+    pub(super) options: Options,
+    pub(super) latest: RwLock<Snapshot>,
+    pub(super) pruner: Mutex<Pruner>,
 }
 
 /// A block whose tree is computed and of which nothing is written yet.
@@ -57,7 +60,9 @@ impl Database {
     /// # Errors
     /// If another process has it open, if it is damaged, or was written in another format.
     pub fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
-        Self::from_engine(Engine::open(path, &options)?, options)
+        let engine = Engine::open(path, &options)?;
+        engine.clear_unfinished()?;
+        Self::from_engine(engine, options)
     }
 
     /// Opens an existing database for reading; a running node may have it open.
@@ -138,6 +143,47 @@ impl Database {
         let latest = Snapshot::take(&self.engine)?;
         *self.latest.write().unwrap_or_else(PoisonError::into_inner) = latest;
         Ok(())
+    }
+
+    /// Forgets at once the history before the last `kept` heights, at least 1, and gives the
+    /// disk back what that took. Returns how many records were removed. For a node that stands.
+    ///
+    /// # Errors
+    /// If the database cannot be written; what was removed by then stays removed.
+    pub fn prune(&self, kept: u64) -> Result<usize, StoreError> {
+        let mut pruner = self.pruner.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = self.latest();
+        let oldest = (latest.height() + 1).saturating_sub(kept.max(1)).max(latest.oldest());
+        let mut removed = 0;
+        loop {
+            let mut batch = WriteBatch::default();
+            let head = Head {
+                height: latest.height(),
+                time: latest.time(),
+                oldest,
+                app_hash: latest.app_hash(),
+            };
+            if latest.height() > 0 {
+                batch.put_cf(self.engine.family(layout::META), layout::META_HEAD, head.encode());
+            }
+            let pruned = pruner.plan(&self.engine, &latest, oldest, PRUNE_AT_ONCE, &mut batch)?;
+            let count = pruned.count();
+            self.engine.write_synced(batch)?;
+            pruner.done(pruned);
+            removed += count;
+            if count < PRUNE_AT_ONCE {
+                break;
+            }
+        }
+        self.engine.compact();
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) =
+            Snapshot::take(&self.engine)?;
+        Ok(removed)
+    }
+
+    /// Bytes that the database takes on disk.
+    pub fn disk_bytes(&self) -> u64 {
+        self.engine.disk_bytes()
     }
 
     /// Oldest height kept once `height` is committed; it never goes back, since what an earlier
@@ -268,7 +314,7 @@ impl Block<'_> {
 }
 
 /// Whether an entry is state; an error if it can be neither state nor index.
-fn check_entry(key: &[u8], value: Option<&[u8]>) -> Result<bool, StoreError> {
+pub(super) fn check_entry(key: &[u8], value: Option<&[u8]>) -> Result<bool, StoreError> {
     if key.is_empty() || key.len() > MAX_KEY_LEN {
         return Err(StoreError::KeyLength { len: key.len(), max: MAX_KEY_LEN });
     }

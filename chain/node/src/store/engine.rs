@@ -56,6 +56,22 @@ impl Engine {
         Ok(self.db.write_opt(batch, &options)?)
     }
 
+    /// Rewrites the files without what was removed.
+    pub fn compact(&self) {
+        for name in FAMILIES {
+            self.db.compact_range_cf(self.family(name), None::<&[u8]>, None::<&[u8]>);
+        }
+    }
+
+    /// Bytes of the files that hold the column families; logs are not counted.
+    pub fn disk_bytes(&self) -> u64 {
+        let size = |name| {
+            let property = rocksdb::properties::LIVE_SST_FILES_SIZE;
+            self.db.property_int_value_cf(self.family(name), property).ok().flatten()
+        };
+        FAMILIES.into_iter().filter_map(size).sum()
+    }
+
     /// Marks a new database with the layout's number, refuses another layout's.
     fn check_format(&self) -> Result<(), StoreError> {
         let meta = self.family(layout::META);

@@ -29,6 +29,10 @@ pub const FAMILIES: [&str; 5] = [FLAT, NODES, VALUES, STALE, META];
 pub const FORMAT: u64 = 1;
 pub const META_FORMAT: &[u8] = b"format";
 pub const META_HEAD: &[u8] = b"head";
+/// Stands while a restore is not finished: what the database holds is then no state.
+pub const META_RESTORING: &[u8] = b"restoring";
+/// Height that the state was restored at; none where it was executed from the first block.
+pub const META_RESTORED: &[u8] = b"restored";
 
 /// Tag of a stale tree node: the rest of the key is the node's key.
 pub const STALE_NODE: u8 = b'n';

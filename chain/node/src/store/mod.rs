@@ -14,6 +14,8 @@ mod error;
 mod layout;
 mod options;
 mod prune;
+mod restore;
+mod rollback;
 mod snapshot;
 mod tree;
 
@@ -23,7 +25,8 @@ mod tests;
 pub use database::{Database, Staged};
 pub use error::StoreError;
 pub use options::Options;
-pub use snapshot::Snapshot;
+pub use restore::Restore;
+pub use snapshot::{Entry, Snapshot};
 
 /// Longest key that the store takes, in bytes: the tree's value entries carry its length in two.
 pub const MAX_KEY_LEN: usize = u16::MAX as usize;

@@ -13,6 +13,8 @@ pub struct Options {
     pub retain_heights: u64,
     /// Most records that one commit prunes beyond what its own block made stale.
     pub prune_batch: usize,
+    /// Records whose leaves a restore puts into the tree at once; they stand in memory.
+    pub restore_batch: usize,
 }
 
 impl Default for Options {
@@ -22,6 +24,7 @@ impl Default for Options {
             write_buffer_bytes: 64 << 20,
             retain_heights: 10_000,
             prune_batch: 2_000,
+            restore_batch: 200_000,
         }
     }
 }

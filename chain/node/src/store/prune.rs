@@ -21,6 +21,14 @@ pub struct Pruner {
 /// A piece of pruning that stands in a batch which is not written yet.
 pub struct Pruned {
     cursor: Option<Vec<u8>>,
+    count: usize,
+}
+
+impl Pruned {
+    /// How many records of the stale index it works off.
+    pub fn count(&self) -> usize {
+        self.count
+    }
 }
 
 impl Pruner {
@@ -38,17 +46,18 @@ impl Pruner {
         // What the block being written adds is stale since its own height: the walk ends before
         // it, for nothing may be added behind the cursor.
         let end = oldest.min(snapshot.height()).saturating_add(1).to_be_bytes().to_vec();
-        let mut cursor = None;
+        let (mut cursor, mut count) = (None, 0);
         if self.cursor >= end {
-            return Ok(Pruned { cursor });
+            return Ok(Pruned { cursor, count });
         }
         for entry in snapshot.scan(layout::STALE, &self.cursor, Some(end)).take(limit) {
             let (key, _) = entry?;
             remove(engine, snapshot, &key, batch)?;
             batch.delete_cf(engine.family(layout::STALE), &key);
             cursor = Some(key);
+            count += 1;
         }
-        Ok(Pruned { cursor })
+        Ok(Pruned { cursor, count })
     }
 
     /// Takes note that a planned piece was written.

@@ -25,6 +25,8 @@ pub use msgs::{CancelUpgrade, SoftwareUpgrade};
 pub use plan::Plan;
 pub use query::routes;
 
+use std::sync::OnceLock;
+
 use crate::ctx::Ctx;
 
 /// Of the records that this program reads and writes. Whoever changes their
@@ -34,8 +36,21 @@ pub const STATE_VERSION: u64 = 1;
 /// The upgrades that this program can begin with, by their plans' names.
 pub const MIGRATIONS: &[Migration] = &[];
 
-/// This program.
+/// This program, as it is built.
 const PROGRAM: Program<'static> = Program { version: STATE_VERSION, migrations: MIGRATIONS };
+
+/// What this process plays instead.
+static REHEARSED: OnceLock<Program<'static>> = OnceLock::new();
+
+/// Makes this process play another program, for the rehearsal of an upgrade. Before the first
+/// block, and once.
+pub fn rehearse(program: Program<'static>) {
+    let _ = REHEARSED.set(program);
+}
+
+fn program() -> Program<'static> {
+    REHEARSED.get().copied().unwrap_or(PROGRAM)
+}
 
 /// What is planned.
 pub fn plan(ctx: &Ctx<'_>) -> Option<Plan> {
@@ -55,10 +70,10 @@ pub fn state_version(ctx: &Ctx<'_>) -> u64 {
 /// What stands between this program and the block at `height`, asked of the
 /// state before it; none: nothing.
 pub fn due(ctx: &Ctx<'_>, height: u64) -> Option<Due> {
-    due::due(ctx, height, PROGRAM)
+    due::due(ctx, height, program())
 }
 
 /// Runs the migration of a plan that is due in this block.
 pub fn begin_block(ctx: &mut Ctx<'_>) {
-    due::begin_block(ctx, PROGRAM);
+    due::begin_block(ctx, program());
 }

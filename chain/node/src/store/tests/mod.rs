@@ -4,6 +4,7 @@ mod crash;
 mod history;
 mod model;
 mod proofs;
+mod restore;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ pub fn options(retain_heights: u64) -> Options {
         write_buffer_bytes: 256 << 10,
         retain_heights,
         prune_batch: 4,
+        restore_batch: 8,
     }
 }
 
