@@ -1,6 +1,8 @@
 //! What a proposal that passes does.
 
 use super::*;
+use crate::modules::distribution;
+use cosmos_sdk_proto::cosmos::distribution::v1beta1 as distribution_pb;
 use cosmos_sdk_proto::cosmos::upgrade::v1beta1 as upgrade_pb;
 
 /// Passes a proposal. Answers its id.
@@ -102,4 +104,31 @@ fn an_upgrade_whose_height_has_passed_fails() {
         upgrade_pb::MsgSoftwareUpgrade { authority: authority().to_string(), plan: Some(plan) };
     let (ctx, id) = pass(chain(), vec![any(&message)]);
     assert_eq!(status(&ctx, id), Status::Failed);
+}
+
+fn spends(amount: u128) -> Any {
+    any(&distribution_pb::MsgCommunityPoolSpend {
+        authority: authority().to_string(),
+        recipient: address(8).to_string(),
+        amount: vec![coin(amount).into()],
+    })
+}
+
+#[test]
+fn the_community_pool_is_spent_by_proposals_alone_and_not_beyond_what_is_in_it() {
+    let mut ctx = chain();
+    let funds = distribution_pb::MsgFundCommunityPool {
+        amount: vec![coin(100).into()],
+        depositor: address(9).to_string(),
+    };
+    send::<distribution::FundCommunityPool>(&mut ctx, funds).unwrap();
+    let (ctx, first) = pass(ctx, vec![spends(60)]);
+    assert_eq!(status(&ctx, first), Status::Passed);
+    assert_eq!(balance(&ctx, &address(8)), FUNDS + 60);
+    let (ctx, second) = pass(later(ctx, 1), vec![spends(30), spends(20)]);
+    assert_eq!(status(&ctx, second), Status::Failed);
+    assert_eq!(balance(&ctx, &address(8)), FUNDS + 60);
+    let reason = proposal(&ctx, second).unwrap().failed_reason;
+    assert!(reason.contains("message 1") && reason.contains("community pool"), "{reason}");
+    assert_export_is_whole(ctx);
 }
