@@ -72,7 +72,7 @@ impl Counting {
     pub fn begin(ctx: &Ctx<'_>, proposal: u64) -> Self {
         let mut stake = provider::total_stake(ctx).to_fine();
         let mut validators = BTreeMap::new();
-        for validator in staking::validators(ctx).filter(|validator| validator.is_bonded()) {
+        for validator in staking::bonded_validators(ctx) {
             stake = stake.saturating_add(validator.tokens.to_fine());
             let (tokens, shares) = (validator.tokens, validator.shares);
             let counted = Counted { tokens, shares, own: Dec::ZERO, vote: Vec::new() };

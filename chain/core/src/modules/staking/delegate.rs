@@ -4,7 +4,7 @@ use super::book::{put_delegation, put_validator, remove_validator};
 use super::{delegation, validator, Delegation, Error, Status, Validator};
 use crate::ctx::Ctx;
 use crate::error::Failure;
-use crate::modules::{bank, distribution, slashing};
+use crate::modules::{bank, distribution, gov, slashing};
 use crate::types::{Address, Amount, Coin, Dec, Denom};
 
 /// Where delegated tokens come from.
@@ -39,6 +39,7 @@ pub(super) fn delegate(
 ) -> Result<Dec, Failure> {
     let mut validator = existing(ctx, operator)?;
     let shares = validator.shares_for(amount).ok_or(Error::ExchangeRate((*operator).into()))?;
+    gov::before_stake_changes(ctx, delegator);
     distribution::before_delegation_changed(ctx, delegator, operator);
     if source == Source::Account {
         bank::delegate(ctx, delegator, &Coin::new(Denom::stake(), amount))?;
@@ -91,6 +92,7 @@ pub(super) fn unbond(
 ) -> Amount {
     let found = (validator(ctx, operator), delegation(ctx, delegator, operator));
     let (Some(mut validator), Some(mut delegation)) = found else { return Amount::ZERO };
+    gov::before_stake_changes(ctx, delegator);
     distribution::before_delegation_changed(ctx, delegator, operator);
     let shares = shares.min(delegation.shares);
     delegation.shares = delegation.shares.saturating_sub(shares);

@@ -6,8 +6,8 @@
 //! so that slashing touches the validator's record alone.
 //!
 //! Tells distribution before and after what each delegation is worth changes
-//! ([`crate::modules::distribution`], its hooks), and slashing when a validator
-//! begins to vote.
+//! ([`crate::modules::distribution`], its hooks), governance before a delegation
+//! changes, and slashing when a validator begins to vote.
 //!
 //! Invariants: a validator's shares are the sum of its delegations'; it is
 //! BONDED where the engine knows a power of it; the sums are those of the
@@ -66,6 +66,13 @@ pub fn validator_by_consensus(ctx: &Ctx<'_>, consensus: &ConsAddress) -> Option<
 /// All validators, by operator.
 pub fn validators<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = Validator> + 'a {
     ctx.prefix(&keys::validators()).map(|(key, value)| crate::state::decode(&key, &value))
+}
+
+/// Those that vote, by operator: as many as may at most.
+pub fn bonded_validators<'a>(ctx: &'a Ctx<'_>) -> impl Iterator<Item = Validator> + 'a {
+    let operators: Vec<Address> =
+        active_set::last_powers(ctx).map(|(operator, _)| operator).collect();
+    operators.into_iter().filter_map(|operator| validator(ctx, &operator))
 }
 
 /// What `delegator` has with `validator`.

@@ -2,6 +2,7 @@
 
 use super::super::end_block::end_block_within;
 use super::*;
+use cosmos_sdk_proto::cosmos::staking::v1beta1 as staking_pb;
 use pb::VoteOption::{Abstain, No, NoWithVeto, Yes};
 
 #[test]
@@ -236,4 +237,56 @@ fn who_delegates_to_more_validators_than_count_is_counted_with_those_that_do() {
     end_block_within(&mut ctx, 1);
     end_block(&mut ctx);
     assert_eq!(counted(&ctx, id), [70, 0, 0, 0]);
+}
+
+fn valoper(number: u8) -> String {
+    crate::types::ValAddress::from(address(number)).to_string()
+}
+
+#[test]
+fn delegations_that_change_while_votes_are_counted_count_as_they_were() {
+    let (mut ctx, id) = voted();
+    end_block_within(&mut ctx, 1);
+    let mut ctx = later(ctx, 5);
+    assert!([2, 3, 11].iter().all(|voter| vote(&ctx, id, &address(*voter)).is_some()));
+    for (who, to) in [(2, 11), (4, 12)] {
+        let msg = staking_pb::MsgDelegate {
+            delegator_address: address(who).to_string(),
+            validator_address: valoper(to),
+            amount: Some(coin(400 * STOA).into()),
+        };
+        send::<staking::Delegate>(&mut ctx, msg).unwrap();
+    }
+    let leaves = staking_pb::MsgUndelegate {
+        delegator_address: address(3).to_string(),
+        validator_address: valoper(12),
+        amount: Some(coin(100 * STOA).into()),
+    };
+    send::<staking::Undelegate>(&mut ctx, leaves).unwrap();
+    let moves = staking_pb::MsgBeginRedelegate {
+        delegator_address: address(11).to_string(),
+        validator_src_address: valoper(11),
+        validator_dst_address: valoper(12),
+        amount: Some(coin(50 * STOA).into()),
+    };
+    send::<staking::BeginRedelegate>(&mut ctx, moves).unwrap();
+    assert!([2, 3, 11].iter().all(|voter| vote(&ctx, id, &address(*voter)).is_none()));
+    end_block(&mut ctx);
+    assert_eq!(counted(&ctx, id), [250, 30, 150, 100]);
+    later(ctx, 1);
+}
+
+#[test]
+fn a_slash_while_votes_are_counted_changes_nothing_of_the_count() {
+    let (mut ctx, id) = voted();
+    end_block_within(&mut ctx, 1);
+    let mut ctx = later(ctx, 5);
+    let consensus = staking::validator(&ctx, &address(11)).unwrap().consensus();
+    let height = ctx.height();
+    let burned = staking::slash(&mut ctx, &consensus, height, 300, Dec::percent(50));
+    assert!(!burned.is_zero());
+    staking::jail(&mut ctx, &consensus);
+    end_block(&mut ctx);
+    assert_eq!(counted(&ctx, id), [250, 30, 150, 100]);
+    later(ctx, 1);
 }
