@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stoa_chain::{
     ctx::Block,
-    modules::auth::{Account, GenesisAccount},
-    types::{Address, Amount, Coins},
+    modules::auth::{Account, GenesisAccount, Vesting},
+    types::{Address, Amount, Coin, Coins},
 };
 use time::{format_description::well_known::Rfc3339, OffsetDateTime};
 
@@ -220,9 +220,29 @@ impl Document {
     /// # Errors
     /// If the account is there already, the coins are none, or more of one would exist than may.
     pub fn add_account(&mut self, address: Address, coins: Coins) -> Result<(), GenesisError> {
+        self.add_vesting_account(address, coins, None)
+    }
+
+    /// The same, for coins of which some come free later.
+    ///
+    /// # Errors
+    /// As [`Self::add_account`], and if the vesting makes no sense or is of more than the coins.
+    pub fn add_vesting_account(
+        &mut self,
+        address: Address,
+        coins: Coins,
+        vesting: Option<Vesting>,
+    ) -> Result<(), GenesisError> {
         let refuse = |reason: String| GenesisError::field(format!("account {address}"), reason);
         if coins.is_empty() {
             return Err(refuse("no coins; name some, as 1000000ustoa".to_owned()));
+        }
+        if let Some(vesting) = &vesting {
+            vesting.validate().map_err(refuse)?;
+            let over = |coin: &Coin| coin.amount > coins.of(&coin.denom);
+            if let Some(coin) = vesting.original.iter().find(over) {
+                return Err(refuse(format!("{coin} vest; the account has {coins}")));
+            }
         }
         let accounts = &mut self.app_state.auth.accounts;
         let Err(place) = accounts.binary_search_by_key(&address, |known| known.address) else {
@@ -237,7 +257,7 @@ impl Document {
             }
         }
         let number = self.app_state.auth.next_number;
-        let account = Account::new(number, coins);
+        let account = Account { vesting, ..Account::new(number, coins) };
         accounts.insert(place, GenesisAccount { address, account });
         self.app_state.auth.next_number = number.saturating_add(1);
         Ok(())

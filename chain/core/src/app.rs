@@ -9,7 +9,7 @@ use crate::input::BlockInput;
 use crate::modules::auth::{self, admit, Admission, SignatureCheck, Signatures};
 use crate::modules::staking;
 use crate::store::{Changes, MemoryStore, Store, INDEX_SPACE};
-use crate::tx::{self, Tx, TxResult};
+use crate::tx::{self, Simulation, Tx, TxResult};
 use crate::types::{Amount, Coins, Denom, Rate};
 
 /// What a block came to.
@@ -183,7 +183,7 @@ pub fn signature_checks<T: AsRef<[u8]>>(
 }
 
 /// What a transaction would come to on the last committed state.
-pub fn simulate(store: &dyn Store, block: Block, bytes: &[u8]) -> TxResult {
+pub fn simulate(store: &dyn Store, block: Block, bytes: &[u8]) -> Simulation {
     tx::simulate(&mut Ctx::new(store, block), bytes)
 }
 

@@ -73,7 +73,7 @@ pub fn deliver_admitted(
     tx: Tx,
     signatures: &dyn Signatures,
 ) -> Result<(), String> {
-    let Delivered { admitted, result } = run(ctx, index, tx, Admission::Full(signatures));
+    let Delivered { admitted, result, .. } = run(ctx, index, tx, Admission::Full(signatures));
     if admitted {
         return Ok(());
     }
@@ -82,17 +82,32 @@ pub fn deliver_admitted(
 
 /// What the transaction would come to, without signature, fee and gas limit;
 /// a block's gas bounds it.
-pub fn simulate(ctx: &mut Ctx<'_>, bytes: &[u8]) -> TxResult {
+pub fn simulate(ctx: &mut Ctx<'_>, bytes: &[u8]) -> Simulation {
     match decode(bytes, false) {
-        Ok(tx) => run(ctx, 0, tx, Admission::Simulate).result,
-        Err(failure) => TxResult::refused(&failure, 0, 0),
+        Ok(tx) => {
+            let Delivered { result, failure, .. } = run(ctx, 0, tx, Admission::Simulate);
+            Simulation { result, failure }
+        }
+        Err(failure) => {
+            Simulation { result: TxResult::refused(&failure, 0, 0), failure: Some(failure) }
+        }
     }
+}
+
+/// What a transaction would come to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Simulation {
+    /// Its result.
+    pub result: TxResult,
+    /// Why it would fail; none where it would not.
+    pub failure: Option<Failure>,
 }
 
 /// A result, and whether the transaction got as far as its messages.
 struct Delivered {
     admitted: bool,
     result: TxResult,
+    failure: Option<Failure>,
 }
 
 fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> Delivered {
@@ -112,17 +127,18 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> Deliv
     let events = ctx.take_events();
     let gas_used = ctx.meter().used();
     ctx.set_meter(Meter::unlimited());
-    let result = match result {
-        Ok(responses) => TxResult {
-            data: TxMsgData { msg_responses: responses, ..TxMsgData::default() }.encode_to_vec(),
-            gas_wanted,
-            gas_used,
-            events,
-            ..TxResult::default()
-        },
-        Err(failure) => TxResult { events, ..TxResult::refused(&failure, gas_wanted, gas_used) },
+    let (result, failure) = match result {
+        Ok(responses) => {
+            let data = TxMsgData { msg_responses: responses, ..TxMsgData::default() };
+            let data = data.encode_to_vec();
+            (TxResult { data, gas_wanted, gas_used, events, ..TxResult::default() }, None)
+        }
+        Err(failure) => {
+            let refused = TxResult::refused(&failure, gas_wanted, gas_used);
+            (TxResult { events, ..refused }, Some(failure))
+        }
     };
-    Delivered { admitted: is_admitted, result }
+    Delivered { admitted: is_admitted, result, failure }
 }
 
 fn execute_all(ctx: &mut Ctx<'_>, index: u32, msgs: Vec<Msg>) -> Result<Vec<Any>, Failure> {

@@ -81,6 +81,11 @@ macro_rules! messages {
                 $(url == <$message as Message>::Proto::type_url())||*
             }
 
+            /// The type URLs of all messages.
+            pub fn type_urls() -> Vec<String> {
+                vec![$(<$message as Message>::Proto::type_url(),)*]
+            }
+
             /// Whose signature it needs.
             pub fn signer(&self) -> Address {
                 match self {

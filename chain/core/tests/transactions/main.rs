@@ -7,6 +7,8 @@ mod delegated;
 mod proposals;
 mod refusals;
 mod signer;
+mod thresholds;
+mod unordered;
 
 use signer::{Chain, Key, Options};
 
@@ -124,5 +126,41 @@ fn an_account_begins_with_the_first_coins_sent_to_it() {
     chain.deliver(&chain.send(&alice, &new, 50_000, Options::default()));
     assert_eq!(chain.account(&new).balances.of(&signer::ustoa()), Amount::from_raw(50_000));
     let result = chain.deliver(&chain.send(&new, &alice, 1, Options::default()));
+    assert!(result.is_ok(), "{}", result.log);
+}
+
+#[test]
+fn json_is_signed_as_well_as_protobuf() {
+    let mut chain = Chain::new();
+    let (alice, bob, eve) = (Key::secp256k1(1), Key::secp256k1(2), Key::ed25519(3));
+    let options = || Options { mode: 127, memo: "a < b".to_owned(), ..Options::default() };
+    for _ in 0..2 {
+        let messages =
+            vec![signer::send_message(&alice, &bob, 5), signer::send_message(&eve, &bob, 7)];
+        let result = chain.deliver(&chain.sign(&[&alice, &eve], messages, options()));
+        assert!(result.is_ok(), "{}", result.log);
+    }
+    assert_eq!(chain.balance(&bob), signer::FUNDS + 24);
+    // Under the other mode's name it is another signature.
+    let direct = chain.raw(&[&alice], vec![signer::send_message(&alice, &bob, 5)], options());
+    let mut json = direct.clone();
+    json.auth_info_bytes = chain
+        .raw(&[&alice], vec![signer::send_message(&alice, &bob, 5)], Options::default())
+        .auth_info_bytes;
+    let result = chain.deliver(&prost::Message::encode_to_vec(&json));
+    assert_eq!((result.codespace.as_str(), result.code), ("sdk", 4));
+}
+
+#[test]
+fn a_simulation_may_come_without_fee_mode_and_key() {
+    use cosmos_sdk_proto::cosmos::tx::v1beta1::{AuthInfo, SignerInfo};
+    let chain = Chain::new();
+    let (alice, bob) = (Key::secp256k1(1), Key::secp256k1(2));
+    let mut raw =
+        chain.raw(&[&alice], vec![signer::send_message(&alice, &bob, 5)], Options::default());
+    let auth_info = AuthInfo { signer_infos: vec![SignerInfo::default()], ..Default::default() };
+    raw.auth_info_bytes = prost::Message::encode_to_vec(&auth_info);
+    raw.signatures.clear();
+    let result = chain.simulate(&prost::Message::encode_to_vec(&raw));
     assert!(result.is_ok(), "{}", result.log);
 }

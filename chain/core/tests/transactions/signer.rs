@@ -17,6 +17,8 @@ use stoa_chain::modules::auth::{self, Account, GenesisAccount, PublicKey, Verify
 use stoa_chain::store::MemoryStore;
 use stoa_chain::tx::TxResult;
 use stoa_chain::types::{Address, Amount, Coins, Denom};
+use stoa_proto::tx::v1::TxBodyTail;
+use stoa_proto::Timestamp;
 
 pub const CHAIN_ID: &str = "stoa-test";
 pub const FUNDS: u128 = 1_000_000_000;
@@ -89,6 +91,8 @@ pub struct Options {
     pub mode: i32,
     pub no_keys: bool,
     pub unsigned: bool,
+    /// Last second of an unordered transaction, with nanoseconds.
+    pub unordered: Option<(u64, u32)>,
 }
 
 impl Default for Options {
@@ -105,6 +109,7 @@ impl Default for Options {
             mode: 1,
             no_keys: false,
             unsigned: false,
+            unordered: None,
         }
     }
 }
@@ -146,6 +151,22 @@ impl Chain {
         Self { store, height: 0 }
     }
 
+    /// The chain as its export begins it anew.
+    pub fn reborn(&self) -> Self {
+        let genesis = app::export(&self.store, block(self.height));
+        let mut store = MemoryStore::default();
+        store.apply(&app::init_chain(&genesis, block(self.height)).unwrap().changes);
+        Self { store, height: self.height }
+    }
+
+    /// Executes a block of these transactions.
+    pub fn deliver_all(&mut self, txs: &[Vec<u8>]) -> Vec<TxResult> {
+        let result = app::finalize_block(&self.store, self.next_block().into(), txs, &VerifyEach);
+        self.store.apply(&result.changes);
+        self.height += 1;
+        result.txs
+    }
+
     pub fn store(&self) -> &MemoryStore {
         &self.store
     }
@@ -163,7 +184,7 @@ impl Chain {
     }
 
     pub fn simulate(&self, tx: &[u8]) -> TxResult {
-        app::simulate(&self.store, self.next_block(), tx)
+        app::simulate(&self.store, self.next_block(), tx).result
     }
 
     pub fn account(&self, key: &Key) -> Account {
@@ -199,7 +220,10 @@ impl Chain {
             mode_info: Some(ModeInfo {
                 sum: Some(mode_info::Sum::Single(mode_info::Single { mode: options.mode })),
             }),
-            sequence: options.sequence.unwrap_or(self.account(key).sequence),
+            sequence: options.sequence.unwrap_or(match options.unordered {
+                Some(_) => 0,
+                None => self.account(key).sequence,
+            }),
         });
         let amount = Coin { denom: "ustoa".to_owned(), amount: options.fee.to_string() };
         let fee = Fee {
@@ -211,28 +235,62 @@ impl Chain {
         let auth_info =
             AuthInfo { signer_infos: infos.collect(), fee: Some(fee), ..Default::default() };
         let mut raw = TxRaw {
-            body_bytes: body.encode_to_vec(),
+            body_bytes: [body.encode_to_vec(), tail(options.unordered)].concat(),
             auth_info_bytes: auth_info.encode_to_vec(),
             signatures: vec![],
         };
         if !options.unsigned {
             raw.signatures = signers
                 .iter()
-                .map(|key| key.sign(&self.sign_bytes(&raw, key, &options.chain_id)))
+                .map(|key| key.sign(&self.bytes_to_sign(&raw, key, &options)))
                 .collect();
         }
         raw
     }
 
+    fn bytes_to_sign(&self, raw: &TxRaw, key: &Key, options: &Options) -> Vec<u8> {
+        match options.mode {
+            127 => self.amino_bytes(raw, key.address()),
+            _ => self.sign_bytes(raw, key, &options.chain_id),
+        }
+    }
+
+    /// The JSON that a signer signs; what stands in it is tested where it is made.
+    pub fn amino_bytes(&self, raw: &TxRaw, signer: Address) -> Vec<u8> {
+        let tx = stoa_chain::tx::decode(&raw.encode_to_vec(), false).unwrap();
+        let ctx = Ctx::new(&self.store, self.next_block());
+        let account = auth::account(&ctx, &signer).unwrap();
+        let mode = stoa_chain::tx::SignMode::AminoJson;
+        tx.sign_bytes(mode, CHAIN_ID, account.number, account.sequence).unwrap()
+    }
+
     pub fn sign_bytes(&self, raw: &TxRaw, key: &Key, chain_id: &str) -> Vec<u8> {
+        self.direct_bytes(raw, key.address(), chain_id)
+    }
+
+    pub fn direct_bytes(&self, raw: &TxRaw, signer: Address, chain_id: &str) -> Vec<u8> {
+        let ctx = Ctx::new(&self.store, self.next_block());
         SignDoc {
             body_bytes: raw.body_bytes.clone(),
             auth_info_bytes: raw.auth_info_bytes.clone(),
             chain_id: chain_id.to_owned(),
-            account_number: self.account(key).number,
+            account_number: auth::account(&ctx, &signer).map_or(0, |account| account.number),
         }
         .encode_to_vec()
     }
+
+    pub fn sequence(&self, of: &Address) -> u64 {
+        let ctx = Ctx::new(&self.store, self.next_block());
+        auth::account(&ctx, of).unwrap().sequence
+    }
+}
+
+/// The end of a body that `TxBody` does not have.
+fn tail(unordered: Option<(u64, u32)>) -> Vec<u8> {
+    let Some((seconds, nanos)) = unordered else { return Vec::new() };
+    let seconds = i64::try_from(seconds).unwrap();
+    let timeout = Timestamp { seconds, nanos: i32::try_from(nanos).unwrap() };
+    TxBodyTail { unordered: true, timeout_timestamp: Some(timeout) }.encode_to_vec()
 }
 
 fn block(height: u64) -> Block {

@@ -10,7 +10,7 @@ use stoa_chain::{
     genesis::Genesis,
     input::BlockInput,
     store::{Changes, Entries, MemoryStore, Store},
-    tx::TxResult,
+    tx::Simulation,
     types::{Denom, Rate},
 };
 use tendermint_proto::google::protobuf::Timestamp;
@@ -209,7 +209,7 @@ impl Machine {
     }
 
     /// What a transaction would come to now.
-    pub fn simulate(&self, tx: &[u8]) -> TxResult {
+    pub fn simulate(&self, tx: &[u8]) -> Simulation {
         let (base, block) = self.view();
         app::simulate(&base, next_block(&block), tx)
     }

@@ -168,6 +168,19 @@ pub struct AccountArgs {
     pub address: String,
     /// Its coins, as 1000000ustoa,500uusd.
     pub coins: String,
+    /// Those of its coins that come free later: by --vesting-end, evenly from --vesting-start
+    /// to it, or never.
+    #[arg(long, value_name = "COINS")]
+    pub vesting_amount: Option<String>,
+    /// When they begin to come free, in Unix seconds.
+    #[arg(long, value_name = "TIME", requires = "vesting_end")]
+    pub vesting_start: Option<u64>,
+    /// When all are free, in Unix seconds.
+    #[arg(long, value_name = "TIME", requires = "vesting_amount")]
+    pub vesting_end: Option<u64>,
+    /// They never come free; they can still be delegated.
+    #[arg(long, requires = "vesting_amount", conflicts_with = "vesting_end")]
+    pub vesting_locked: bool,
 }
 
 /// Of `gentx`.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
+use stoa_chain::modules::auth::{Schedule, Vesting};
 use stoa_chain::types::{Address, Amount, Coin, Coins, Denom};
 use stoa_genesis::{ConsensusKey, Document, Gentx, GentxBody};
 
@@ -36,9 +37,21 @@ pub fn add_account(home: &Home, args: &AccountArgs) -> Result<()> {
     let path = home.genesis();
     let mut document = read(&path)?;
     let address: Address = args.address.parse()?;
-    document.add_account(address, parse_coins(&args.coins)?)?;
+    document.add_vesting_account(address, parse_coins(&args.coins)?, vesting(args)?)?;
     document.check_state()?;
     write(&path, &document)
+}
+
+/// What comes free later, as the flags say.
+fn vesting(args: &AccountArgs) -> Result<Option<Vesting>> {
+    let Some(amount) = &args.vesting_amount else { return Ok(None) };
+    let schedule = match (args.vesting_start, args.vesting_end) {
+        (Some(start), Some(end)) => Schedule::Continuous { start, end },
+        (None, Some(end)) => Schedule::Delayed { end },
+        (_, None) if args.vesting_locked => Schedule::Locked,
+        (_, None) => bail!("--vesting-amount needs --vesting-end, or --vesting-locked for ever"),
+    };
+    Ok(Some(Vesting::new(parse_coins(amount)?, schedule)))
 }
 
 /// Coins as `1000000ustoa,500uusd`.

@@ -7,7 +7,7 @@ use cosmos_sdk_proto::cosmos::{
 use prost::Message;
 use stoa_chain::{
     error::{Failure, SdkError},
-    tx::TxResult,
+    tx::{Simulation, TxResult},
 };
 
 use crate::app::{convert::to_event, Machine};
@@ -32,22 +32,12 @@ pub fn run(machine: &Machine, request: &SimulateRequest) -> Result<SimulateRespo
         Some(bytes) if request.tx_bytes.is_empty() => bytes,
         _ => request.tx_bytes.clone(),
     };
-    let result = machine.simulate(&bytes);
-    if !result.is_ok() {
-        return Err(failure_of(&result));
+    let Simulation { result, failure } = machine.simulate(&bytes);
+    if let Some(failure) = failure {
+        return Err(failure);
     }
     let gas = GasInfo { gas_wanted: result.gas_wanted, gas_used: result.gas_used };
     Ok(SimulateResponse { gas_info: Some(gas), result: Some(msg_result(result)) })
-}
-
-fn failure_of(result: &TxResult) -> Failure {
-    // A result carries its codespace as text; the failure wants one that lives on.
-    let codespace = if result.codespace == "sdk" { "sdk" } else { "stoa" };
-    let message = match codespace {
-        "sdk" => result.log.clone(),
-        _ => format!("{} ({}/{})", result.log, result.codespace, result.code),
-    };
-    Failure { codespace, code: result.code, message }
 }
 
 // `data` is what `msg_responses` replaced; clients of both ages are served.

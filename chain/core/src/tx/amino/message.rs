@@ -69,6 +69,14 @@ fn is_set(options: &DynamicMessage, option: &ExtensionDescriptor) -> bool {
     options.get_extension(option).as_bool().unwrap_or_default()
 }
 
+/// A message's own name; empty where it has none.
+#[cfg(test)]
+pub fn amino_name(type_url: &str) -> Option<String> {
+    let types = types().ok()?;
+    let descriptor = types.pool.get_message_by_name(type_url.strip_prefix('/')?)?;
+    Some(text(&descriptor.options(), &types.name))
+}
+
 fn any_json(type_url: &str, value: &[u8], depth: u32) -> Result<Json, SdkError> {
     let types = types()?;
     if depth > MAX_DEPTH {
