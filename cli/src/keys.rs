@@ -8,7 +8,8 @@ use std::{
 use clap::Subcommand;
 use serde_json::json;
 use stoa_client::keys::{
-    new_mnemonic, recover, Algorithm, Backend, KeyInfo, Passphrase, SecretKey,
+    new_mnemonic, recover, Algorithm, Backend, KeyInfo, MultisigKey, Passphrase, PublicKey,
+    SecretKey,
 };
 use zeroize::Zeroizing;
 
@@ -21,12 +22,19 @@ const MAX_INPUT: u64 = 64 * 1024;
 /// STOA_PASSPHRASE_FILE names or the descriptor of STOA_PASSPHRASE_FD.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Make a new key; its mnemonic is shown once
+    /// Make a new key; its mnemonic is shown once. With --multisig: name an account of which some
+    /// of several keys sign
     Add {
         name: String,
         /// secp256k1 or ed25519
         #[arg(long, default_value = "secp256k1")]
         algorithm: Algorithm,
+        /// The account's keys: names, or public keys as secp256k1:HEX
+        #[arg(long, value_name = "KEY,KEY", value_delimiter = ',', requires = "threshold")]
+        multisig: Vec<String>,
+        /// How many of them must sign
+        #[arg(long, value_name = "NUMBER", requires = "multisig")]
+        threshold: Option<u32>,
     },
     /// Take a key from its mnemonic, asked for or read from stdin
     Recover {
@@ -59,10 +67,10 @@ pub enum KeysCommand {
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
     },
-    /// Take in an armoured key
+    /// Take in an armoured key, or a secp256k1 key as 64 hex digits (an operator's key of stoad)
     Import {
         name: String,
-        /// The armoured text; `-` is stdin
+        /// The text; `-` is stdin
         file: PathBuf,
         #[arg(long, value_name = "FILE")]
         passphrase_file: Option<PathBuf>,
@@ -73,7 +81,10 @@ pub enum KeysCommand {
 pub fn run(context: &Context, command: KeysCommand) -> Result<(), Failure> {
     let store = context.config.key_store();
     match command {
-        KeysCommand::Add { name, algorithm } => add(context, &name, algorithm),
+        KeysCommand::Add { name, multisig, threshold: Some(threshold), .. } => {
+            add_multisig(context, &name, &multisig, threshold)
+        }
+        KeysCommand::Add { name, algorithm, .. } => add(context, &name, algorithm),
         KeysCommand::Recover { name, algorithm } => {
             let words = mnemonic_input()?;
             let info = store.add(&name, &recover(&words, "", algorithm)?)?;
@@ -89,10 +100,40 @@ pub fn run(context: &Context, command: KeysCommand) -> Result<(), Failure> {
         }
         KeysCommand::Import { name, file, passphrase_file } => {
             let text = read_input(&file)?;
-            let info = store.import(&name, &text, &passphrase(passphrase_file))?;
+            let info = match raw_key(&text)? {
+                Some(key) => store.add(&name, &key)?,
+                None => store.import(&name, &text, &passphrase(passphrase_file))?,
+            };
             show(context, &info, false)
         }
     }
+}
+
+/// A key that stands there in hex, as stoad keeps an operator's.
+fn raw_key(text: &str) -> Result<Option<SecretKey>, Failure> {
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    if hex::decode_to_slice(text.trim(), bytes.as_mut_slice()).is_err() {
+        return Ok(None);
+    }
+    Ok(Some(SecretKey::from_bytes(Algorithm::Secp256k1, bytes.as_slice())?))
+}
+
+fn add_multisig(
+    context: &Context,
+    name: &str,
+    members: &[String],
+    threshold: u32,
+) -> Result<(), Failure> {
+    let store = context.config.key_store();
+    let public = |member: &String| -> Result<PublicKey, Failure> {
+        if member.contains(':') {
+            return Ok(member.parse()?);
+        }
+        Ok(store.find(member)?.public()?)
+    };
+    let keys = members.iter().map(public).collect::<Result<_, _>>()?;
+    let info = store.add_multisig(name, &MultisigKey::new(threshold, keys)?)?;
+    show(context, &info, false)
 }
 
 fn add(context: &Context, name: &str, algorithm: Algorithm) -> Result<(), Failure> {

@@ -32,7 +32,12 @@ impl Address {
 
     /// The first 20 bytes of SHA-256 of an ed25519 key, as in CometBFT.
     pub fn of_ed25519(key: &[u8; 32]) -> Self {
-        let hash = Sha256::digest(key);
+        Self::of_hashed(key)
+    }
+
+    /// The first 20 bytes of SHA-256.
+    pub fn of_hashed(bytes: &[u8]) -> Self {
+        let hash = Sha256::digest(bytes);
         let mut out = [0; 20];
         out.copy_from_slice(&hash[..20]);
         Self(out)

@@ -1,11 +1,15 @@
 //! Stoa's messages, queries and events as prost types.
 //!
 //! `proto/` holds the definitions with the meaning and unit of each field;
-//! nothing here is written by hand but the module tree. Cosmos types come
+//! nothing here is written by hand but the module tree and, as feature `amino`,
+//! what the descriptors mean in the JSON that hardware wallets sign. Cosmos types come
 //! from `cosmos_sdk_proto`, re-exported as [`cosmos`] and [`tendermint`];
 //! `stubs/` declares those that the chain serves, so that the descriptor set
 //! knows them, with what `stoa/options/v1/options.proto` adds for JSON. Feature
 //! `grpc` adds tonic clients and servers.
+
+#[cfg(feature = "amino")]
+pub mod amino;
 
 pub use cosmos_sdk_proto::{
     cosmos, tendermint,

@@ -1,11 +1,11 @@
 // Writes what CosmJS signs in SIGN_MODE_LEGACY_AMINO_JSON for a message of each
-// kind that it knows: chain/core/src/tx/amino/golden.json, against which the
-// state machine's own JSON is tested.
+// kind that it knows: proto/src/amino/golden.json, against which the JSON
+// that the chain verifies is tested.
 //
-//   npm ci && node golden.mjs > ../../chain/core/src/tx/amino/golden.json
+//   npm ci && node golden.mjs > ../../proto/src/amino/golden.json
 
 import { makeSignDoc, Secp256k1HdWallet, serializeSignDoc } from "@cosmjs/amino";
-import { fromHex, fromUtf8, toHex } from "@cosmjs/encoding";
+import { fromHex, fromUtf8, toBech32, toHex } from "@cosmjs/encoding";
 import { Registry } from "@cosmjs/proto-signing";
 import { AminoTypes, createDefaultAminoConverters, defaultRegistryTypes } from "@cosmjs/stargate";
 import { PubKey } from "cosmjs-types/cosmos/crypto/ed25519/keys";
@@ -16,17 +16,18 @@ import { CERTIFICATE, DEPOSIT, stoaAminoConverters, stoaTypes } from "./stoa.mjs
 const words = "abandon ".repeat(11) + "about";
 const wallet = await Secp256k1HdWallet.fromMnemonic(words, { prefix: "stoa" });
 const [{ address: alice }] = await wallet.getAccounts();
-const bob = "stoa1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu";
-const operator = "stoavaloper1qypqxpq9qcrsszg2pvxq6rs0zqg3yyc5lzv7xu";
-const second = "stoavaloper1zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3xk8ylu";
+const bob = toBech32("stoa", new Uint8Array(20).fill(1));
+const operator = toBech32("stoavaloper", new Uint8Array(20).fill(1));
+const second = toBech32("stoavaloper", new Uint8Array(20).fill(2));
 const coin = (amount, denom = "ustoa") => ({ amount: `${amount}`, denom });
 
 
+// Texts that are empty are left out by the SDK, but not by CosmJS.
 const description = {
   moniker: "Stoa & sons <1>",
-  identity: "",
-  website: "",
-  securityContact: "",
+  identity: "8A9F",
+  website: "https://stoa.example/?a=1&b=2",
+  securityContact: "security@stoa.example",
   details: "line\nline \"two\" \\ ü€",
 };
 const pubkey = {

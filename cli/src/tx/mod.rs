@@ -8,6 +8,7 @@ pub mod deployment;
 mod gov;
 mod grants;
 mod market;
+mod multisig;
 mod raw;
 mod send;
 mod staking;
@@ -36,6 +37,9 @@ pub struct TxArgs {
     /// Only say what it would use of gas and cost
     #[arg(long, global = true)]
     pub dry_run: bool,
+    /// Print the transaction of a threshold account, for its members to sign
+    #[arg(long, global = true, conflicts_with = "dry_run")]
+    pub generate_only: bool,
 }
 
 /// A transaction.
@@ -68,12 +72,18 @@ pub enum TxMessage {
     Grants(grants::GrantMessage),
     #[command(flatten)]
     Raw(raw::RawMessage),
+    #[command(flatten)]
+    Multisig(multisig::MultisigCommand),
 }
 
 /// Runs it.
 pub async fn run(context: &Context, command: TxCommand) -> Result<(), Failure> {
+    let message = match command.message {
+        TxMessage::Multisig(command) => return multisig::run(context, command).await,
+        message => message,
+    };
     let sender = Sender::open(context, &command.tx).await?;
-    let messages = match command.message {
+    let messages = match message {
         TxMessage::Bank(message) => message.build(&sender)?,
         TxMessage::Deployment(message) => message.build(&sender).await?,
         TxMessage::Market(message) => message.build(&sender)?,
@@ -83,6 +93,7 @@ pub async fn run(context: &Context, command: TxCommand) -> Result<(), Failure> {
         TxMessage::Gov(message) => message.build(&sender).await?,
         TxMessage::Grants(message) => message.build(&sender)?,
         TxMessage::Raw(message) => message.build()?,
+        TxMessage::Multisig(_) => vec![],
     };
     send(&sender, messages).await
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stoa_client::{
-    keys::SecretKey,
+    keys::{MultisigKey, SecretKey},
     tx::{GasPrice, TxOptions, TxResult},
     Chain,
 };
@@ -11,10 +11,17 @@ use stoa_proto::{cosmos::base::v1beta1::Coin, Any};
 use super::TxArgs;
 use crate::{context::Context, exit::Failure, out, text};
 
+/// With what it is signed.
+enum Signer {
+    Key(Box<SecretKey>),
+    /// Later, by members.
+    Members(MultisigKey),
+}
+
 /// Who sends, and how.
 pub struct Sender {
     pub chain: Chain,
-    pub key: SecretKey,
+    signer: Signer,
     pub address: String,
     pub options: TxOptions,
     pub context: Context,
@@ -24,7 +31,14 @@ pub struct Sender {
 impl Sender {
     /// Opens the key and connects.
     pub async fn open(context: &Context, args: &TxArgs) -> Result<Self, Failure> {
-        let key = context.signer()?;
+        let (signer, address) = if args.generate_only {
+            let info = context.key_info()?;
+            (Signer::Members(info.multisig()?), info.address)
+        } else {
+            let key = context.signer()?;
+            let address = key.address().to_string();
+            (Signer::Key(Box::new(key)), address)
+        };
         let options = TxOptions {
             memo: args.memo.clone(),
             gas: args.gas,
@@ -33,33 +47,34 @@ impl Sender {
         };
         Ok(Self {
             chain: context.chain().await?,
-            address: key.address().to_string(),
-            key,
+            address,
+            signer,
             options,
             context: context.clone(),
             dry_run: args.dry_run,
         })
     }
 
-    fn price(&self) -> &GasPrice {
+    pub fn price(&self) -> &GasPrice {
         self.options.gas_price.as_ref().unwrap_or(self.chain.gas_price())
     }
 }
 
 /// Sends messages in one transaction and prints what came of it.
 pub async fn send(sender: &Sender, messages: Vec<Any>) -> Result<(), Failure> {
-    if sender.dry_run {
-        return estimate(sender, messages).await;
-    }
-    let result =
-        sender.chain.execute(&sender.key, messages, &sender.options, |_, _| Ok(())).await?;
+    let key = match &sender.signer {
+        Signer::Members(key) => return super::multisig::generate(sender, key, messages).await,
+        Signer::Key(key) if sender.dry_run => return estimate(sender, key, messages).await,
+        Signer::Key(key) => key,
+    };
+    let result = sender.chain.execute(key, messages, &sender.options, |_, _| Ok(())).await?;
     print(&sender.context, &result)
 }
 
 /// Without sending: what it would use of gas and cost.
-async fn estimate(sender: &Sender, messages: Vec<Any>) -> Result<(), Failure> {
+async fn estimate(sender: &Sender, key: &SecretKey, messages: Vec<Any>) -> Result<(), Failure> {
     let account = sender.chain.query().account(&sender.address).await?;
-    let (signed, _) = sender.chain.prepare(&sender.key, account, messages, &sender.options).await?;
+    let (signed, _) = sender.chain.prepare(key, account, messages, &sender.options).await?;
     let fee = Coin { denom: sender.price().denom.clone(), amount: signed.fee.to_string() };
     if sender.context.is_json() {
         let fee = json!({ "denom": fee.denom, "amount": fee.amount });

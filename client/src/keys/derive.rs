@@ -42,6 +42,7 @@ pub fn recover(
     match algorithm {
         Algorithm::Secp256k1 => secp256k1(&seed),
         Algorithm::Ed25519 => ed25519(&seed),
+        Algorithm::Multisig => Err(KeyError::BadKey("multisig")),
     }
 }
 

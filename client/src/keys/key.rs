@@ -11,12 +11,17 @@ use zeroize::Zeroizing;
 use super::KeyError;
 use crate::Address;
 
+const SECP256K1_URL: &str = "/cosmos.crypto.secp256k1.PubKey";
+const ED25519_URL: &str = "/cosmos.crypto.ed25519.PubKey";
+
 /// What signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     Secp256k1,
     Ed25519,
+    /// Some of several keys; has no secret of its own.
+    Multisig,
 }
 
 impl Algorithm {
@@ -25,6 +30,7 @@ impl Algorithm {
         match self {
             Self::Secp256k1 => "secp256k1",
             Self::Ed25519 => "ed25519",
+            Self::Multisig => "multisig",
         }
     }
 }
@@ -70,6 +76,7 @@ impl SecretKey {
             Algorithm::Ed25519 => <[u8; 32]>::try_from(bytes)
                 .map(|b| Self::Ed25519(ed25519_dalek::SigningKey::from_bytes(&b)))
                 .map_err(|_| KeyError::BadKey("ed25519")),
+            Algorithm::Multisig => Err(KeyError::BadKey("multisig")),
         }
     }
 
@@ -115,6 +122,17 @@ impl SecretKey {
     }
 }
 
+/// As key files and command lines name it: `secp256k1:` or `ed25519:`, then hex.
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        let bad = || KeyError::BadMultisig(format!("`{text}` is no public key"));
+        let (algorithm, digits) = text.split_once(':').ok_or_else(bad)?;
+        Self::from_bytes(algorithm.parse()?, &hex::decode(digits).map_err(|_| bad())?)
+    }
+}
+
 /// A public key of either kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PublicKey {
@@ -134,6 +152,32 @@ impl PublicKey {
                 .and_then(|b| ed25519_dalek::VerifyingKey::from_bytes(&b).ok())
                 .map(Self::Ed25519)
                 .ok_or(KeyError::BadKey("ed25519")),
+            Algorithm::Multisig => Err(KeyError::BadKey("multisig")),
+        }
+    }
+
+    /// Which kind it is.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Secp256k1(_) => Algorithm::Secp256k1,
+            Self::Ed25519(_) => Algorithm::Ed25519,
+        }
+    }
+
+    /// From a signer info's form.
+    pub fn from_any(any: &Any) -> Result<Self, KeyError> {
+        let bad = |_| KeyError::BadMultisig("a key in it does not decode".into());
+        let value = any.value.as_slice();
+        match any.type_url.as_str() {
+            SECP256K1_URL => {
+                let key = crypto::secp256k1::PubKey::decode(value).map_err(bad)?.key;
+                Self::from_bytes(Algorithm::Secp256k1, &key)
+            }
+            ED25519_URL => {
+                let key = crypto::ed25519::PubKey::decode(value).map_err(bad)?.key;
+                Self::from_bytes(Algorithm::Ed25519, &key)
+            }
+            other => Err(KeyError::BadMultisig(format!("a key in it is of type `{other}`"))),
         }
     }
 
@@ -158,11 +202,11 @@ impl PublicKey {
         let key = self.to_bytes();
         match self {
             Self::Secp256k1(_) => Any {
-                type_url: "/cosmos.crypto.secp256k1.PubKey".into(),
+                type_url: SECP256K1_URL.into(),
                 value: crypto::secp256k1::PubKey { key }.encode_to_vec(),
             },
             Self::Ed25519(_) => Any {
-                type_url: "/cosmos.crypto.ed25519.PubKey".into(),
+                type_url: ED25519_URL.into(),
                 value: crypto::ed25519::PubKey { key }.encode_to_vec(),
             },
         }

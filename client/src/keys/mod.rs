@@ -3,12 +3,14 @@
 mod armor;
 mod derive;
 mod key;
+mod multisig;
 mod passphrase;
 mod sealed;
 mod store;
 
 pub use derive::{new_mnemonic, recover, SECP256K1_PATH};
 pub use key::{Algorithm, PublicKey, SecretKey};
+pub use multisig::{MultisigKey, MAX_MULTISIG_KEYS};
 pub use passphrase::Passphrase;
 pub use sealed::Sealed;
 pub use store::{Backend, KeyInfo, KeyStore};
@@ -32,6 +34,13 @@ pub enum KeyError {
     BadKey(&'static str),
     #[error("`{0}` is no key algorithm; right are secp256k1 and ed25519")]
     BadAlgorithm(String),
+    #[error("no threshold key: {0}")]
+    BadMultisig(String),
+    #[error(
+        "`{0}` is a threshold account, which has no secret of its own: make the transaction with \
+         --generate-only, let members `stoa tx sign-doc` it, then `stoa tx multisign`"
+    )]
+    NoSecret(String),
     #[error("no passphrase: {0}")]
     NoPassphrase(String),
     #[error("{0}: {1}")]

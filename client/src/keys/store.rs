@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{armor, Algorithm, KeyError, Passphrase, PublicKey, Sealed, SecretKey};
+use super::{armor, Algorithm, KeyError, MultisigKey, Passphrase, PublicKey, Sealed, SecretKey};
 use crate::Address;
 
 /// Far over any key file.
@@ -54,11 +54,19 @@ pub struct KeyInfo {
     pub name: String,
     pub algorithm: Algorithm,
     pub address: String,
-    /// Lower-case hex.
+    /// Lower-case hex; of a threshold account, of its protobuf form.
     pub public_key: String,
 }
 
 impl KeyInfo {
+    /// The keys of a threshold account.
+    pub fn multisig(&self) -> Result<MultisigKey, KeyError> {
+        if self.algorithm != Algorithm::Multisig {
+            return Err(KeyError::BadMultisig(format!("`{}` is a single key", self.name)));
+        }
+        MultisigKey::from_bytes(&hex::decode(&self.public_key).unwrap_or_default())
+    }
+
     /// The public key itself.
     pub fn public(&self) -> Result<PublicKey, KeyError> {
         let bytes = hex::decode(&self.public_key).unwrap_or_default();
@@ -134,9 +142,30 @@ impl KeyStore {
         Ok(info(name, &file))
     }
 
+    /// Puts a threshold account in, which has no secret.
+    pub fn add_multisig(&self, name: &str, key: &MultisigKey) -> Result<KeyInfo, KeyError> {
+        let path = self.path(name)?;
+        if path.exists() {
+            return Err(KeyError::Exists(name.into()));
+        }
+        let file = KeyFile {
+            format: FORMAT.into(),
+            algorithm: Algorithm::Multisig,
+            address: key.address().to_string(),
+            public_key: hex::encode(key.to_bytes()),
+            sealed: None,
+            plain: None,
+        };
+        self.write(&path, &file)?;
+        Ok(info(name, &file))
+    }
+
     /// Opens a key for signing.
     pub fn get(&self, name: &str) -> Result<SecretKey, KeyError> {
         let (path, file) = self.read(name)?;
+        if file.algorithm == Algorithm::Multisig {
+            return Err(KeyError::NoSecret(name.into()));
+        }
         let bad = |why: &str| KeyError::BadFile(path.display().to_string(), why.into());
         let key = match (&file.sealed, &file.plain) {
             (Some(sealed), None) => {

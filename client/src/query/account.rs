@@ -1,8 +1,7 @@
 //! Accounts, balances, simulation.
 
-use prost::Message;
 use stoa_proto::cosmos::{
-    auth::v1beta1::{query_client::QueryClient as AuthClient, BaseAccount, QueryAccountRequest},
+    auth::v1beta1::{query_client::QueryClient as AuthClient, QueryAccountInfoRequest},
     bank::v1beta1::{query_client::QueryClient as BankClient, QueryAllBalancesRequest},
     base::v1beta1::Coin,
     tx::v1beta1::{service_client::ServiceClient, SimulateRequest, SimulateResponse},
@@ -25,21 +24,17 @@ impl QueryClient {
     /// An account's number and sequence. [`Error::NotFound`] before it has
     /// ever received anything.
     pub async fn account(&self, address: &str) -> Result<AccountState> {
-        let query = QueryAccountRequest { address: address.into() };
-        let answer =
-            self.ask(query, |channel, query| async move {
-                AuthClient::new(channel).account(query).await
+        // Asked so, accounts of all kinds answer alike.
+        let query = QueryAccountInfoRequest { address: address.into() };
+        let answer = self
+            .ask(query, |channel, query| async move {
+                AuthClient::new(channel).account_info(query).await
             })
             .await
             .map_err(|e| unknown_account(e, address))?;
-        let any = answer
-            .account
+        let account = answer
+            .info
             .ok_or_else(|| Error::BadAnswer(format!("account {address} came back empty")))?;
-        if !any.type_url.ends_with(".BaseAccount") {
-            return Err(Error::BadAnswer(format!("account {address} is a {}", any.type_url)));
-        }
-        let account = BaseAccount::decode(any.value.as_slice())
-            .map_err(|e| Error::BadAnswer(format!("account {address}: {e}")))?;
         Ok(AccountState { number: account.account_number, sequence: account.sequence })
     }
 

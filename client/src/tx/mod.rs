@@ -1,10 +1,12 @@
 //! Transactions: built with cosmrs, signed DIRECT, typed results.
 
 mod build;
+mod multisig;
 mod options;
 mod outcome;
 
 pub use build::{hash_of, sign, unsigned, SignInput, SignedTx};
+pub use multisig::{MemberSignature, Unsigned};
 pub use options::{Gas, GasPrice, TxOptions};
 pub use outcome::{Event, TxResult};
 

@@ -1,4 +1,4 @@
-//! `auth.Query/Account` and `tx.Service/Simulate`, by path.
+//! `auth.Query/AccountInfo` and `tx.Service/Simulate`, by path.
 
 use std::{
     convert::Infallible,
@@ -8,13 +8,10 @@ use std::{
 
 use http_body_util::BodyExt;
 use prost::Message;
-use stoa_proto::{
-    cosmos::{
-        auth::v1beta1::{BaseAccount, QueryAccountResponse},
-        base::abci::v1beta1::GasInfo,
-        tx::v1beta1::{SimulateRequest, SimulateResponse},
-    },
-    Any,
+use stoa_proto::cosmos::{
+    auth::v1beta1::{BaseAccount, QueryAccountInfoResponse},
+    base::abci::v1beta1::GasInfo,
+    tx::v1beta1::{SimulateRequest, SimulateResponse},
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -68,11 +65,7 @@ impl tower::Service<http::Request<Body>> for Auth {
             sequence: lock(&self.0).sequence,
             ..BaseAccount::default()
         };
-        let any = Any {
-            type_url: "/cosmos.auth.v1beta1.BaseAccount".into(),
-            value: account.encode_to_vec(),
-        };
-        let answer = QueryAccountResponse { account: Some(any) };
+        let answer = QueryAccountInfoResponse { info: Some(account) };
         ready(Ok(framed(&answer.encode_to_vec())))
     }
 }

@@ -8,9 +8,10 @@ use cosmos_sdk_proto::cosmos::tx::v1beta1 as pb;
 use cosmos_sdk_proto::Any;
 use prost::Message as _;
 use sha2::{Digest, Sha256};
+use stoa_proto::amino::{self, AminoError};
 use stoa_proto::tx::v1::TxBodyTail;
 
-use super::{amino, signers, Msg, SignMode, Signer};
+use super::{signers, Msg, SignMode, Signer};
 use crate::error::{Failure, SdkError};
 use crate::types::{Address, Coins};
 
@@ -81,20 +82,32 @@ impl Tx {
                 account_number,
             }
             .encode_to_vec()),
-            SignMode::AminoJson => {
-                let body = decode_part("TxBody", &self.body_bytes)?;
-                let auth_info: pb::AuthInfo = decode_part("AuthInfo", &self.auth_info_bytes)?;
-                if self.unordered || self.timeout_time.is_some() {
-                    return Err(SdkError::NotSupported(
-                        "`unordered` and `timeout_timestamp` in SIGN_MODE_LEGACY_AMINO_JSON, \
-                         which does not sign them; use SIGN_MODE_DIRECT"
-                            .to_owned(),
-                    ));
-                }
-                let fee = auth_info.fee.unwrap_or_default();
-                amino::sign_doc(&body, &fee, chain_id, account_number, sequence)
-            }
+            SignMode::AminoJson => self.amino_json(chain_id, account_number, sequence),
         }
+    }
+
+    fn amino_json(
+        &self,
+        chain_id: &str,
+        account_number: u64,
+        sequence: u64,
+    ) -> Result<Vec<u8>, SdkError> {
+        let body = decode_part("TxBody", &self.body_bytes)?;
+        let auth_info: pb::AuthInfo = decode_part("AuthInfo", &self.auth_info_bytes)?;
+        if self.unordered || self.timeout_time.is_some() {
+            return Err(SdkError::NotSupported(
+                "`unordered` and `timeout_timestamp` in SIGN_MODE_LEGACY_AMINO_JSON, \
+                         which does not sign them; use SIGN_MODE_DIRECT"
+                    .to_owned(),
+            ));
+        }
+        let fee = auth_info.fee.unwrap_or_default();
+        amino::sign_doc(&body, &fee, chain_id, account_number, sequence)
+            .map(String::into_bytes)
+            .map_err(|error| match error {
+                AminoError::Unsupported(text) => SdkError::NotSupported(text),
+                AminoError::Malformed(text) => SdkError::TxDecode(text),
+            })
     }
 }
 

@@ -197,3 +197,22 @@ impl Msg {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_has_a_name_of_its_own_that_a_ledger_shows() {
+        let mut names = std::collections::BTreeMap::new();
+        for type_url in Msg::type_urls() {
+            let name = stoa_proto::amino::name_of(&type_url).unwrap();
+            assert!(name.len() <= 39, "{type_url}: {name:?}");
+            let other = names.insert(name.clone(), type_url.clone());
+            // Governance's two versions share names, as they do in the SDK.
+            let shared = other.clone().is_none_or(|other| other.contains("cosmos.gov"));
+            assert!(shared, "{name} is that of {type_url} and {other:?}");
+        }
+        assert!(names.len() > 30);
+    }
+}

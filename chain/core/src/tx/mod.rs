@@ -1,7 +1,6 @@
 //! Transactions: from bytes to messages ([`decode`], the *validate* phase), to
 //! their effect ([`deliver`]: *admit*, then *execute*).
 
-mod amino;
 mod decode;
 mod deliver;
 mod message;

@@ -3,6 +3,21 @@
 //!
 //! Made from the messages' descriptors alone, so that every message serves it.
 //! Source: x/tx/signing/aminojson of the Cosmos SDK.
+//!
+//! The state machine verifies signatures over it: pure, checked, no hash map's
+//! order in it.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic,
+        clippy::arithmetic_side_effects
+    )
+)]
 
 mod json;
 mod message;
@@ -11,13 +26,34 @@ mod time;
 #[cfg(test)]
 mod tests;
 
-use cosmos_sdk_proto::cosmos::base::v1beta1::Coin;
-use cosmos_sdk_proto::cosmos::tx::v1beta1::{Fee, TxBody};
+use std::fmt;
 
-use crate::error::SdkError;
+use crate::cosmos::base::v1beta1::Coin;
+use crate::cosmos::tx::v1beta1::{Fee, TxBody};
 use json::Json;
 
-/// The bytes that are signed.
+pub use message::name_of;
+
+/// Why there is no JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AminoError {
+    /// It has no form there.
+    Unsupported(String),
+    /// It does not decode, or lacks something.
+    Malformed(String),
+}
+
+impl fmt::Display for AminoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported(text) | Self::Malformed(text) => f.write_str(text),
+        }
+    }
+}
+
+impl std::error::Error for AminoError {}
+
+/// The text whose bytes are signed.
 ///
 /// # Errors
 /// A message that has no form in this JSON.
@@ -27,7 +63,7 @@ pub fn sign_doc(
     chain_id: &str,
     account_number: u64,
     sequence: u64,
-) -> Result<Vec<u8>, SdkError> {
+) -> Result<String, AminoError> {
     let msgs = body.messages.iter().map(message::of_any).collect::<Result<_, _>>()?;
     let mut doc = vec![
         ("account_number", Json::Text(account_number.to_string())),
@@ -40,7 +76,7 @@ pub fn sign_doc(
     if body.timeout_height != 0 {
         doc.push(("timeout_height", Json::Text(body.timeout_height.to_string())));
     }
-    Ok(Json::object(doc).to_string().into_bytes())
+    Ok(Json::object(doc).to_string())
 }
 
 fn fee_json(fee: &Fee) -> Json {

@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use base64::{engine::general_purpose::STANDARD as BASE64, Engine as _};
-use cosmos_sdk_proto::Any;
 use prost_reflect::{
     Cardinality, DescriptorPool, DynamicMessage, ExtensionDescriptor, FieldDescriptor,
     MessageDescriptor, ReflectMessage, Value,
 };
 
 use super::json::Json;
-use super::time;
-use crate::error::SdkError;
+use super::{time, AminoError};
+use crate::Any;
 
 /// How deep messages may lie in one another as `Any`.
 const MAX_DEPTH: u32 = 8;
 
 /// A transaction's message, or what else is an `Any`: its name and its value.
-pub fn of_any(any: &Any) -> Result<Json, SdkError> {
+pub fn of_any(any: &Any) -> Result<Json, AminoError> {
     any_json(&any.type_url, &any.value, 0)
 }
 
@@ -37,10 +36,10 @@ struct Types {
 
 /// None where the descriptors that are built in do not decode, which a test
 /// excludes.
-fn types() -> Result<&'static Types, SdkError> {
+fn types() -> Result<&'static Types, AminoError> {
     static TYPES: OnceLock<Option<Types>> = OnceLock::new();
     let types = TYPES.get_or_init(|| {
-        let pool = DescriptorPool::decode(stoa_proto::FILE_DESCRIPTOR_SET).ok()?;
+        let pool = DescriptorPool::decode(crate::FILE_DESCRIPTOR_SET).ok()?;
         let option = |name: &str| pool.get_extension_by_name(&format!("stoa.options.v1.{name}"));
         Some(Types {
             name: option("amino_name")?,
@@ -56,8 +55,8 @@ fn types() -> Result<&'static Types, SdkError> {
     types.as_ref().ok_or_else(|| unsupported("a chain without descriptors"))
 }
 
-fn unsupported(what: &str) -> SdkError {
-    SdkError::NotSupported(format!("{what} in SIGN_MODE_LEGACY_AMINO_JSON; use SIGN_MODE_DIRECT"))
+fn unsupported(what: &str) -> AminoError {
+    AminoError::Unsupported(format!("{what} in SIGN_MODE_LEGACY_AMINO_JSON; use SIGN_MODE_DIRECT"))
 }
 
 /// A text option; empty where it is not set.
@@ -69,15 +68,15 @@ fn is_set(options: &DynamicMessage, option: &ExtensionDescriptor) -> bool {
     options.get_extension(option).as_bool().unwrap_or_default()
 }
 
-/// A message's own name; empty where it has none.
-#[cfg(test)]
-pub fn amino_name(type_url: &str) -> Option<String> {
+/// The name under which a message of this type is shown, where it has one of
+/// its own.
+pub fn name_of(type_url: &str) -> Option<String> {
     let types = types().ok()?;
     let descriptor = types.pool.get_message_by_name(type_url.strip_prefix('/')?)?;
-    Some(text(&descriptor.options(), &types.name))
+    Some(text(&descriptor.options(), &types.name)).filter(|name| !name.is_empty())
 }
 
-fn any_json(type_url: &str, value: &[u8], depth: u32) -> Result<Json, SdkError> {
+fn any_json(type_url: &str, value: &[u8], depth: u32) -> Result<Json, AminoError> {
     let types = types()?;
     if depth > MAX_DEPTH {
         return Err(unsupported("messages that deep in one another"));
@@ -85,15 +84,14 @@ fn any_json(type_url: &str, value: &[u8], depth: u32) -> Result<Json, SdkError> 
     let shown = || type_url.chars().take(100).collect::<String>();
     let name = type_url.strip_prefix('/').unwrap_or(type_url);
     let descriptor = types.pool.get_message_by_name(name).ok_or_else(|| unsupported(&shown()))?;
-    let message = DynamicMessage::decode(descriptor.clone(), value)
-        .map_err(|error| SdkError::TxDecode(format!("{}: {error}", shown())))?;
-    let amino_name = text(&descriptor.options(), &types.name);
-    let amino_name = if amino_name.is_empty() { type_url.to_owned() } else { amino_name };
+    let message = DynamicMessage::decode(descriptor, value)
+        .map_err(|error| AminoError::Malformed(format!("{}: {error}", shown())))?;
+    let amino_name = name_of(type_url).unwrap_or_else(|| type_url.to_owned());
     let value = message_json(types, &message, depth)?;
     Ok(Json::object([("type", Json::Text(amino_name)), ("value", value)]))
 }
 
-fn message_json(types: &Types, message: &DynamicMessage, depth: u32) -> Result<Json, SdkError> {
+fn message_json(types: &Types, message: &DynamicMessage, depth: u32) -> Result<Json, AminoError> {
     let descriptor = message.descriptor();
     // What no descriptor names would not be signed.
     if message.unknown_fields().next().is_some() {
@@ -121,7 +119,7 @@ fn well_known(
     message: &DynamicMessage,
     descriptor: &MessageDescriptor,
     depth: u32,
-) -> Result<Option<Json>, SdkError> {
+) -> Result<Option<Json>, AminoError> {
     let moment = |write: fn(i64, i32) -> Option<String>| {
         let seconds = integer(message, "seconds").unwrap_or_default();
         let nanos = integer(message, "nanos").unwrap_or_default();
@@ -151,14 +149,14 @@ fn integer(message: &DynamicMessage, field: &str) -> Option<i64> {
 }
 
 /// A public key: the bytes alone.
-fn key_field(message: &DynamicMessage) -> Result<Json, SdkError> {
+fn key_field(message: &DynamicMessage) -> Result<Json, AminoError> {
     let key = message.get_field_by_name("key");
     let key = key.as_deref().and_then(Value::as_bytes).cloned().unwrap_or_default();
     Ok(if key.is_empty() { Json::Null } else { Json::Text(BASE64.encode(key)) })
 }
 
 /// A threshold key, whose JSON is older than its protobuf.
-fn threshold_key(types: &Types, message: &DynamicMessage, depth: u32) -> Result<Json, SdkError> {
+fn threshold_key(types: &Types, message: &DynamicMessage, depth: u32) -> Result<Json, AminoError> {
     let keys = message.get_field_by_name("public_keys");
     let keys = keys.as_deref().and_then(Value::as_list).unwrap_or_default();
     let keys = keys.iter().map(|key| value_json(types, key, depth)).collect::<Result<_, _>>()?;
@@ -176,7 +174,7 @@ fn field_json(
     message: &DynamicMessage,
     field: &FieldDescriptor,
     depth: u32,
-) -> Result<Option<(String, Json)>, SdkError> {
+) -> Result<Option<(String, Json)>, AminoError> {
     let options = field.options();
     let name = text(&options, &types.field_name);
     let name = if name.is_empty() { field.name().to_owned() } else { name };
@@ -205,7 +203,7 @@ fn field_json(
         },
         Value::Message(_) if !has && field.cardinality() != Cardinality::Repeated => {
             let full_name = field.full_name();
-            return Err(SdkError::InvalidRequest(format!("{full_name} is missing")));
+            return Err(AminoError::Malformed(format!("{full_name} is missing")));
         }
         value if is_set(&options, &types.dec) => decimal_json(value)?,
         value => value_json(types, value, depth)?,
@@ -213,7 +211,7 @@ fn field_json(
     Ok(Some((name, json)))
 }
 
-fn value_json(types: &Types, value: &Value, depth: u32) -> Result<Json, SdkError> {
+fn value_json(types: &Types, value: &Value, depth: u32) -> Result<Json, AminoError> {
     Ok(match value {
         Value::Bool(value) => Json::Bool(*value),
         Value::I32(number) => Json::Number((*number).into()),
@@ -236,7 +234,7 @@ fn value_json(types: &Types, value: &Value, depth: u32) -> Result<Json, SdkError
 }
 
 /// An integer of 10^-18 units as a decimal number.
-fn decimal_json(value: &Value) -> Result<Json, SdkError> {
+fn decimal_json(value: &Value) -> Result<Json, AminoError> {
     let digits = match value {
         Value::String(text) => text.clone(),
         Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -255,7 +253,7 @@ fn decimal_json(value: &Value) -> Result<Json, SdkError> {
     };
     if number.is_empty() || number.len() > 80 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         let shown: String = digits.chars().take(100).collect();
-        return Err(SdkError::InvalidRequest(format!("{shown:?} is no integer")));
+        return Err(AminoError::Malformed(format!("{shown:?} is no integer")));
     }
     let padded = format!("{number:0>19}");
     let (whole, fraction) = padded.split_at(padded.len().saturating_sub(18));
