@@ -14,6 +14,8 @@ fi
 if [[ -n ${CI:-} ]]; then export CARGO_INCREMENTAL=0; fi
 
 prepare
+cosmjs=$(scripts/cosmjs.sh)
+eval "$cosmjs"
 scripts/lint.sh
 
 # Containers and network namespaces are root's. Cargo and the build are not.

@@ -206,7 +206,11 @@ mod tests {
     fn every_message_has_a_name_of_its_own_that_a_ledger_shows() {
         let mut names = std::collections::BTreeMap::new();
         for type_url in Msg::type_urls() {
-            let name = stoa_proto::amino::name_of(&type_url).unwrap();
+            let Some(name) = stoa_proto::amino::name_of(&type_url) else {
+                // The SDK gives it none either; its type URL stands in.
+                assert_eq!(type_url, "/cosmos.feegrant.v1beta1.MsgPruneAllowances");
+                continue;
+            };
             assert!(name.len() <= 39, "{type_url}: {name:?}");
             let other = names.insert(name.clone(), type_url.clone());
             // Governance's two versions share names, as they do in the SDK.
