@@ -184,3 +184,70 @@ fn completions_name_the_commands() {
     let script = stdout(&run(home.path(), &["completions", "bash"]));
     assert!(script.contains("deploy") && script.contains("market"));
 }
+
+/// An unsigned transaction of `account`, as --generate-only prints it.
+fn unsigned(account: &str) -> String {
+    use stoa_client::{
+        proto::cosmos::bank::v1beta1::MsgSend,
+        tx::{any, SignInput, Unsigned},
+    };
+    let send = MsgSend { from_address: account.into(), to_address: account.into(), amount: vec![] };
+    let input = SignInput {
+        chain_id: "stoa-7",
+        account_number: 1,
+        sequence: 2,
+        gas: 100_000,
+        fee: 250,
+        fee_denom: "ustoa",
+        memo: "rent",
+        timeout_height: 9,
+    };
+    serde_json::to_string(&Unsigned::new(account, vec![any(&send)], &input).unwrap()).unwrap()
+}
+
+#[test]
+fn members_of_a_threshold_account_sign_one_by_one() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let home = home.path();
+    for name in ["alice", "bob", "carol"] {
+        json(&run(home, &["keys", "add", name, "-o", "json"]));
+    }
+    let add = ["keys", "add", "treasury", "--multisig", "alice,bob,carol", "--threshold", "2"];
+    let treasury = json(&run(home, &[&add[..], &["-o", "json"]].concat()));
+    assert_eq!(treasury["algorithm"], "multisig");
+    assert_eq!(code(&run(home, &["keys", "export", "treasury"])), 1);
+    // A member elsewhere is named by its public key; the account is the same.
+    let bob = json(&run(home, &["keys", "show", "bob", "-o", "json"]));
+    let members = format!("carol,secp256k1:{},alice", bob["public_key"].as_str().unwrap());
+    let again = ["keys", "add", "same", "--multisig", &members, "--threshold", "2", "-o", "json"];
+    assert_eq!(json(&run(home, &again))["address"], treasury["address"]);
+
+    std::fs::write(at("tx.json"), unsigned(treasury["address"].as_str().unwrap())).unwrap();
+    for name in ["alice", "carol"] {
+        let signed = run(home, &["tx", "sign-doc", &at("tx.json"), "--from", name]);
+        assert!(stderr(&signed).contains("cosmos-sdk/MsgSend"), "{}", stderr(&signed));
+        std::fs::write(at(name), stdout(&signed)).unwrap();
+    }
+    let assemble = |signatures: &[&str]| {
+        let files: Vec<String> = signatures.iter().map(|name| at(name)).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        run(home, &[&["tx", "multisign", &at("tx.json"), "treasury"][..], &files[..]].concat())
+    };
+    let few = assemble(&["alice"]);
+    assert_eq!(code(&few), 1);
+    assert!(stderr(&few).contains("2 are needed"), "{}", stderr(&few));
+    // Whole, and only nobody is there to take it.
+    assert_eq!(code(&assemble(&["carol", "alice"])), 6);
+}
+
+#[test]
+fn an_operators_key_of_stoad_is_taken_in() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("operator.key");
+    std::fs::write(&file, "07".repeat(32)).unwrap();
+    let import = ["keys", "import", "operator", file.to_str().unwrap(), "-o", "json"];
+    let taken = json(&run(home.path(), &import));
+    let public = "02989c0b76cb563971fdc9bef31ec06c3560f3249d6ee9e5d83c57625596e05f6f";
+    assert_eq!(taken["public_key"], public);
+}

@@ -1,7 +1,6 @@
 //! A threshold account's key: some of several keys sign.
 
 use prost::Message as _;
-use sha2::{Digest, Sha256};
 use stoa_proto::{cosmos::crypto::multisig::LegacyAminoPubKey, Any};
 
 use super::{Algorithm, KeyError, PublicKey};
