@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use rustls::{
     client::{
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        danger::{ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
-    crypto::{ring, verify_tls13_signature, CryptoProvider},
+    crypto::{ring, CryptoProvider},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, RootCertStore,
 };
 
-use super::{x509, Identity};
+use super::{handshake::handshake_signatures, x509, Identity};
 use crate::{Error, Result};
 
 /// Trusts what chains to the given roots and bears the provider's address, or
@@ -98,28 +98,7 @@ impl ServerCertVerifier for ProviderVerifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken here".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    handshake_signatures!();
 }
 
 /// TLS 1.3 to a provider's gateway, HTTP/2, with the tenant's certificate

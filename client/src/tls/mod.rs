@@ -6,6 +6,7 @@
 
 mod accept;
 mod client;
+mod handshake;
 mod identity;
 mod server;
 mod x509;

@@ -4,15 +4,13 @@
 use std::sync::Arc;
 
 use rustls::{
-    client::danger::HandshakeSignatureValid,
-    crypto::{ring, verify_tls13_signature, CryptoProvider},
+    crypto::{ring, CryptoProvider},
     pki_types::{CertificateDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
-    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, DistinguishedName, RootCertStore, ServerConfig,
 };
 
-use super::{x509, Identity};
+use super::{handshake::handshake_signatures, x509, Identity};
 use crate::{Address, Error, Result};
 
 /// Accepts a self-signed certificate that is valid now and whose common name
@@ -84,28 +82,7 @@ impl ClientCertVerifier for TenantVerifier {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::Error::General("TLS 1.2 is not spoken here".into()))
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    handshake_signatures!();
 }
 
 /// TLS 1.3 for a gateway, HTTP/2, asking for a tenant's certificate.
