@@ -49,6 +49,14 @@ pub struct Served {
     pub status: LeaseStatusResponse,
 }
 
+/// How waiting for a provider ends.
+enum End {
+    /// It serves the version.
+    Serving(LeaseStatusResponse),
+    /// It tried the version and went back to the one before; why.
+    Undone(String),
+}
+
 /// One lease's way.
 struct Way<'a> {
     tenant: &'a Tenant,
@@ -111,7 +119,10 @@ impl Way<'_> {
         loop {
             let attempt = tokio::time::timeout_at(deadline, self.attempt()).await;
             let error = match attempt {
-                Ok(Ok((provider, status))) => {
+                Ok(Ok((_, End::Undone(why)))) => {
+                    return Err(self.named(Failure::with(Code::Refused, why)))
+                }
+                Ok(Ok((provider, End::Serving(status)))) => {
                     self.board.done(&self.group, &running(&status));
                     let (lease, group) = (lease.clone(), self.group.clone());
                     return Ok(Served { lease, group, provider, status });
@@ -122,19 +133,21 @@ impl Way<'_> {
             self.still_leased().await?;
             let again = is_worth_repeating(&error, begun.elapsed());
             if !again || Instant::now() + RETRY >= deadline {
-                let mut failure = Failure::from(error);
-                failure.message = format!(
-                    "group {} at provider {}: {}",
-                    self.group, self.lease.provider, failure.message
-                );
-                return Err(failure);
+                return Err(self.named(error.into()));
             }
             self.board.say(&self.group, &format!("{error}; trying again"));
             tokio::time::sleep(RETRY).await;
         }
     }
 
-    async fn attempt(&self) -> Result<(Provider, LeaseStatusResponse), Error> {
+    /// Says whose failure it is.
+    fn named(&self, mut failure: Failure) -> Failure {
+        let (group, provider) = (&self.group, &self.lease.provider);
+        failure.message = format!("group {group} at provider {provider}: {}", failure.message);
+        failure
+    }
+
+    async fn attempt(&self) -> Result<(Provider, End), Error> {
         self.board.say(&self.group, &format!("connecting to provider {}", self.lease.provider));
         let chain = &self.tenant.chain;
         let (mut gateway, provider) = connect(chain, &self.lease.provider, self.identity).await?;
@@ -154,12 +167,12 @@ impl Way<'_> {
             let told = |sent, size| self.board.upload(&self.group, &blob.blob, sent, size);
             upload::blob(&mut gateway, &self.delivery.id, &blob, path, told).await?;
         }
-        let status = self.watch(&mut gateway).await?;
-        Ok((provider, status))
+        let end = self.watch(&mut gateway).await?;
+        Ok((provider, end))
     }
 
-    /// Follows the lease until it runs the version wanted.
-    async fn watch(&self, gateway: &mut Gateway) -> Result<LeaseStatusResponse, Error> {
+    /// Follows the lease until it runs the version wanted, or never will.
+    async fn watch(&self, gateway: &mut Gateway) -> Result<End, Error> {
         self.board.say(&self.group, "waiting for the containers");
         let request = LeaseStatusRequest { lease: Some(self.lease.clone()) };
         let stream = gateway.watch_lease(request).await.map_err(|s| error_of(&s))?;
@@ -186,7 +199,10 @@ impl Way<'_> {
                 }
             };
             if is_serving(&status, &self.delivery.version) {
-                return Ok(status);
+                return Ok(End::Serving(status));
+            }
+            if let Some(why) = undone(&status, &self.delivery.version) {
+                return Ok(End::Undone(why));
             }
             self.board.say(&self.group, &phase_line(&status, &self.delivery.version));
         }
@@ -222,6 +238,17 @@ pub fn is_serving(status: &LeaseStatusResponse, version: &str) -> bool {
     status.phase() == LeasePhase::Running
         && status.version == version
         && status.services.iter().all(|s| s.ready >= s.wanted)
+}
+
+/// The provider's word that it tried the version and went back.
+fn undone(status: &LeaseStatusResponse, version: &str) -> Option<String> {
+    (status.undone_version == version).then(|| {
+        format!(
+            "the provider undid the update: {}; it serves version {} again. Change the file and \
+             update once more",
+            status.undone_because, status.version
+        )
+    })
 }
 
 /// Whether another attempt may end better.
@@ -302,6 +329,17 @@ mod tests {
         assert!(!is_serving(&status(LeasePhase::Degraded, "aa", 2), "aa"));
         let line = phase_line(&status(LeasePhase::Running, "bb", 2), "aa");
         assert!(line.contains("earlier version"), "{line}");
+    }
+
+    #[test]
+    fn an_undone_update_ends_the_wait_with_the_providers_reason() {
+        let mut status = status(LeasePhase::Starting, "aa", 1);
+        assert!(undone(&status, "bb").is_none());
+        status.undone_version = "bb".into();
+        status.undone_because = "web[0]: it ends with code 1".into();
+        assert!(undone(&status, "cc").is_none(), "that was another version");
+        let why = undone(&status, "bb").unwrap();
+        assert!(why.contains("it ends with code 1; it serves version aa again"), "{why}");
     }
 
     #[test]

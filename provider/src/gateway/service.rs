@@ -79,8 +79,7 @@ impl GatewayService {
             lease: Some(id.clone()),
             phase: phase.into(),
             message: message.into(),
-            version: String::new(),
-            services: vec![],
+            ..LeaseStatusResponse::default()
         })
     }
 }

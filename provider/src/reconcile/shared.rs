@@ -80,7 +80,10 @@ impl Shared {
             failpoint("lease.after_seen");
         }
         if record.rejected.as_ref().is_some_and(|rejected| *rejected != wanted) {
-            record = self.leases.update(&lease.name, |record| record.rejected = None)?;
+            record = self.leases.update(&lease.name, |record| {
+                record.rejected = None;
+                record.rejected_because.clear();
+            })?;
         }
         let candidate = self.manifests.get(&wanted)?;
         let is_new = record.accepted.as_ref() != Some(&wanted);

@@ -25,8 +25,7 @@ pub(super) fn bare(
         lease: Some(id.clone()),
         phase: phase.into(),
         message: message.into(),
-        version: String::new(),
-        services: vec![],
+        ..LeaseStatusResponse::default()
     }
 }
 

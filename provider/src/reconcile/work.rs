@@ -125,6 +125,7 @@ impl Turn {
                 tracing::warn!(lease = %name, version = %self.version, "update undone: {why}");
                 shared.leases.update(name, |record| {
                     record.rejected = Some(self.version.clone());
+                    record.rejected_because = why;
                     record.accepted = record.serving.clone();
                     record.rollout = None;
                 })?;
@@ -154,12 +155,12 @@ impl Turn {
     }
 
     fn post_verdict(&self, shared: &Shared, verdict: &Verdict) {
-        let undone = self.record.rejected.as_ref().filter(|v| **v == self.lease.version());
-        match (verdict, undone) {
+        match (verdict, self.undone()) {
             (Verdict::Ready, None) => self.post(shared, LeasePhase::Running, ""),
-            (Verdict::Ready, Some(version)) => {
+            (Verdict::Ready, Some((version, why))) => {
+                let served = &self.version;
                 let text =
-                    format!("the update to {version} was undone; {} is served", self.version);
+                    format!("the update to {version} was undone ({why}); {served} is served");
                 self.post(shared, LeasePhase::Degraded, &text);
             }
             (Verdict::Working(what), _) => self.post(shared, LeasePhase::Starting, what),
@@ -169,10 +170,20 @@ impl Turn {
         }
     }
 
+    /// The version that the chain names, where it failed here, and why it did.
+    fn undone(&self) -> Option<(&str, &str)> {
+        let version = self.record.rejected.as_deref()?;
+        let wanted = version == self.lease.version();
+        wanted.then_some((version, self.record.rejected_because.as_str()))
+    }
+
     pub(super) fn post(&self, shared: &Shared, phase: LeasePhase, message: &str) {
         let mut status = status::bare(&self.lease.id, phase, message);
         status.version = self.version.clone();
         status.services = status::of_group(&self.group, &self.lease.name, &self.seen, &self.uris);
+        if let Some((version, why)) = self.undone() {
+            (status.undone_version, status.undone_because) = (version.into(), why.into());
+        }
         shared.board.post(&self.lease.name, status);
     }
 }

@@ -23,6 +23,9 @@ pub struct LeaseRecord {
     pub serving: Option<String>,
     /// A version whose update failed; it is not tried again.
     pub rejected: Option<String>,
+    /// Why it failed, in words.
+    #[serde(default)]
+    pub rejected_because: String,
     /// The service that is being updated.
     pub rollout: Option<Rollout>,
     /// Instances that are to stay stopped; at most one entry each.
