@@ -1,6 +1,8 @@
 //! A delegation's rewards: what they are, and their payment.
 
-use super::{add_to_pool, keys, put_rewards, rewards, FineCoins, Start, ValidatorRewards};
+use super::{
+    add_to_pool, keys, put_rewards, remainder, rewards, FineCoins, Start, ValidatorRewards,
+};
 use crate::ctx::Ctx;
 use crate::event::Event;
 use crate::modules::{bank, staking};
@@ -101,7 +103,7 @@ fn pay(ctx: &mut Ctx<'_>, delegator: &Address, earned: &FineCoins) -> Coins {
         return Coins::new();
     }
     let key = keys::remainder(delegator);
-    let mut remainder: FineCoins = ctx.get(&key).unwrap_or_default();
+    let mut remainder = remainder(ctx, delegator);
     remainder.add_all(earned);
     let whole = remainder.take_whole();
     if remainder.is_empty() {

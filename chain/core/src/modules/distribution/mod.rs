@@ -61,6 +61,11 @@ pub fn rewards(ctx: &Ctx<'_>, validator: &Address) -> ValidatorRewards {
     ctx.get(&keys::validator(validator)).unwrap_or_default()
 }
 
+/// Fractions of units that a delegator has earned and was not paid yet.
+pub fn remainder(ctx: &Ctx<'_>, delegator: &Address) -> FineCoins {
+    ctx.get(&keys::remainder(delegator)).unwrap_or_default()
+}
+
 fn put_rewards(ctx: &mut Ctx<'_>, validator: &Address, rewards: &ValidatorRewards) {
     ctx.put(keys::validator(validator), rewards);
 }
