@@ -126,3 +126,18 @@ async fn a_rolled_back_node_executes_the_block_again_and_history_can_be_pruned()
     node.wait_for_height(height + 2);
     node.stop();
 }
+
+#[test]
+fn a_real_networks_home_asks_for_fees_and_measures_a_devnets_takes_any() {
+    let file = |node: &Node, name: &str| {
+        std::fs::read_to_string(node.home.path().join("config").join(name)).unwrap()
+    };
+    let mainnet = Node::bare();
+    mainnet.run(&["init", "val", "--chain-id", CHAIN]);
+    assert!(file(&mainnet, "stoad.toml").contains("min_gas_prices = \"0.0025ustoa\""));
+    assert!(file(&mainnet, "config.toml").contains("prometheus = true"));
+    let devnet = Node::bare();
+    devnet.run(&["init", "val", "--chain-id", CHAIN, "--preset", "devnet", "--local"]);
+    assert!(file(&devnet, "stoad.toml").contains("min_gas_prices = \"\""));
+    assert!(file(&devnet, "config.toml").contains("prometheus = false"));
+}

@@ -134,7 +134,7 @@ fn vote_bytes(vote: &Vote, chain_id: String) -> Vec<u8> {
         height: vote.height,
         round: vote.round.into(),
         block_id: canonical(vote.block_id.clone()),
-        timestamp: vote.timestamp.clone(),
+        timestamp: vote.timestamp,
         chain_id,
     };
     canonical.encode_length_delimited_to_vec()
@@ -147,7 +147,7 @@ fn proposal_bytes(proposal: &Proposal, chain_id: String) -> Vec<u8> {
         round: proposal.round.into(),
         pol_round: proposal.pol_round.into(),
         block_id: canonical(proposal.block_id.clone()),
-        timestamp: proposal.timestamp.clone(),
+        timestamp: proposal.timestamp,
         chain_id,
     };
     canonical.encode_length_delimited_to_vec()

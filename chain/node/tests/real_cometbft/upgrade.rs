@@ -1,12 +1,15 @@
 //! An upgrade, rehearsed: the old program halts at the height, the new one migrates and goes on.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{json, Value};
 use stoa_chain::types::Address;
 
 use crate::{
-    node::{engine_lives, include, Node, CHAIN},
+    node::{balance, engine_lives, include, Node, CHAIN},
     wallet::Wallet,
 };
 
@@ -79,4 +82,60 @@ async fn the_old_program_halts_at_the_height_and_the_new_one_goes_on() {
     node.env = old;
     assert_eq!(node.run_to_end().code(), Some(NEEDS_OTHER), "there is no way back");
     assert!(node.log().contains("the state is of version 2"), "{}", node.log());
+}
+
+/// A home whose chain has halted before height 9, as the program of state version 1 left it.
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/state-v1.tar.zst")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_of_the_older_version_is_migrated_and_goes_on() {
+    let mut node = Node::bare();
+    let packed = zstd::decode_all(fs::File::open(fixture()).unwrap()).unwrap();
+    tar::Archive::new(packed.as_slice()).unpack(node.home.path()).unwrap();
+    assert_eq!(halted_at(&node), 8);
+    assert_eq!(node.run_to_end().code(), Some(NEEDS_OTHER), "{}", node.log());
+    play_new_program(&mut node);
+    node.start();
+    node.wait_for_height(10);
+    assert_eq!(migrated_at(&node).await, Some(9));
+    let channel = node.channel().await;
+    assert_eq!(balance(&channel, Address::new([9; 20])).await, "12");
+    let mut wallet = Wallet::new(CHAIN, 8);
+    // Two were sent before the upgrade.
+    (0..2).for_each(|_| drop(wallet.send(Address::new([9; 20]), 1)));
+    include(&channel, wallet.send(Address::new([9; 20]), 30)).await;
+    assert_eq!(balance(&channel, Address::new([9; 20])).await, "42");
+    node.stop();
+}
+
+/// Makes the fixture anew, with this program as the old one: only where state version 1 itself
+/// is not yet in use anywhere.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes the fixture"]
+async fn make_the_fixture() {
+    let mut wallet = Wallet::new(CHAIN, 8);
+    let mut node = planned(&wallet, 9);
+    // Slow enough for two sends before the height.
+    node.configure("config.toml", "timeout_commit = \"200ms\"", "timeout_commit = \"1s\"");
+    node.start();
+    node.wait_for_height(1);
+    let channel = node.channel().await;
+    include(&channel, wallet.send(Address::new([9; 20]), 5)).await;
+    include(&channel, wallet.send(Address::new([9; 20]), 7)).await;
+    assert_eq!(node.wait_for_end().code(), Some(NEEDS_OTHER));
+    assert_eq!(halted_at(&node), 8);
+    let left =
+        ["stoad.log", "comet.log", "data/abci.sock", "data/upgrade-info.json", "data/snapshots"];
+    for left in left {
+        let path = node.home.path().join(left);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+    }
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.append_dir_all(".", node.home.path()).unwrap();
+    let packed = zstd::encode_all(archive.into_inner().unwrap().as_slice(), 19).unwrap();
+    assert!(packed.len() < 200 << 10, "{} bytes", packed.len());
+    fs::create_dir_all(fixture().parent().unwrap()).unwrap();
+    fs::write(fixture(), packed).unwrap();
 }
