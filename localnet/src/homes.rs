@@ -91,10 +91,12 @@ fn init(stoad: &Stoad, options: &Options, ports: &mut Ports, index: usize) -> Re
     let name = format!("node{index}");
     let home = options.dir.join("nodes").join(&name);
     let (p2p, rpc, grpc) = (ports.free()?, ports.free()?, ports.free()?);
+    let rest = ports.free()?;
     let block_ms = options.block_time.as_millis().to_string();
     let local = |port: u16| format!("tcp://127.0.0.1:{port}");
     let (p2p_laddr, rpc_laddr) = (local(p2p), local(rpc));
     let grpc_laddr = format!("127.0.0.1:{grpc}");
+    let rest_address = format!("127.0.0.1:{rest}");
     let arguments = [
         "init",
         &name,
@@ -111,12 +113,15 @@ fn init(stoad: &Stoad, options: &Options, ports: &mut Ports, index: usize) -> Re
         &rpc_laddr,
         "--grpc-laddr",
         &grpc_laddr,
+        "--rest-address",
+        &rest_address,
     ];
     let printed = stoad.run(&home, &arguments)?;
     let printed: Printed = serde_json::from_str(&printed).context("what `stoad init` printed")?;
     let node = Node {
         rpc: format!("http://127.0.0.1:{rpc}"),
         grpc: format!("http://{grpc_laddr}"),
+        rest: format!("http://{rest_address}"),
         peer: format!("{}@127.0.0.1:{p2p}", printed.node_id),
         name,
         home,

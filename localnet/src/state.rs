@@ -64,6 +64,8 @@ pub struct Node {
     pub rpc: String,
     /// gRPC, as a URL.
     pub grpc: String,
+    /// REST, as a URL.
+    pub rest: String,
     /// Where its peers find it, `ID@host:port`.
     pub peer: String,
     /// stoad's process, while it runs.

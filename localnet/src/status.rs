@@ -40,6 +40,8 @@ pub struct NodeStatus {
     pub rpc: String,
     /// gRPC.
     pub grpc: String,
+    /// REST.
+    pub rest: String,
     /// Whether its process runs.
     pub running: bool,
     /// stoad's process id.
@@ -84,6 +86,7 @@ impl Status {
                 name: node.name.clone(),
                 rpc: node.rpc.clone(),
                 grpc: node.grpc.clone(),
+                rest: node.rest.clone(),
                 running: process.is_some(),
                 pid: process.map(|process| process.pid),
                 height,
@@ -110,7 +113,7 @@ impl Status {
             self.dir,
             if self.up { "up" } else { "down" }
         );
-        let mut table = table(&["NODE", "STATE", "HEIGHT", "PEERS", "RPC", "GRPC"]);
+        let mut table = table(&["NODE", "STATE", "HEIGHT", "PEERS", "RPC", "GRPC", "REST"]);
         for node in &self.nodes {
             let count = |count: Option<u64>| count.map_or("-".to_owned(), |n| n.to_string());
             table.add_row([
@@ -120,6 +123,7 @@ impl Status {
                 &count(node.peers),
                 &node.rpc,
                 &node.grpc,
+                &node.rest,
             ]);
         }
         text.push_str(&format!("{table}\n\n"));
@@ -239,6 +243,7 @@ mod tests {
             name: name.to_owned(),
             rpc: String::new(),
             grpc: String::new(),
+            rest: String::new(),
             running: height > Some(0),
             pid: None,
             height,

@@ -351,11 +351,9 @@ impl Localnet {
     /// A node's consensus engine is another process, which dies a moment later.
     fn wait_for_ports(&self, name: &str) -> Result<()> {
         let state = self.state();
-        let ports = state
-            .nodes
-            .iter()
-            .find(|node| node.name == name)
-            .map(|node| [&node.rpc, &node.grpc, &node.peer].map(|address| port_of(address)));
+        let ports = state.nodes.iter().find(|node| node.name == name).map(|node| {
+            [&node.rpc, &node.grpc, &node.rest, &node.peer].map(|address| port_of(address))
+        });
         let deadline = Instant::now() + PORTS_DEADLINE;
         for port in ports.into_iter().flatten().flatten() {
             while !is_free(port) {
