@@ -11,6 +11,7 @@ use crate::{
     abci::{Address, ServerOptions},
     app::AppOptions,
     home::Home,
+    services::Facts,
     snapshots::Schedule,
     store::Options,
 };
@@ -28,6 +29,8 @@ pub struct Config {
     pub app: AppConfig,
     /// `[grpc]`
     pub grpc: GrpcConfig,
+    /// `[rest]`
+    pub rest: RestConfig,
     /// `[store]`
     pub store: StoreConfig,
     /// `[snapshots]`
@@ -75,6 +78,18 @@ pub struct GrpcConfig {
     pub laddr: String,
     /// Connections at a time.
     pub max_connections: usize,
+}
+
+/// The REST server.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestConfig {
+    /// Address to listen on; empty: no REST.
+    pub address: String,
+    /// Connections at a time.
+    pub max_connections: usize,
+    /// Whether pages of any origin may call it from a browser.
+    pub cors: bool,
 }
 
 /// The database.
@@ -172,14 +187,22 @@ impl Config {
 
     /// Where the gRPC server listens, if it does.
     pub fn grpc_address(&self) -> Result<Option<SocketAddr>> {
-        if self.grpc.laddr.is_empty() {
-            return Ok(None);
+        listen_address(&self.grpc.laddr)
+            .with_context(|| format!("grpc.laddr {:?}: as 127.0.0.1:9090", self.grpc.laddr))
+    }
+
+    /// Where the REST server listens, if it does.
+    pub fn rest_address(&self) -> Result<Option<SocketAddr>> {
+        listen_address(&self.rest.address)
+            .with_context(|| format!("rest.address {:?}: as 127.0.0.1:1317", self.rest.address))
+    }
+
+    /// What is told to clients of this node.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            min_gas_prices: self.app.min_gas_prices.clone(),
+            retain_heights: self.retain_heights(),
         }
-        let text = self.grpc.laddr.strip_prefix("tcp://").unwrap_or(&self.grpc.laddr);
-        let address = text
-            .parse()
-            .with_context(|| format!("grpc.laddr {text:?}: expected IP:PORT, as 127.0.0.1:9090"))?;
-        Ok(Some(address))
     }
 
     /// Bounds of the ABCI server.
@@ -243,6 +266,7 @@ impl Config {
             abci: AbciConfig { laddr: String::new(), frame_limit_mib: 65, max_connections: 16 },
             app: AppConfig { min_gas_prices: String::new(), retain_blocks: 0 },
             grpc: GrpcConfig { laddr: String::new(), max_connections: 256 },
+            rest: RestConfig { address: String::new(), max_connections: 256, cors: false },
             store: StoreConfig {
                 block_cache_mib: 512,
                 write_buffer_mib: 64,
@@ -258,6 +282,15 @@ impl Config {
             },
         }
     }
+}
+
+/// IP:PORT, after tcp:// or not; nothing where the text is empty.
+fn listen_address(text: &str) -> Result<Option<SocketAddr>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = text.strip_prefix("tcp://").unwrap_or(text).parse();
+    Ok(Some(address.context("expected IP:PORT")?))
 }
 
 fn mib(count: usize) -> usize {
@@ -303,6 +336,12 @@ mod tests {
     fn a_file_may_set_some_and_no_unknown_settings() {
         let config = Config::parse("[grpc]\nladdr = \"tcp://127.0.0.1:1\"").unwrap();
         assert_eq!(config.grpc_address().unwrap(), Some("127.0.0.1:1".parse().unwrap()));
+        let config = Config::parse("[rest]\naddress = \"0.0.0.0:1317\"").unwrap();
+        assert_eq!(config.rest_address().unwrap(), Some("0.0.0.0:1317".parse().unwrap()));
+        assert!(!config.rest.cors, "no page may call it unless it is said");
+        let config = Config::parse("[rest]\naddress = \"\"").unwrap();
+        assert_eq!(config.rest_address().unwrap(), None);
+        assert!(Config::parse("[rest]\naddress = \"1317\"").unwrap().rest_address().is_err());
         assert_eq!(config.store, Config::default().store);
         for bad in ["[grpc]\nlader = 1", "[typo]\na = 1", "[grpc]\nladdr = 5"] {
             assert!(Config::parse(bad).is_err(), "{bad}");

@@ -7,9 +7,12 @@ pub mod comet;
 pub mod config;
 pub mod grpc;
 pub mod home;
+mod limit;
 pub mod metrics;
 pub mod query;
 #[cfg(debug_assertions)]
 pub mod rehearsal;
+pub mod rest;
+pub mod services;
 pub mod snapshots;
 pub mod store;

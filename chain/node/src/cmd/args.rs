@@ -147,12 +147,16 @@ pub struct InitArgs {
     /// Time from block to block in milliseconds.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(50..=60_000))]
     pub block_time_ms: u64,
-    /// Settings for several nodes on one machine: loopback peers, small caches.
+    /// Settings for several nodes on one machine: loopback peers, small caches, no REST unless
+    /// its address is given.
     #[arg(long)]
     pub local: bool,
     /// Where gRPC listens, IP:PORT.
     #[arg(long, env = "STOAD_GRPC_LADDR")]
     pub grpc_laddr: Option<String>,
+    /// Where REST listens, IP:PORT; empty: no REST.
+    #[arg(long, env = "STOAD_REST_ADDRESS")]
+    pub rest_address: Option<String>,
     /// Addresses and peers, written to config.toml.
     #[command(flatten)]
     pub p2p: P2pArgs,
@@ -233,6 +237,9 @@ pub struct StartArgs {
     /// Where /metrics and /health listen, IP:PORT; empty: nowhere.
     #[arg(long, env = "STOAD_METRICS_LADDR")]
     pub metrics_laddr: Option<String>,
+    /// Where REST listens, IP:PORT; empty: no REST.
+    #[arg(long, env = "STOAD_REST_ADDRESS")]
+    pub rest_address: Option<String>,
     /// Least gas prices of the pool, as 0.025ustoa.
     #[arg(long, env = "STOAD_MIN_GAS_PRICES")]
     pub min_gas_prices: Option<String>,

@@ -104,6 +104,14 @@ fn stoad_config(args: &InitArgs) -> Result<String> {
     if args.preset == Preset::Mainnet {
         document["app"]["min_gas_prices"] = toml_edit::value(MAINNET_GAS_PRICE);
     }
+    // Several nodes on one machine cannot all have the one usual port.
+    let none = args.local.then(String::new);
+    if let Some(address) = args.rest_address.clone().or(none) {
+        document["rest"]["address"] = toml_edit::value(address);
+    }
+    if args.preset == Preset::Devnet {
+        document["rest"]["cors"] = toml_edit::value(true);
+    }
     if args.local {
         // Several nodes on one machine have no port in common.
         document["metrics"]["laddr"] = toml_edit::value("");
@@ -113,7 +121,9 @@ fn stoad_config(args: &InitArgs) -> Result<String> {
         document["store"]["write_buffer_mib"] = toml_edit::value(mib(small.write_buffer_bytes));
     }
     let text = document.to_string();
-    Config::parse(&text)?.grpc_address()?;
+    let config = Config::parse(&text)?;
+    config.grpc_address()?;
+    config.rest_address()?;
     Ok(text)
 }
 

@@ -1,4 +1,4 @@
-//! `stoad start`: the state machine behind its ABCI server, gRPC, and CometBFT beside them.
+//! `stoad start`: the state machine behind its ABCI server, gRPC, REST, and CometBFT beside them.
 
 mod waiting;
 
@@ -33,11 +33,13 @@ use crate::{
     home::Home,
     metrics,
     query::Queries,
+    rest,
+    services::{self, Services},
     snapshots::{Keeper, Shelf},
     store::Database,
 };
 
-/// Threads that accept and answer gRPC; the work itself runs on blocking threads.
+/// Threads that accept and answer gRPC and REST; the work itself runs on blocking threads.
 const RUNTIME_THREADS: usize = 2;
 
 /// What ends the node.
@@ -50,6 +52,8 @@ enum End {
     Upgrade(Due),
     /// gRPC has failed.
     Grpc(anyhow::Error),
+    /// REST has failed.
+    Rest(anyhow::Error),
 }
 
 /// Runs until a signal, or until a part of the node fails.
@@ -68,20 +72,13 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<ExitCode> {
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(RUNTIME_THREADS)
-        .max_blocking_threads(grpc::MAX_WORKERS + 2)
+        .max_blocking_threads(services::MAX_WORKERS + 2)
         .enable_all()
         .build()?;
     let rpc = Rpc::new(&rpc_laddr(home, args)?)?;
-    if let Some(grpc_address) = config.grpc_address()? {
-        let grpc = grpc::Server::new(queries, rpc.clone(), config.grpc.max_connections);
-        let listener = runtime.block_on(grpc::bind(grpc_address))?;
-        let end = end.clone();
-        runtime.spawn(async move {
-            if let Err(error) = grpc.serve(listener).await {
-                let _ = end.send(End::Grpc(error)).await;
-            }
-        });
-    }
+    let services = Arc::new(Services::new(queries, rpc.clone(), config.facts()));
+    serve_grpc(&runtime, &config, &services, end.clone())?;
+    serve_rest(&runtime, &config, services, end.clone())?;
     serve_metrics(&runtime, &config, &machine, &rpc)?;
     let engine = start_engine(home, &config, args, &address, end.clone())?;
     let genesis_time = document.genesis_time.unix_timestamp();
@@ -124,6 +121,42 @@ fn serve_metrics(
     Ok(())
 }
 
+fn serve_grpc(
+    runtime: &Runtime,
+    config: &Config,
+    services: &Arc<Services>,
+    end: mpsc::Sender<End>,
+) -> Result<()> {
+    let Some(address) = config.grpc_address()? else { return Ok(()) };
+    let server = grpc::Server::new(Arc::clone(services), config.grpc.max_connections);
+    let listener = runtime.block_on(grpc::bind(address))?;
+    runtime.spawn(async move {
+        if let Err(error) = server.serve(listener).await {
+            let _ = end.send(End::Grpc(error)).await;
+        }
+    });
+    Ok(())
+}
+
+fn serve_rest(
+    runtime: &Runtime,
+    config: &Config,
+    services: Arc<Services>,
+    end: mpsc::Sender<End>,
+) -> Result<()> {
+    let Some(address) = config.rest_address()? else { return Ok(()) };
+    let options =
+        rest::Options { max_connections: config.rest.max_connections, cors: config.rest.cors };
+    let server = rest::Server::new(services, options)?;
+    let listener = runtime.block_on(rest::bind(address))?;
+    runtime.spawn(async move {
+        if let Err(error) = server.serve(listener).await {
+            let _ = end.send(End::Rest(error)).await;
+        }
+    });
+    Ok(())
+}
+
 /// The file's settings under those of the environment and the flags.
 fn effective_config(home: &Home, args: &StartArgs) -> Result<Config> {
     let mut config = Config::read(home)?;
@@ -131,6 +164,7 @@ fn effective_config(home: &Home, args: &StartArgs) -> Result<Config> {
         (&mut config.abci.laddr, &args.abci_laddr),
         (&mut config.grpc.laddr, &args.grpc_laddr),
         (&mut config.metrics.laddr, &args.metrics_laddr),
+        (&mut config.rest.address, &args.rest_address),
         (&mut config.app.min_gas_prices, &args.min_gas_prices),
         (&mut config.cometbft.log_file, &args.cometbft_log_file),
         (&mut config.cometbft.log_level, &args.cometbft_log_level),
@@ -266,6 +300,7 @@ fn finish(
         End::Upgrade(due) => halt(home, &due),
         End::Engine(status) => bail!("CometBFT ended by itself ({status}); its log says why"),
         End::Grpc(error) => bail!("gRPC failed: {error:#}"),
+        End::Rest(error) => bail!("REST failed: {error:#}"),
     }
 }
 

@@ -8,6 +8,7 @@ mod config;
 mod keys;
 mod process;
 mod rpc;
+mod validators;
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ pub use config::{ConsensusPace, FileSettings, P2pSettings, StateSyncSettings};
 pub use keys::{NodeKey, ValidatorKey};
 pub use process::{Launch, LogTarget, Supervisor};
 pub use rpc::{Rpc, RpcError};
+pub use validators::{ValidatorEntry, ValidatorPage};
 
 use std::path::PathBuf;
 

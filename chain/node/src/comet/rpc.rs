@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{de::DeserializeOwned, Deserialize};
 use serde_json::{json, Value};
 use tendermint::{block, Hash};
-use tendermint_rpc::endpoint;
+use tendermint_rpc::{endpoint, Order};
+
+use super::validators::ValidatorPage;
 
 /// Largest answer in bytes: a block of the largest size in base64, with room.
 const MAX_ANSWER: usize = 64 << 20;
@@ -96,6 +98,53 @@ impl Rpc {
         let answer: endpoint::block::v0_38::DialectResponse =
             self.call("block", json!({ "height": height })).await?;
         Ok(answer.into())
+    }
+
+    /// The header at a height, or the last one.
+    pub async fn header(&self, height: Option<block::Height>) -> Result<block::Header, RpcError> {
+        let height = height.map(|height| height.to_string());
+        let answer: endpoint::header::Response =
+            self.call("header", json!({ "height": height })).await?;
+        Ok(answer.header)
+    }
+
+    /// A page of the validators at a height, or of the last block's; pages count from 1.
+    pub async fn validators(
+        &self,
+        height: Option<block::Height>,
+        page: u32,
+        per_page: u64,
+    ) -> Result<ValidatorPage, RpcError> {
+        let height = height.map(|height| height.to_string());
+        let (page, per_page) = (page.to_string(), per_page.to_string());
+        let params = json!({ "height": height, "page": page, "per_page": per_page });
+        self.call("validators", params).await
+    }
+
+    /// The consensus parameters of the last block.
+    pub async fn consensus_params(&self) -> Result<tendermint::consensus::Params, RpcError> {
+        let answer: endpoint::consensus_params::Response =
+            self.call("consensus_params", json!({})).await?;
+        Ok(answer.consensus_params)
+    }
+
+    /// A page of the transactions that a query on events finds; pages count from 1.
+    pub async fn tx_search(
+        &self,
+        query: &str,
+        page: u32,
+        per_page: u64,
+        order: Order,
+    ) -> Result<endpoint::tx_search::Response, RpcError> {
+        let order = match order {
+            Order::Ascending => "asc",
+            Order::Descending => "desc",
+        };
+        let (page, per_page) = (page.to_string(), per_page.to_string());
+        let params = json!({
+            "query": query, "prove": false, "page": page, "per_page": per_page, "order_by": order,
+        });
+        self.call("tx_search", params).await
     }
 
     /// An indexed transaction with its result.

@@ -1,4 +1,4 @@
-//! gRPC: every query of the router, transactions, the node's own facts, and reflection.
+//! gRPC: every call of [`Services`], and reflection of what is served.
 //!
 //! Unary calls are forwarded by path with their raw bytes, so that a query which the state
 //! machine mounts is served here without another line. What is not served answers
@@ -7,10 +7,7 @@
 #![allow(clippy::result_large_err, reason = "tonic's Status is the error of every call")]
 
 mod codec;
-mod engine;
-mod limit;
 mod service;
-mod status;
 
 #[cfg(test)]
 mod tests;
@@ -21,10 +18,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tonic::{service::Routes, transport};
 
-use crate::{comet::Rpc, query::Queries};
-
-/// Queries that run at the same time, each on a blocking thread.
-pub const MAX_WORKERS: usize = 8;
+use crate::{limit, services::Services};
 
 /// Calls at a time on one connection.
 const STREAMS_PER_CONNECTION: u32 = 64;
@@ -37,7 +31,7 @@ const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from
 
 /// The gRPC server of a node.
 pub struct Server {
-    gateway: service::Gateway,
+    services: Arc<Services>,
     max_connections: usize,
 }
 
@@ -47,23 +41,24 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener> {
 }
 
 impl Server {
-    /// A server of these queries, and of what the engine behind `rpc` knows.
-    pub fn new(queries: Arc<Queries>, rpc: Rpc, max_connections: usize) -> Self {
-        Self { gateway: service::Gateway::new(queries, rpc), max_connections }
+    /// A server of these services.
+    pub const fn new(services: Arc<Services>, max_connections: usize) -> Self {
+        Self { services, max_connections }
     }
 
     /// Serves until the listener fails.
     pub async fn serve(self, listener: TcpListener) -> Result<()> {
         tracing::info!(address = %listener.local_addr()?, "gRPC listens");
         let reflect = || {
-            tonic_reflection::server::Builder::configure()
-                .register_encoded_file_descriptor_set(stoa_proto::FILE_DESCRIPTOR_SET)
+            let all = tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(stoa_proto::FILE_DESCRIPTOR_SET);
+            self.services.names().into_iter().fold(all, |all, name| all.with_service_name(name))
         };
         let routes = Routes::default()
             .add_service(reflect().build_v1().context("reflection")?)
             .add_service(reflect().build_v1alpha().context("reflection")?)
             .into_axum_router()
-            .fallback_service(self.gateway);
+            .fallback_service(service::Gateway::new(Arc::clone(&self.services)));
         transport::Server::builder()
             .timeout(TIMEOUT)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)

@@ -7,63 +7,48 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
 use tonic::{
     body::Body,
     codegen::{Body as HttpBody, BoxFuture, Service, StdError},
-    metadata::MetadataValue,
+    metadata::{MetadataMap, MetadataValue},
     server::{Grpc, UnaryService},
     Request, Response, Status,
 };
 
-use super::{codec::RawCodec, engine::Engine, status::to_status, MAX_WORKERS};
+use super::codec::RawCodec;
 use crate::{
-    comet::Rpc,
-    query::{Queries, MAX_ANSWER, MAX_REQUEST},
+    query::{MAX_ANSWER, MAX_REQUEST},
+    services::{Services, HEIGHT_HEADER},
 };
-
-/// Header in which Cosmos clients find the height that was looked at.
-const HEIGHT_HEADER: &str = "x-cosmos-block-height";
 
 /// Forwards unary calls by their path.
 #[derive(Clone)]
 pub struct Gateway {
-    queries: Arc<Queries>,
-    engine: Engine,
-    workers: Arc<Semaphore>,
+    services: Arc<Services>,
 }
 
 impl Gateway {
-    /// A gateway to these queries and this engine.
-    pub fn new(queries: Arc<Queries>, rpc: Rpc) -> Self {
-        let workers = Arc::new(Semaphore::new(MAX_WORKERS));
-        Self { queries, engine: Engine::new(rpc), workers }
+    /// A gateway to these services.
+    pub const fn new(services: Arc<Services>) -> Self {
+        Self { services }
     }
 
-    async fn answer(&self, path: &str, request: Bytes) -> Result<Response<Bytes>, Status> {
-        if let Some(answer) = self.engine.answer(path, &request).await {
-            return answer.map(Response::new);
-        }
-        let (height, answer) = self.query(path.to_owned(), request).await?;
-        let mut response = Response::new(answer);
-        response.metadata_mut().insert(HEIGHT_HEADER, MetadataValue::from(height));
+    async fn answer(&self, path: &str, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+        let asked = asked_height(request.metadata())?;
+        let answer = self.services.answer(path, request.into_inner(), asked).await?;
+        let mut response = Response::new(answer.body);
+        response.metadata_mut().insert(HEIGHT_HEADER, MetadataValue::from(answer.height));
         Ok(response)
     }
+}
 
-    /// Runs a query on a blocking thread; those beyond the limit wait for their turn.
-    async fn query(&self, path: String, request: Bytes) -> Result<(u64, Bytes), Status> {
-        let turn = Arc::clone(&self.workers).acquire_owned().await;
-        let turn = turn.map_err(|_| Status::unavailable("the node is stopping"))?;
-        let queries = Arc::clone(&self.queries);
-        let run = move || {
-            let answer = queries.answer(&path, &request);
-            drop(turn);
-            answer
-        };
-        let answer = tokio::task::spawn_blocking(run).await;
-        let answer = answer.map_err(|_| Status::internal("the query could not be run"))?;
-        answer.map(|(height, bytes)| (height, bytes.into())).map_err(|failure| to_status(&failure))
-    }
+/// The height that a client wants its answer at.
+fn asked_height(metadata: &MetadataMap) -> Result<Option<u64>, Status> {
+    let Some(value) = metadata.get(HEIGHT_HEADER) else { return Ok(None) };
+    let height = value.to_str().ok().and_then(|text| text.parse().ok());
+    height.map(Some).ok_or_else(|| {
+        Status::invalid_argument(format!("{HEIGHT_HEADER}: expected a height, such as 1200"))
+    })
 }
 
 impl<B> Service<http::Request<B>> for Gateway
@@ -102,6 +87,6 @@ impl UnaryService<Bytes> for Call {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let (gateway, path) = (self.gateway.clone(), self.path.clone());
-        Box::pin(async move { gateway.answer(&path, request.into_inner()).await })
+        Box::pin(async move { gateway.answer(&path, request).await })
     }
 }

@@ -13,10 +13,13 @@ use tonic_reflection::pb::v1::{
     server_reflection_response::MessageResponse, ServerReflectionRequest,
 };
 
-use super::{bind, engine::MAX_CALLS, Server};
+use std::sync::Arc;
+
+use super::{bind, Server};
 use crate::{
     app::testing::{genesis, open, Consensus, Wallet, CHAIN},
     comet::Rpc,
+    services::{Facts, Services, MAX_CALLS},
 };
 
 /// A server on a chain of one block, with an engine that does not answer.
@@ -40,7 +43,8 @@ async fn node_at(engine: &str, max_connections: usize) -> Node {
     chain.begin(genesis(&[&wallet]));
     chain.block(&[]);
     let rpc = Rpc::new(engine).unwrap();
-    let server = Server::new(chain.app.queries().clone(), rpc, max_connections);
+    let services = Services::new(chain.app.queries().clone(), rpc, Facts::default());
+    let server = Server::new(Arc::new(services), max_connections);
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(server.serve(listener));
@@ -73,6 +77,21 @@ async fn queries_are_answered_with_their_height() {
     let simulated = tx.simulate(SimulateRequest { tx: None, tx_bytes }).await.unwrap();
     assert!(simulated.into_inner().gas_info.unwrap().gas_used > 0);
     node.chain.block(&[]);
+}
+
+#[tokio::test]
+async fn a_height_that_is_not_the_last_is_refused() {
+    let node = node(10).await;
+    let mut bank = QueryClient::new(node.channel.clone());
+    let mut at = async |height: &'static str| {
+        let mut request = tonic::Request::new(balance_of(&node.wallet));
+        request.metadata_mut().insert("x-cosmos-block-height", height.parse().unwrap());
+        bank.balance(request).await
+    };
+    assert!(at("1").await.is_ok());
+    let refused = at("2").await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    assert!(at("x").await.is_err());
 }
 
 #[tokio::test]
@@ -113,7 +132,14 @@ async fn reflection_lists_the_services() {
     let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
         panic!("a list of services");
     };
-    assert!(list.service.iter().any(|service| service.name == "stoa.market.v1.Query"));
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    for served in ["stoa.market.v1.Query", "cosmos.bank.v1beta1.Query", "cosmos.tx.v1beta1.Service"]
+    {
+        assert!(names.contains(&served), "{names:?}");
+    }
+    for other in ["stoa.gateway.v1.Gateway", "cosmos.bank.v1beta1.Msg"] {
+        assert!(!names.contains(&other), "{other} is not served");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! | `/cosmos.tx.v1beta1.Service/Simulate` | what a transaction would come to |
 //! | `/store/key`, `/store/NAME/key` | raw value of a state key, with an ICS 23 proof if asked |
 //!
-//! ABCI Query and gRPC share this router.
+//! ABCI Query, gRPC and REST share this router.
 
 mod simulate;
 mod stored;
@@ -30,6 +30,19 @@ pub const MAX_REQUEST: usize = 512 << 10;
 /// there is more, so that no question may have such an answer.
 pub const MAX_ANSWER: usize = 32 << 20;
 
+/// Where a node's state stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// First height whose history is kept.
+    pub oldest: u64,
+    /// Last height.
+    pub height: u64,
+    /// Its block's time in Unix seconds.
+    pub time: u64,
+    /// The state's hash after it.
+    pub app_hash: Vec<u8>,
+}
+
 /// The router over one machine.
 pub struct Queries {
     machine: Arc<Machine>,
@@ -50,6 +63,22 @@ impl Queries {
     /// Paths that are served, in order.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.router.paths().chain([SIMULATE_PATH])
+    }
+
+    /// The last height, at least 1.
+    pub fn height(&self) -> u64 {
+        self.machine.view().1.height.max(1)
+    }
+
+    /// Where the durable state stands.
+    pub fn standing(&self) -> Standing {
+        let latest = self.machine.latest();
+        Standing {
+            oldest: latest.oldest(),
+            height: latest.height(),
+            time: latest.time(),
+            app_hash: latest.app_hash().to_vec(),
+        }
     }
 
     /// Answers a protobuf request; returns the height of the state that was looked at, at least

@@ -5,6 +5,7 @@
 mod kills;
 mod node;
 mod operation;
+mod rest;
 mod signer;
 mod state_sync;
 mod upgrade;

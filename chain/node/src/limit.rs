@@ -43,7 +43,7 @@ pub fn connections(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "gRPC connection was not accepted");
+                    tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
