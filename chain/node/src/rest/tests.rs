@@ -1,6 +1,6 @@
 //! Routes and answers on a chain of one block, without an engine behind it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{engine::general_purpose::STANDARD, Engine as _};
 use bytes::Bytes;
@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{
     answer::Rest,
-    routes::{Found, Segment},
+    json::Schema,
+    openapi,
+    routes::{Found, Segment, Table},
     Options, Server,
 };
 use crate::{
@@ -351,6 +353,23 @@ async fn the_openapi_document_is_of_what_is_served() {
     let names: Vec<_> =
         balances["parameters"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
     assert!(names.contains(&&json!("address")) && names.contains(&&json!("pagination.limit")));
+}
+
+#[test]
+fn the_openapi_document_of_all_routes_is_kept_in_docs() {
+    let schema = Schema::new().unwrap();
+    let table = Table::new(&schema, &BTreeSet::new()).unwrap();
+    let document = openapi::document(&schema, table.routes().iter());
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+    if std::env::var_os("STOA_UPDATE_DOCS").is_some() {
+        std::fs::write(path, &document).unwrap();
+    }
+    let kept = std::fs::read(path).unwrap_or_default();
+    assert!(
+        kept == document,
+        "docs/openapi.json is out of date; write it anew by \
+         STOA_UPDATE_DOCS=1 cargo test -p stoad --lib openapi"
+    );
 }
 
 /// Every reference leads somewhere.
