@@ -12,6 +12,7 @@ mod network;
 mod report;
 mod state;
 mod store;
+mod sync;
 mod timing;
 
 use std::path::PathBuf;
@@ -45,6 +46,7 @@ const MACHINE: &[Bench] = &[
     ("finalize.sends", finalize::sends),
     ("finalize.bids", finalize::bids),
     ("store.commit", store::commit),
+    ("sync.1m_records", sync::million_records),
 ];
 
 const NETWORK: &[Bench] = &[
