@@ -8,13 +8,15 @@ mod fail_points;
 mod images;
 mod kill_nodes;
 mod published_sdl;
+mod validators;
 mod world;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{env, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use stoa_localnet::up::asked_to_end;
+use stoa_localnet::{up::asked_to_end, Localnet};
 use stoa_tests::{run, MachineLock, Scenario, Wanted};
+use validators::Validators;
 use world::World;
 
 macro_rules! scenarios {
@@ -28,7 +30,7 @@ macro_rules! scenarios {
 }
 
 /// In the order in which they run: what shakes the network most comes last.
-fn all() -> Vec<Scenario<World>> {
+fn all_of_the_market() -> Vec<Scenario<World>> {
     scenarios![
         bad_transactions::bad_transactions_are_refused_each_with_its_own_error within 60 s,
         published_sdl::a_published_sdl_file_deploys_with_only_its_images_signers_and_denom_mapped
@@ -41,20 +43,44 @@ fn all() -> Vec<Scenario<World>> {
     ]
 }
 
+/// On a network of validators alone; the last leaves one of them out for ever.
+fn all_of_the_validators() -> Vec<Scenario<Validators>> {
+    scenarios![
+        validators::voting_power_follows_delegations_and_delegations_earn within 120 s,
+        validators::a_validator_that_is_down_is_jailed_and_comes_back_by_unjailing within 180 s,
+        validators::a_validator_that_signs_twice_is_tombstoned_and_slashed within 120 s,
+    ]
+}
+
+/// What is asked for of each network.
+struct Plan {
+    market: Vec<Scenario<World>>,
+    validators: Vec<Scenario<Validators>>,
+}
+
+impl Plan {
+    fn new(wanted: &Wanted) -> Self {
+        let (mut market, mut validators) = (all_of_the_market(), all_of_the_validators());
+        market.retain(|scenario| wanted.takes(scenario.name));
+        validators.retain(|scenario| wanted.takes(scenario.name));
+        Self { market, validators }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        let market = self.market.iter().map(|scenario| scenario.name);
+        market.chain(self.validators.iter().map(|scenario| scenario.name))
+    }
+}
+
 fn main() -> ExitCode {
     let wanted = Wanted::parse(env::args().skip(1));
-    let mut scenarios = all();
-    scenarios.retain(|scenario| wanted.takes(scenario.name));
+    let plan = Plan::new(&wanted);
     if wanted.list {
-        scenarios.iter().for_each(|scenario| println!("{}: test", scenario.name));
-        return ExitCode::SUCCESS;
-    }
-    if scenarios.is_empty() {
-        println!("\n0 passed, 0 failed");
+        plan.names().for_each(|name| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
     stoa_client::install_crypto();
-    match start(scenarios) {
+    match start(plan) {
         Ok(0) => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
@@ -64,28 +90,45 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(scenarios: Vec<Scenario<World>>) -> Result<usize> {
+fn start(plan: Plan) -> Result<usize> {
     let _lock = MachineLock::take(&env::temp_dir().join("stoa-e2e.lock"))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut end = Box::pin(asked_to_end()?);
         tokio::select! {
-            failed = on_a_network(scenarios) => failed,
-            // Dropping the network takes it down.
+            failed = on_their_networks(plan) => failed,
+            // Dropping a network takes it down.
             () = &mut end => anyhow::bail!("interrupted"),
         }
     })
 }
 
-async fn on_a_network(scenarios: Vec<Scenario<World>>) -> Result<usize> {
-    let dir = env::temp_dir().join(format!("stoa-e2e-{}", std::process::id()));
-    let world = World::start(&dir).await?;
-    let failed = run(&world, scenarios).await;
-    world.network().down()?;
+/// One network after the other: two at a time would be too slow for both.
+async fn on_their_networks(plan: Plan) -> Result<usize> {
+    let dir = |name: &str| env::temp_dir().join(format!("stoa-{name}-{}", std::process::id()));
+    let mut failed = 0;
+    if !plan.market.is_empty() {
+        let dir = dir("e2e");
+        let world = World::start(&dir).await?;
+        failed += run(&world, plan.market).await;
+        end(world.network(), &dir, failed)?;
+    }
+    if !plan.validators.is_empty() {
+        let dir = dir("validators");
+        let net = Validators::start(&dir).await?;
+        let failed_here = run(&net, plan.validators).await;
+        end(net.network(), &dir, failed_here)?;
+        failed += failed_here;
+    }
+    Ok(failed)
+}
+
+fn end(network: &Localnet, dir: &Path, failed: usize) -> Result<()> {
+    network.down()?;
     if failed == 0 {
-        std::fs::remove_dir_all(&dir)?;
+        std::fs::remove_dir_all(dir)?;
     } else {
         println!("the logs are in {}/logs", dir.display());
     }
-    Ok(failed)
+    Ok(())
 }
