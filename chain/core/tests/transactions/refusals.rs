@@ -4,7 +4,7 @@ use cosmos_sdk_proto::cosmos::tx::v1beta1::TxRaw;
 use cosmos_sdk_proto::Any;
 use prost::Message;
 use stoa_chain::app;
-use stoa_chain::modules::auth::VerifyEach;
+use stoa_chain::modules::auth::{self, VerifyEach};
 use stoa_chain::tx::MAX_TX_BYTES;
 use stoa_chain::types::Rate;
 
@@ -150,6 +150,15 @@ fn fee_gas_memo_and_timeout_have_their_own_refusals() {
         Options { timeout_height: 9, ..Options::default() },
     );
     assert_refused(&chain, &tx, 30, "timeout height 9");
+}
+
+#[test]
+fn a_memo_is_refused_with_the_bound_that_the_parameter_sets() {
+    let params = auth::Params { max_memo_bytes: 9, ..auth::Params::default() };
+    let chain = Chain::with_params(params);
+    let options = Options { memo: "x".repeat(10), ..Options::default() };
+    let tx = chain.send(&Key::secp256k1(1), &Key::secp256k1(2), 5, options);
+    assert_refused(&chain, &tx, 12, "the memo has 10 bytes; at most 9 are allowed");
 }
 
 #[test]

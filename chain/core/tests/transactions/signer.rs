@@ -131,10 +131,14 @@ pub struct Chain {
 
 impl Chain {
     pub fn new() -> Self {
-        Self::with_block_gas(stoa_chain::modules::auth::Params::default().max_block_gas)
+        Self::with_params(auth::Params::default())
     }
 
     pub fn with_block_gas(max_block_gas: u64) -> Self {
+        Self::with_params(auth::Params { max_block_gas, ..auth::Params::default() })
+    }
+
+    pub fn with_params(params: auth::Params) -> Self {
         let keys = [Key::secp256k1(1), Key::secp256k1(2), Key::ed25519(3)];
         let mut genesis = Genesis::default();
         for (number, key) in (0u64..).zip(&keys) {
@@ -144,7 +148,7 @@ impl Chain {
             genesis.auth.accounts.push(GenesisAccount { address: key.address(), account });
         }
         genesis.auth.next_number = 3;
-        genesis.auth.params.max_block_gas = max_block_gas;
+        genesis.auth.params = params;
         genesis.bank.supply.set(ustoa(), Amount::from_raw(3 * FUNDS));
         let mut store = MemoryStore::default();
         store.apply(&app::init_chain(&genesis, block(0)).unwrap().changes);
