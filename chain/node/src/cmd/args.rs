@@ -81,10 +81,10 @@ pub enum Command {
     Version(VersionArgs),
 }
 
-/// Where the CometBFT program is.
+/// Where the CometBFT program is, for commands that read no stoad.toml.
 #[derive(Debug, Args)]
 pub struct CometArgs {
-    /// The cometbft program; else the one that stoad.toml names, else the first in PATH.
+    /// The cometbft program; else the first in PATH.
     #[arg(long, env = "COMETBFT", value_name = "PATH")]
     pub cometbft: Option<PathBuf>,
 }
@@ -255,9 +255,9 @@ pub struct StartArgs {
     /// Addresses and peers.
     #[command(flatten)]
     pub p2p: P2pArgs,
-    /// CometBFT.
-    #[command(flatten)]
-    pub comet: CometArgs,
+    /// The cometbft program; else the one that stoad.toml names, else the first in PATH.
+    #[arg(long, env = "COMETBFT", value_name = "PATH")]
+    pub cometbft: Option<PathBuf>,
 }
 
 /// From where a new node takes the state of a height, instead of executing every block.
@@ -360,4 +360,23 @@ pub struct VersionArgs {
 fn default_home() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     home.join(".stoad")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn only_the_command_that_reads_stoad_toml_names_it_for_finding_cometbft() {
+        let mut cli = Cli::command();
+        cli.build();
+        for (name, reads) in [("init", false), ("version", false), ("start", true)] {
+            let command = cli.find_subcommand_mut(name).unwrap();
+            let flag = command.get_arguments().find(|flag| flag.get_id() == "cometbft").unwrap();
+            let help = flag.get_help().unwrap().to_string();
+            assert_eq!(help.contains("stoad.toml"), reads, "{name}: {help}");
+        }
+    }
 }
