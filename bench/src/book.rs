@@ -20,6 +20,8 @@ use crate::accounts::{address, genesis, CHAIN_ID, NOW};
 pub const PROVIDERS: u32 = 10;
 /// The tenant's key number.
 pub const TENANT: u32 = 10;
+/// Orders of ten bids that make a book of 100,000 open bids.
+pub const FULL_BOOK: u64 = 10_000;
 /// Seconds that most orders stay open: longer than any bench.
 const LONG: u64 = 604_800;
 /// Messages executed before their changes go to the store.

@@ -9,6 +9,7 @@ mod book;
 mod finalize;
 mod machine;
 mod network;
+mod node;
 mod report;
 mod state;
 mod store;
@@ -46,7 +47,7 @@ const MACHINE: &[Bench] = &[
     ("finalize.sends", finalize::sends),
     ("finalize.bids", finalize::bids),
     ("store.commit", store::commit),
-    ("sync.1m_records", sync::million_records),
+    ("node.idle_block", node::idle_block),
 ];
 
 const NETWORK: &[Bench] = &[

@@ -7,12 +7,10 @@ use stoa_chain::modules;
 use stoa_chain::modules::auth::VerifyEach;
 use stoa_proto::Any;
 
-use crate::book::{bids, execute, post, Book};
+use crate::book::{bids, execute, post, Book, FULL_BOOK};
 use crate::report::{Better, Report};
 use crate::timing::{median, millis, per_second, time};
 
-/// Orders of ten bids that make a book of 100,000 open bids.
-const FULL_BOOK: u64 = 10_000;
 /// Runs of which the median counts.
 const RUNS: usize = 5;
 /// Messages of a run.

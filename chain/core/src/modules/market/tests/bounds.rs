@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::ctx::Block;
 use crate::gas::Meter;
+use crate::modules::auth::VerifyEach;
 use crate::modules::deployment::{AddGroups, CloseGroup, PauseGroup};
 use crate::modules::provider;
 use crate::query::Router;
@@ -13,19 +14,30 @@ use cosmos_sdk_proto::cosmos::base::query::v1beta1::PageRequest;
 use prost::Message as _;
 use stoa_proto::provider::v1 as provider_pb;
 
-/// A store that counts the entries which iterations pass.
+/// A store that counts values read, iterations begun, and the entries that these pass.
 #[derive(Default)]
 struct Counting {
     memory: MemoryStore,
+    read: AtomicUsize,
+    begun: AtomicUsize,
     passed: AtomicUsize,
+}
+
+impl Counting {
+    /// What was counted, in the order of the fields.
+    fn counts(&self) -> [usize; 3] {
+        [&self.read, &self.begun, &self.passed].map(|count| count.load(Ordering::Relaxed))
+    }
 }
 
 impl Store for Counting {
     fn get(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.read.fetch_add(1, Ordering::Relaxed);
         self.memory.get(key)
     }
 
     fn range<'a>(&'a self, from: &[u8], to: &[u8]) -> Entries<'a> {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let count = |_: &_| {
             self.passed.fetch_add(1, Ordering::Relaxed);
         };
@@ -87,6 +99,44 @@ fn a_blocks_end_passes_each_deadline_once() {
     assert_eq!(order_of(&ctx, first_order(orders)).state, OrderState::Unmatched);
     let passed = store.passed.load(Ordering::Relaxed) as u64;
     assert!(passed < 10 * orders, "{passed} entries passed for {orders} orders");
+}
+
+#[test]
+fn a_block_without_work_looks_at_as_much_in_a_book_of_ten_thousand_bids_as_in_an_empty_one() {
+    let orders = 2_000;
+    let mut full = market();
+    for dseq in 1..=orders {
+        let one = deployment(dseq, vec![group("web")]);
+        let deposit = Some(coin(10_000_000).into());
+        let order = post_with(
+            &mut full,
+            deployment_pb::MsgCreateDeployment { deposit, bid_window: 3_600, ..one },
+        );
+        (1..=5)
+            .for_each(|number| place(&mut full, order, number, 100 - u128::from(number)).unwrap());
+    }
+    let bids = orders * 5;
+    let held = super::super::held(&full).map(|(_, money)| money.raw()).sum::<u128>();
+    let deposits = u128::from(bids) * params(&full).min_bid_deposit.raw() * ONE;
+    assert_eq!(held, deposits, "{bids} bids are open");
+    let (looked, changes) = idle_block(full);
+    assert_eq!((looked, changes), idle_block(market()));
+    assert_eq!(changes, 1, "the time of the block");
+}
+
+/// What the second of two blocks without transactions looks at, and how many keys it changes.
+fn idle_block(ctx: Ctx<'static>) -> ([usize; 3], usize) {
+    let mut block = ctx.block().clone();
+    let mut memory = MemoryStore::default();
+    memory.apply(&ctx.into_changes());
+    let mut next = |store: &dyn Store| {
+        (block.height, block.now) = (block.height + 1, block.now + 1);
+        crate::app::finalize_block::<Vec<u8>>(store, block.clone(), &[], &VerifyEach).changes
+    };
+    memory.apply(&next(&memory));
+    let store = Counting { memory, ..Counting::default() };
+    let changes = next(&store).len();
+    (store.counts(), changes)
 }
 
 /// Adds a group and closes it again.
