@@ -4,7 +4,5 @@
 . "$(dirname "$0")/prepare.sh"
 
 prepare
-say "building Stoa"
-cargo build "${LOCKED[@]}" --workspace --bins
-localnet/demo/images/build.sh localnet/demo/images
+build
 run_localnet demo "$@"

@@ -4,7 +4,5 @@
 . "$(dirname "$0")/prepare.sh"
 
 prepare
-say "building Stoa"
-cargo build "${LOCKED[@]}" --workspace --bins
-localnet/demo/images/build.sh localnet/demo/images # something to deploy
-run_localnet up --validators 4 --providers 3 "$@"
+build # the images are something to deploy
+run_localnet up "$@"

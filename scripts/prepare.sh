@@ -14,6 +14,16 @@ prepare() {
     eval "$exports"
 }
 
+# The programs and the demo's images. With STOA_NO_BUILD the programs are those
+# that are there: the tests' own, built together with the tests.
+build() {
+    if [[ -z ${STOA_NO_BUILD:-} ]]; then
+        say "building Stoa"
+        cargo build "${LOCKED[@]}" --workspace --bins
+    fi
+    localnet/demo/images/build.sh localnet/demo/images
+}
+
 # run_localnet ARGUMENT...: runs stoa-localnet as root (the providers' data
 # plane enters network namespaces) and returns its exit code. Ctrl-C reaches it
 # from the terminal; other signals are passed on, so that it can clean up.

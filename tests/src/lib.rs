@@ -3,6 +3,10 @@
 //! The usual test harness runs tests side by side and has no end at which what they share could
 //! be taken down. This one keeps to its command line as far as it goes: filters, `--list`.
 
+mod terminal;
+
+pub use terminal::Terminal;
+
 use std::{
     fs::{File, OpenOptions},
     future::Future,
