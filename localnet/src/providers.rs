@@ -214,6 +214,7 @@ poll_seconds = 1
 withdraw_seconds = 20
 update_seconds = 30
 settle_seconds = 1
+storage_check_seconds = 3
 ",
         data = path(&provider.home),
         chain = quoted(&options.chain_id),

@@ -5,14 +5,20 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::{Output, Stdio},
     time::Duration,
 };
 
 use anyhow::{ensure, Context, Result};
-use bollard::query_parameters::ListVolumesOptions;
+use bollard::{exec::StartExecResults, models::ExecConfig, query_parameters::ListVolumesOptions};
+use futures::TryStreamExt;
 use serde_json::Value;
 use stoa_client::tx::TxResult;
-use stoa_localnet::{engine, Provider};
+use stoa_localnet::{
+    engine::{self, Container},
+    Provider,
+};
+use tokio::process::Command;
 
 use crate::world::{demo_file, deployed, eventually, Deployed, Leased, Tenant, World};
 
@@ -75,12 +81,15 @@ const RENAME: Rows =
 /// An update that fails, and is undone.
 const UNDO: Rows = [&[], &[], &["update.after_undo"]];
 
-/// Steps that are on none of these ways: an instance that wrote more than it was sold is stopped.
-const ELSEWHERE: [&str; 2] = ["watchdog.after_mark", "lease.after_stop"];
+/// An instance that wrote more than it was sold is marked, and stopped.
+const OVERUSE: Rows = [&["watchdog.after_mark", "lease.after_stop"], &[], &[]];
 
 /// What the page's server is started with, and a program that ends at once in its place.
 const SERVES: &str = r#"["/bin/httpd", "-f", "-p", "8080", "-h", "/srv"]"#;
 const ENDS: &str = r#"["/bin/sh", "-c", "exit 1"]"#;
+
+/// The exit code of `stoa` where a provider does not do it.
+const REFUSED: i32 = 3;
 
 /// How long a daemon may take to come to a step.
 const STEP: Duration = Duration::from_secs(60);
@@ -107,12 +116,12 @@ pub async fn a_provider_killed_between_any_two_steps_converges(world: World) -> 
 fn check_steps_are_all() -> Result<()> {
     let mut there = BTreeSet::new();
     steps_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../provider/src"), &mut there)?;
-    let rows = [DEPLOY, UPDATE, RENAME, UNDO, CLOSE].into_iter().flatten().flatten();
+    let all = [DEPLOY, UPDATE, RENAME, UNDO, OVERUSE, CLOSE];
+    let rows = all.into_iter().flatten().flatten();
     let here: BTreeSet<String> = rows.map(|step| (*step).to_owned()).collect();
     let gone: Vec<_> = here.difference(&there).collect();
     ensure!(gone.is_empty(), "the provider has no such steps: {gone:?}");
-    let left_out = there.difference(&here).filter(|step| !ELSEWHERE.contains(&step.as_str()));
-    let left_out: Vec<_> = left_out.collect();
+    let left_out: Vec<_> = there.difference(&here).collect();
     ensure!(left_out.is_empty(), "steps of the provider that nobody dies at: {left_out:?}");
     Ok(())
 }
@@ -129,6 +138,49 @@ fn steps_below(dir: &Path, names: &mut BTreeSet<String>) -> Result<()> {
             names.extend(calls.filter_map(|rest| rest.split('"').next()).map(str::to_owned));
         }
     }
+    Ok(())
+}
+
+/// What the versions of the application differ in.
+#[derive(Clone, Copy)]
+struct App {
+    /// The page's service.
+    web: &'static str,
+    /// Its image.
+    image: &'static str,
+    /// Its command.
+    command: &'static str,
+    /// A variable of the other service.
+    api: &'static str,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self { web: "web", image: "web-v1.tar", command: SERVES, api: "first" }
+    }
+}
+
+/// Runs a program as root in a container, to its end.
+async fn run_in(container: &Container, command: &[&str]) -> Result<()> {
+    let docker = engine::connect().await?;
+    let config = ExecConfig {
+        cmd: Some(command.iter().map(|&word| word.to_owned()).collect()),
+        user: Some("0".to_owned()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..ExecConfig::default()
+    };
+    let exec = docker.create_exec(&container.id, config).await?.id;
+    let StartExecResults::Attached { mut output, .. } = docker.start_exec(&exec, None).await?
+    else {
+        anyhow::bail!("{command:?} was not attached to");
+    };
+    let mut said = String::new();
+    while let Some(part) = output.try_next().await? {
+        said.push_str(&part.to_string());
+    }
+    let code = docker.inspect_exec(&exec).await?.exit_code;
+    ensure!(code == Some(0), "{command:?} ended with {code:?}: {said}");
     Ok(())
 }
 
@@ -153,26 +205,32 @@ impl Lane {
     }
 
     async fn run(&self) -> Result<()> {
-        let first = self.sdl("first", "web", "web-v1.tar", SERVES)?;
+        let first = self.sdl("first", App::default())?;
         let running = deployed(self.under_fire(&["deploy", &first], &DEPLOY).await?)?;
         self.check_running(&running, "web", "version 1").await?;
         self.check_bids(&running).await?;
 
-        let second = self.sdl("second", "web", "web-v2.tar", SERVES)?;
+        let new = App { image: "web-v2.tar", ..App::default() };
+        let second = self.sdl("second", new)?;
         let update = |file| ["update", running.dseq.as_str(), file];
         let updated = deployed(self.under_fire(&update(&second), &UPDATE).await?)?;
         self.check_running(&updated, "web", "version 2").await?;
 
-        let renamed = self.sdl("renamed", "web-shop", "web-v2.tar", SERVES)?;
+        let new = App { web: "web-shop", ..new };
+        let renamed = self.sdl("renamed", new)?;
         let renamed = deployed(self.under_fire(&update(&renamed), &RENAME).await?)?;
         self.check_running(&renamed, "web-shop", "version 2").await?;
 
         if UNDO.get(self.index).is_some_and(|steps| !steps.is_empty()) {
-            let broken = self.sdl("broken", "web-shop", "web-v1.tar", ENDS)?;
-            let [verb, dseq, file] = update(&broken);
-            let args = [verb, dseq, file, "--timeout", "45"];
-            ensure!(self.under_fire(&args, &UNDO).await.is_err(), "a broken update was served");
+            let broken = self.sdl("broken", App { command: ENDS, ..new })?;
+            self.check_undone(&update(&broken), &renamed.version).await?;
             self.check_running(&renamed, "web-shop", "version 2").await?;
+        }
+        if !self.steps(&OVERUSE).is_empty() {
+            self.check_overuse(&renamed).await?;
+            let again = self.sdl("again", App { api: "again", ..new })?;
+            let again = deployed(self.tenant.client.json(&update(&again)).await?)?;
+            self.check_running(&again, "web-shop", "version 2").await?;
         }
 
         self.under_fire(&["close", &running.dseq], &CLOSE).await?;
@@ -182,24 +240,90 @@ impl Lane {
     /// Runs a command of `stoa` while the daemon dies at each of this lane's steps, one after the
     /// other, and is started again. What the command printed.
     async fn under_fire(&self, args: &[&str], steps: &Rows) -> Result<Value> {
+        let mut command = self.tenant.client.command(["-o", "json"].iter().chain(args));
+        let output = self.output_under_fire(&mut command, steps).await?;
+        ensure!(output.status.success(), "stoa {args:?}: {output:?}");
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+
+    async fn output_under_fire(&self, command: &mut Command, steps: &Rows) -> Result<Output> {
+        let steps = self.steps(steps);
+        self.arm(steps).await?;
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let output = tokio::spawn(child.wait_with_output());
+        self.die_at_each(steps).await?;
+        Ok(output.await??)
+    }
+
+    /// This lane's own.
+    fn steps(&self, rows: &Rows) -> &'static [&'static str] {
+        rows.get(self.index).copied().unwrap_or_default()
+    }
+
+    /// Kills the daemon, and starts it to die at the first of the steps.
+    async fn arm(&self, steps: &[&str]) -> Result<()> {
+        self.world.network().kill(&self.provider.name)?;
+        self.start(steps.first().copied()).await
+    }
+
+    /// Waits until the daemon has died at each of the steps, and starts it for the next.
+    async fn die_at_each(&self, steps: &[&str]) -> Result<()> {
         let (network, name) = (self.world.network(), self.provider.name.as_str());
-        let mut own = steps.get(self.index).copied().unwrap_or_default().iter().copied();
-        let mut step = own.next();
-        network.kill(name)?;
-        self.start(step).await?;
-        let (client, args) = (self.tenant.client.clone(), args.join("\n"));
-        let command = tokio::spawn(async move {
-            let args: Vec<&str> = args.split('\n').collect();
-            client.json(&args).await
-        });
-        while let Some(reached) = step {
-            let ended = network.wait_for_end(name, STEP).await?;
-            ensure!(ended, "{name} never came to {reached}");
-            println!("  {name} was killed at {reached}");
-            step = own.next();
-            self.start(step).await?;
+        for (index, step) in steps.iter().enumerate() {
+            ensure!(network.wait_for_end(name, STEP).await?, "{name} never came to {step}");
+            println!("  {name} was killed at {step}");
+            self.start(steps.get(index + 1).copied()).await?;
         }
-        command.await?
+        Ok(())
+    }
+
+    /// An update that never becomes ready: the provider goes back to the version before, and the
+    /// command ends with the provider's reason rather than by its timeout.
+    async fn check_undone(&self, args: &[&str], served: &str) -> Result<()> {
+        let mut command = self.tenant.client.command(args);
+        let output = self.output_under_fire(&mut command, &UNDO).await?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.code() == Some(REFUSED), "{}: {said}", output.status);
+        let wanted = format!("it serves version {served} again");
+        for words in ["undid the update: not ready within", "with code 1", &wanted] {
+            ensure!(said.contains(words), "{words:?} is not in: {said}");
+        }
+        Ok(())
+    }
+
+    /// An instance that writes more than it was sold is stopped for good, once, whenever the
+    /// daemon dies over it; the rest goes on.
+    async fn check_overuse(&self, running: &Deployed) -> Result<()> {
+        let lease = running.leases.first().context("no lease")?;
+        self.arm(self.steps(&OVERUSE)).await?;
+        let api = self.container_of(lease, "api").await?;
+        run_in(&api, &["/bin/busybox", "dd", "if=/dev/zero", "of=/fill", "bs=1M", "count=80"])
+            .await?;
+        self.die_at_each(self.steps(&OVERUSE)).await?;
+        eventually("the provider says why it stopped it", SETTLED, || async {
+            let status = self.tenant.client.json(&["status", &running.dseq]).await?;
+            let message = status.pointer("/providers/0/status/message").and_then(Value::as_str);
+            let words = ["api[0] wrote ", "of 64 MiB of ephemeral storage and was stopped"];
+            Ok(message.is_some_and(|text| words.iter().all(|words| text.contains(words))))
+        })
+        .await?;
+        let stopped = self.container_of(lease, "api").await?;
+        ensure!((&stopped.id, stopped.state.as_str()) == (&api.id, "exited"), "{stopped:?}");
+        let all = self.world.containers(lease).await?;
+        let others: Vec<_> = all.iter().filter(|one| one.id != api.id).collect();
+        let run = others.iter().all(|one| one.state == "running");
+        ensure!(others.len() == 3 && run, "a page and two links: {others:?}");
+        self.world.site(running, "web-shop")?.get("/").await.map(drop)
+    }
+
+    /// The container of a service's only instance.
+    async fn container_of(&self, lease: &Leased, service: &str) -> Result<Container> {
+        let all = self.world.containers(lease).await?;
+        let is_it = |one: &Container| {
+            one.role == "workload" && one.labels.get("stoa.service").is_some_and(|s| s == service)
+        };
+        let found = all.into_iter().find(is_it);
+        found.with_context(|| format!("no container of {service}"))
     }
 
     /// Starts the daemon, to die at a step. With one it may die before it is ready.
@@ -299,7 +423,8 @@ impl Lane {
     }
 
     /// Two services and a volume, in this provider's place; the path of the file.
-    fn sdl(&self, name: &str, web: &str, image: &str, command: &str) -> Result<String> {
+    fn sdl(&self, name: &str, app: App) -> Result<String> {
+        let App { web, image, command, api } = app;
         let region = self.provider.attributes.iter().find(|(key, _)| key == "region");
         let region = &region.context("no region")?.1;
         let text = format!(
@@ -312,6 +437,7 @@ services:
     expose: [{{port: 8080, as: 80, to: [{{global: true}}]}}]
   api:
     image: ./api.tar
+    env: [ROUND={api}]
     params: {{storage: {{data: {{mount: /data}}}}}}
     expose: [{{port: 8080, as: 80, to: [{{global: true}}]}}]
 profiles:
