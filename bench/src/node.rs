@@ -69,7 +69,7 @@ impl Node {
         self.last.now += 1;
         let block = self.last.clone();
         let (taken, result) = time(|| {
-            self.machine.finalize(block, &[])?;
+            self.machine.finalize(block.into(), &[])?;
             self.machine.commit()
         });
         result?;

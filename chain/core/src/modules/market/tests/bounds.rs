@@ -119,9 +119,7 @@ fn a_block_without_work_looks_at_as_much_in_a_book_of_ten_thousand_bids_as_in_an
     let held = super::super::held(&full).map(|(_, money)| money.raw()).sum::<u128>();
     let deposits = u128::from(bids) * params(&full).min_bid_deposit.raw() * ONE;
     assert_eq!(held, deposits, "{bids} bids are open");
-    let (looked, changes) = idle_block(full);
-    assert_eq!((looked, changes), idle_block(market()));
-    assert_eq!(changes, 1, "the time of the block");
+    assert_eq!(idle_block(full), idle_block(market()));
 }
 
 /// What the second of two blocks without transactions looks at, and how many keys it changes.
@@ -131,7 +129,7 @@ fn idle_block(ctx: Ctx<'static>) -> ([usize; 3], usize) {
     memory.apply(&ctx.into_changes());
     let mut next = |store: &dyn Store| {
         (block.height, block.now) = (block.height + 1, block.now + 1);
-        crate::app::finalize_block::<Vec<u8>>(store, block.clone(), &[], &VerifyEach).changes
+        crate::app::finalize_block::<Vec<u8>>(store, block.clone().into(), &[], &VerifyEach).changes
     };
     memory.apply(&next(&memory));
     let store = Counting { memory, ..Counting::default() };
