@@ -81,9 +81,17 @@ pub enum Command {
     Version(VersionArgs),
 }
 
-/// Where the CometBFT program is, for commands that read no stoad.toml.
+/// Where the CometBFT program is.
 #[derive(Debug, Args)]
 pub struct CometArgs {
+    /// The cometbft program; else the one that stoad.toml names, else the first in PATH.
+    #[arg(long, env = "COMETBFT", value_name = "PATH")]
+    pub cometbft: Option<PathBuf>,
+}
+
+/// The same for commands that read no stoad.toml.
+#[derive(Debug, Args)]
+pub struct UnsetCometArgs {
     /// The cometbft program; else the first in PATH.
     #[arg(long, env = "COMETBFT", value_name = "PATH")]
     pub cometbft: Option<PathBuf>,
@@ -162,7 +170,7 @@ pub struct InitArgs {
     pub p2p: P2pArgs,
     /// CometBFT.
     #[command(flatten)]
-    pub comet: CometArgs,
+    pub comet: UnsetCometArgs,
 }
 
 /// Of `add-genesis-account`.
@@ -255,9 +263,9 @@ pub struct StartArgs {
     /// Addresses and peers.
     #[command(flatten)]
     pub p2p: P2pArgs,
-    /// The cometbft program; else the one that stoad.toml names, else the first in PATH.
-    #[arg(long, env = "COMETBFT", value_name = "PATH")]
-    pub cometbft: Option<PathBuf>,
+    /// CometBFT.
+    #[command(flatten)]
+    pub comet: CometArgs,
 }
 
 /// From where a new node takes the state of a height, instead of executing every block.
@@ -354,7 +362,7 @@ pub struct VersionArgs {
     pub output: Output,
     /// CometBFT.
     #[command(flatten)]
-    pub comet: CometArgs,
+    pub comet: UnsetCometArgs,
 }
 
 fn default_home() -> PathBuf {
@@ -369,10 +377,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_command_that_reads_stoad_toml_names_it_for_finding_cometbft() {
+    fn only_commands_that_read_stoad_toml_name_it_for_finding_cometbft() {
         let mut cli = Cli::command();
         cli.build();
-        for (name, reads) in [("init", false), ("version", false), ("start", true)] {
+        let reading = ["start", "rollback", "doctor"].map(|name| (name, true));
+        for (name, reads) in [("init", false), ("version", false)].into_iter().chain(reading) {
             let command = cli.find_subcommand_mut(name).unwrap();
             let flag = command.get_arguments().find(|flag| flag.get_id() == "cometbft").unwrap();
             let help = flag.get_help().unwrap().to_string();

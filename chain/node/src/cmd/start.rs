@@ -217,7 +217,7 @@ fn start_engine(
         info!("CometBFT is not started: connect one to the ABCI address");
         return Ok(None);
     }
-    let named = args.cometbft.clone().or_else(|| config.comet_path());
+    let named = args.comet.cometbft.clone().or_else(|| config.comet_path());
     let launch = Launch {
         binary: Binary::find(named.as_deref())?,
         home: home.dir().to_owned(),
