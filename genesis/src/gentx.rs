@@ -4,14 +4,17 @@ use secp256k1::{Message, Secp256k1, SecretKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stoa_chain::{
-    modules::auth::{PublicKey, SignatureCheck},
-    types::Address,
+    modules::{
+        auth::{PublicKey, SignatureCheck},
+        staking::{Commission, UNITS_PER_POWER},
+    },
+    types::{Address, Amount, Dec, STAKE_DENOM},
 };
 
-use crate::{document::ConsensusKey, Document, GenesisError, Validator};
+use crate::{document::ConsensusKey, GenesisError};
 
 /// Sets what is signed here apart from every other signature of the key.
-const DOMAIN: &[u8] = b"stoa genesis transaction, version 1\n";
+const DOMAIN: &[u8] = b"stoa genesis transaction, version 2\n";
 
 /// Longest moniker in bytes, as in validators' descriptions.
 pub const MAX_MONIKER: usize = 70;
@@ -28,11 +31,35 @@ pub struct GentxBody {
     pub operator: Address,
     /// The validator's consensus key.
     pub consensus_key: ConsensusKey,
-    /// Voting power at the beginning.
-    pub power: u32,
+    /// What the operator delegates to it of its account, in ustoa.
+    pub amount: Amount,
+    /// Its part of its delegators' rewards.
+    pub commission: CommissionRates,
+    /// Under this much of its operator's own it is jailed, in ustoa.
+    pub min_self_delegation: Amount,
     /// `ID@host:port` under which peers find the node; may be empty.
     #[serde(default)]
     pub peer: String,
+}
+
+/// What a validator asks of its delegators, and promises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommissionRates {
+    /// Now.
+    pub rate: Dec,
+    /// Ever.
+    pub max_rate: Dec,
+    /// Most by which it rises or falls in a day.
+    pub max_change_rate: Dec,
+}
+
+impl CommissionRates {
+    /// As a validator has them from a moment on, in Unix seconds.
+    pub fn since(self, updated_at: u64) -> Commission {
+        let Self { rate, max_rate, max_change_rate } = self;
+        Commission { rate, max_rate, max_change_rate, updated_at }
+    }
 }
 
 /// A signed request.
@@ -112,14 +139,13 @@ impl Gentx {
     /// # Errors
     /// What is wrong with it.
     pub fn verify(&self) -> Result<(), GenesisError> {
-        let GentxBody { moniker, operator, consensus_key, power, .. } = &self.body;
-        if moniker.is_empty() || moniker.len() > MAX_MONIKER {
-            return Err(self.refuse(format!("a moniker has 1 to {MAX_MONIKER} bytes")));
+        let GentxBody { moniker, operator, consensus_key, .. } = &self.body;
+        let control = moniker.chars().any(char::is_control);
+        if moniker.is_empty() || moniker.len() > MAX_MONIKER || control {
+            return Err(self.refuse(format!("a moniker has 1 to {MAX_MONIKER} bytes of text")));
         }
         consensus_key.bytes().map_err(|reason| self.refuse(reason))?;
-        if *power == 0 {
-            return Err(self.refuse("power 0 validates nothing; give at least 1"));
-        }
+        self.check_stake()?;
         if self.public_key.address() != *operator {
             let signer = self.public_key.address();
             return Err(self.refuse(format!("signed by {signer}, but the operator is {operator}")));
@@ -134,61 +160,24 @@ impl Gentx {
         Ok(())
     }
 
+    fn check_stake(&self) -> Result<(), GenesisError> {
+        let GentxBody { amount, commission, min_self_delegation: least, .. } = &self.body;
+        if amount.raw() < UNITS_PER_POWER {
+            let reason = format!(
+                "{amount}{STAKE_DENOM} is less than one vote; delegate at least \
+                 {UNITS_PER_POWER}{STAKE_DENOM}"
+            );
+            return Err(self.refuse(reason));
+        }
+        commission.since(0).validate().map_err(|error| self.refuse(error.to_string()))?;
+        if least.is_zero() || least > amount {
+            let reason = format!("the least self-delegation is {least}; it is 1 to {amount}");
+            return Err(self.refuse(reason));
+        }
+        Ok(())
+    }
+
     pub(crate) fn refuse(&self, reason: impl Into<String>) -> GenesisError {
         GenesisError::Gentx { moniker: self.body.moniker.clone(), reason: reason.into() }
     }
-}
-
-impl Document {
-    /// Makes the validators of the document those of the requests, in the order of their keys,
-    /// so that everybody who collects the same requests gets the same document.
-    ///
-    /// # Errors
-    /// If a request is wrong, is meant for another chain, comes from an account that is not in
-    /// the document, or two of them share an operator or a key.
-    pub fn collect(&mut self, gentxs: &[Gentx]) -> Result<(), GenesisError> {
-        let mut sorted: Vec<&Gentx> = gentxs.iter().collect();
-        sorted.sort_by(|a, b| a.body.consensus_key.value.cmp(&b.body.consensus_key.value));
-        let mut operators = std::collections::BTreeSet::new();
-        let mut validators: Vec<Validator> = Vec::with_capacity(sorted.len());
-        for gentx in sorted {
-            gentx.verify()?;
-            self.check_fits(gentx)?;
-            if !operators.insert(gentx.body.operator) {
-                return Err(gentx.refuse("its operator has another request already"));
-            }
-            let validator = to_validator(gentx)?;
-            if validators.last().is_some_and(|last| last.pub_key == validator.pub_key) {
-                return Err(gentx.refuse("another request has the same consensus key"));
-            }
-            validators.push(validator);
-        }
-        self.validators = validators;
-        Ok(())
-    }
-
-    fn check_fits(&self, gentx: &Gentx) -> Result<(), GenesisError> {
-        let GentxBody { chain_id, operator, .. } = &gentx.body;
-        if *chain_id != self.chain_id {
-            let ours = &self.chain_id;
-            return Err(gentx.refuse(format!("it is meant for chain {chain_id}, not {ours}")));
-        }
-        let accounts = &self.app_state.auth.accounts;
-        if !accounts.iter().any(|known| known.address == *operator) {
-            return Err(gentx.refuse(format!(
-                "its operator {operator} has no account; add it with add-genesis-account"
-            )));
-        }
-        Ok(())
-    }
-}
-
-fn to_validator(gentx: &Gentx) -> Result<Validator, GenesisError> {
-    let GentxBody { consensus_key, power, moniker, .. } = &gentx.body;
-    Ok(Validator {
-        address: consensus_key.address().map_err(|reason| gentx.refuse(reason))?,
-        pub_key: consensus_key.clone(),
-        power: i64::from(*power),
-        name: moniker.clone(),
-    })
 }

@@ -4,6 +4,7 @@
 //! request to be in it; [`presets`] give the settings of a development and of a real network.
 //! Nothing here touches the disk.
 
+mod collect;
 mod document;
 mod error;
 mod gentx;
@@ -14,13 +15,14 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use collect::ONE_VOTE;
 pub use document::{
     AbciParams, BlockParams, ConsensusParams, Document, EvidenceParams, ValidatorKeyParams,
     VersionParams,
 };
 pub use document::{ConsensusKey, Validator};
 pub use error::GenesisError;
-pub use gentx::{Gentx, GentxBody, OperatorKey};
+pub use gentx::{CommissionRates, Gentx, GentxBody, OperatorKey};
 pub use presets::Preset;
 pub use validate::check_chain_id;
 

@@ -46,7 +46,7 @@ impl Preset {
     /// What CometBFT enforces. Evidence lives as long as stake stays bonded after it leaves.
     pub fn consensus_params(self) -> ConsensusParams {
         let (age_blocks, age_seconds) = match self {
-            Self::Devnet => (100_000, 2 * 86_400),
+            Self::Devnet => (1_200, 120),
             Self::Mainnet => (1_814_400, 21 * 86_400),
         };
         ConsensusParams {
@@ -69,8 +69,10 @@ impl Preset {
     pub fn app_state(self) -> AppState {
         let mut state = AppState::default();
         state.bank.metadata = vec![bank::Metadata::stoa()];
-        if self == Self::Devnet {
-            shorten_windows(&mut state);
+        match self {
+            Self::Devnet => shorten_windows(&mut state),
+            // Some hours of blocks: a validator has time for repairs.
+            Self::Mainnet => state.slashing.params.signed_blocks_window = 10_000,
         }
         state
     }
@@ -84,5 +86,8 @@ fn shorten_windows(state: &mut AppState) {
     state.market.params.min_reclamation = MINUTE;
     state.provider.params.unbonding = 2 * MINUTE;
     state.provider.params.root_overlap = 10 * MINUTE;
+    state.staking.params.unbonding_time = 2 * MINUTE;
+    state.slashing.params.signed_blocks_window = 20;
+    state.slashing.params.downtime_jail_duration = 20;
     state.escrow.params.overdrawn_keep = 60 * MINUTE;
 }

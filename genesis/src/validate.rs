@@ -1,6 +1,6 @@
 //! Whether a document can begin a chain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{document::Validator, ConsensusParams, Document, GenesisError};
 
@@ -35,7 +35,25 @@ impl Document {
         }
         check_params(&self.consensus_params)?;
         check_validators(&self.validators)?;
-        self.check_state()
+        self.check_voting()
+    }
+
+    /// Whether CometBFT's list is what staking says: both begin with the same set.
+    fn check_voting(&self) -> Result<(), GenesisError> {
+        let listed: BTreeMap<&str, i64> = self.validators.iter().map(key_and_power).collect();
+        let voting = self.voting()?;
+        let voting: BTreeMap<&str, i64> = voting.iter().map(key_and_power).collect();
+        let wrong = listed.iter().find(|(key, power)| voting.get(*key) != Some(power));
+        if let Some((key, power)) = wrong {
+            let says = voting.get(key).copied().unwrap_or_default();
+            let reason = format!("the power of {key} is {power}; app_state.staking says {says}");
+            return Err(GenesisError::field("validators", reason));
+        }
+        if let Some(key) = voting.keys().find(|key| !listed.contains_key(*key)) {
+            let reason = format!("{key} is missing, which votes by app_state.staking");
+            return Err(GenesisError::field("validators", reason));
+        }
+        Ok(())
     }
 
     /// Whether the state machine begins with `app_state`.
@@ -46,6 +64,10 @@ impl Document {
         let block = self.genesis_block()?;
         stoa_chain::app::init_chain(&self.app_state, block).map_err(GenesisError::State).map(drop)
     }
+}
+
+fn key_and_power(validator: &Validator) -> (&str, i64) {
+    (validator.pub_key.value.as_str(), validator.power)
 }
 
 /// Whether a text can name a chain.

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use serde::Deserialize;
-use stoa_chain::types::{Address, Amount, Coins, Denom};
+use stoa_chain::types::{Address, Amount, Coins, Dec, Denom};
 use stoa_genesis::{Document, Preset};
 use time::OffsetDateTime;
 
@@ -23,6 +23,9 @@ use crate::{
 
 /// What CometBFT logs: each block, and what goes wrong.
 const COMET_LOG_LEVEL: &str = "state:info,*:error";
+
+/// What each operator delegates to its validator: ten votes.
+const STAKE: &str = "10000000ustoa";
 
 /// A validator that was made, with what the genesis document needs of it.
 struct Made {
@@ -47,7 +50,8 @@ pub fn make(options: &Options, ports: &mut Ports, keys: &Keys) -> Result<Vec<Nod
         write_file(&node.home.join("config/genesis.json"), genesis.as_bytes(), 0o644)?;
         let request = requests.join(format!("{}.json", node.name)).display().to_string();
         let peer = format!("127.0.0.1:{p2p}");
-        stoad.run(&node.home, &["gentx", "--peer", &peer, "--output-document", &request])?;
+        let arguments = ["--amount", STAKE, "--peer", &peer, "--output-document", &request];
+        stoad.run(&node.home, &[&["gentx"], &arguments[..]].concat())?;
     }
     let requests = requests.display().to_string();
     for Made { node, .. } in &made {
@@ -134,6 +138,9 @@ fn init(stoad: &Stoad, options: &Options, ports: &mut Ports, index: usize) -> Re
 fn genesis(options: &Options, keys: &Keys, made: &[Made]) -> Result<String> {
     let now = OffsetDateTime::now_utc().replace_nanosecond(0)?;
     let mut document = Document::new(&options.chain_id, now, Preset::Devnet);
+    document.app_state.slashing.params.signed_blocks_window = options.downtime_window;
+    // The pool gets the market's takes alone, so that they can be held against it.
+    document.app_state.distribution.params.community_tax = Dec::ZERO;
     for key in &keys.funded {
         let coin = stoa_client::money::parse_coin(&key.funds)?;
         fund(&mut document, &key.address, coin.amount.parse()?)?;

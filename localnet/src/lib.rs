@@ -22,7 +22,9 @@ pub mod up;
 
 pub use client::Client;
 pub use network::{explain_log, take_down, Localnet};
-pub use options::{parse_block_time, Options, Programs, ProviderOptions, MAX_EACH};
+pub use options::{
+    parse_block_time, Options, Programs, ProviderOptions, DOWNTIME_WINDOW, MAX_EACH,
+};
 pub use ports::Ports;
 pub use process::{tail, Process, Program};
 pub use providers::domain;

@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use stoa_localnet::{control, demo, parse_block_time, status, take_down, up, Options};
+use stoa_localnet::{
+    control, demo, parse_block_time, status, take_down, up, Options, DOWNTIME_WINDOW,
+};
 
 /// Whole Stoa networks on one machine: validators, providers, funded keys.
 #[derive(Parser)]
@@ -72,6 +74,9 @@ struct UpArgs {
     /// Time from block to block, such as 1s or 200ms
     #[arg(long, default_value = "1s", value_parser = parse_block_time)]
     block_time: Duration,
+    /// The last blocks of which a validator has to sign half, or it is jailed
+    #[arg(long, default_value_t = DOWNTIME_WINDOW)]
+    downtime_window: u64,
     /// Each provider's prices in percent of the usual ones, such as 100,90,120
     #[arg(long, value_delimiter = ',')]
     bid_prices: Vec<u64>,
@@ -144,6 +149,7 @@ async fn run_up(args: UpArgs) -> Result<()> {
     let dir = args.dir.resolve()?;
     let mut options = Options::new(&dir, args.validators, args.providers)?;
     options.block_time = args.block_time;
+    options.downtime_window = args.downtime_window;
     set_prices(&mut options, &args.bid_prices)?;
     if !args.detach {
         return up::foreground(options).await;

@@ -19,6 +19,8 @@ pub struct Options {
     pub providers: Vec<ProviderOptions>,
     /// Time from block to block.
     pub block_time: Duration,
+    /// The last blocks of which a validator has to have signed half, or it is jailed.
+    pub downtime_window: u64,
     /// The chain's name.
     pub chain_id: String,
     /// Where the programs are found.
@@ -49,6 +51,9 @@ pub const MAX_EACH: usize = 32;
 /// Unix sockets lie below the directory, and their paths have at most 107 bytes.
 const MAX_DIR_BYTES: usize = 70;
 
+/// Blocks. Long, so that a validator that is killed and restarted is not jailed for it.
+pub const DOWNTIME_WINDOW: u64 = 10_000;
+
 impl Options {
     /// A network of the usual make in a directory.
     ///
@@ -74,6 +79,7 @@ impl Options {
             validators,
             providers: (0..providers).map(ProviderOptions::usual).collect(),
             block_time: Duration::from_secs(1),
+            downtime_window: DOWNTIME_WINDOW,
             chain_id: "stoa-local".to_owned(),
             programs: Programs::find()?,
         })

@@ -198,9 +198,21 @@ pub struct AccountArgs {
 /// Of `gentx`.
 #[derive(Debug, Args)]
 pub struct GentxArgs {
-    /// Voting power at the beginning.
-    #[arg(long, default_value_t = 10)]
-    pub power: u32,
+    /// What the operator delegates to its validator, as 1000000ustoa, which is one vote.
+    #[arg(long, value_name = "COIN")]
+    pub amount: String,
+    /// The validator's part of its delegators' rewards, as 0.1.
+    #[arg(long, default_value = "0.1", value_name = "PART")]
+    pub commission_rate: String,
+    /// Most that the commission ever is.
+    #[arg(long, default_value = "0.2", value_name = "PART")]
+    pub commission_max_rate: String,
+    /// Most by which the commission changes in a day.
+    #[arg(long, default_value = "0.01", value_name = "PART")]
+    pub commission_max_change_rate: String,
+    /// What the operator promises to keep delegated; with less the validator is jailed.
+    #[arg(long, default_value = "1ustoa", value_name = "COIN")]
+    pub min_self_delegation: String,
     /// The validator's name; else the home's moniker.
     #[arg(long)]
     pub moniker: Option<String>,

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{bail, Context, Result};
 use stoa_chain::modules::auth::{Schedule, Vesting};
-use stoa_chain::types::{Address, Amount, Coin, Coins, Denom};
-use stoa_genesis::{ConsensusKey, Document, Gentx, GentxBody};
+use stoa_chain::types::{Address, Amount, Coin, Coins, Dec, Denom, STAKE_DENOM};
+use stoa_genesis::{CommissionRates, ConsensusKey, Document, Gentx, GentxBody};
 
 use super::{
     args::{AccountArgs, CollectArgs, GentxArgs, ValidateArgs},
@@ -73,6 +73,20 @@ fn parse_coins(text: &str) -> Result<Coins> {
     Ok(coins)
 }
 
+/// An amount of the denom that stake is in.
+fn parse_stake(flag: &str, text: &str) -> Result<Amount> {
+    let coins = parse_coins(text).with_context(|| flag.to_owned())?;
+    let amount = coins.of(&Denom::stake());
+    if coins.len() != 1 || amount.is_zero() {
+        bail!("{flag} {text:?} is no stake; expected such as 1000000{STAKE_DENOM}");
+    }
+    Ok(amount)
+}
+
+fn parse_part(flag: &str, text: &str) -> Result<Dec> {
+    text.parse().map_err(|error: String| anyhow::anyhow!("{flag}: {error}"))
+}
+
 /// Signs this validator's request.
 pub fn gentx(home: &Home, args: &GentxArgs) -> Result<()> {
     let document = read(&home.genesis())?;
@@ -89,7 +103,16 @@ pub fn gentx(home: &Home, args: &GentxArgs) -> Result<()> {
         moniker,
         operator: operator.public().address(),
         consensus_key: ConsensusKey::ed25519(consensus_key),
-        power: args.power,
+        amount: parse_stake("--amount", &args.amount)?,
+        commission: CommissionRates {
+            rate: parse_part("--commission-rate", &args.commission_rate)?,
+            max_rate: parse_part("--commission-max-rate", &args.commission_max_rate)?,
+            max_change_rate: parse_part(
+                "--commission-max-change-rate",
+                &args.commission_max_change_rate,
+            )?,
+        },
+        min_self_delegation: parse_stake("--min-self-delegation", &args.min_self_delegation)?,
         peer: args.peer.as_ref().map(|peer| format!("{node_id}@{peer}")).unwrap_or_default(),
     };
     let text = serde_json::to_string_pretty(&Gentx::sign(body, &operator)?)?;
@@ -179,5 +202,17 @@ mod tests {
         for bad in ["", "5", "ustoa", "1.5ustoa", "5ustoa,", "5ustoa,6ustoa", "-5ustoa", "5u"] {
             assert!(parse_coins(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn stakes_and_parts_are_read_strictly() {
+        assert_eq!(parse_stake("--amount", "1000000ustoa").unwrap().raw(), 1_000_000);
+        for bad in ["", "1000000", "0ustoa", "5uusd", "5ustoa,5uusd"] {
+            let error = format!("{:#}", parse_stake("--amount", bad).unwrap_err());
+            assert!(error.starts_with("--amount"), "{error}");
+        }
+        assert_eq!(parse_part("--commission-rate", "0.1").unwrap(), Dec::percent(10));
+        let error = parse_part("--commission-rate", "10%").unwrap_err().to_string();
+        assert!(error.starts_with("--commission-rate") && error.contains("0.05"), "{error}");
     }
 }

@@ -60,6 +60,7 @@ pub fn export(home: &Home, args: &ExportArgs) -> Result<()> {
     };
     document.initial_height = i64::try_from(height.saturating_add(1))?;
     document.genesis_time = OffsetDateTime::from_unix_timestamp(i64::try_from(now)?)?;
+    document.list_validators()?;
     print(document.to_json()?.trim_end())
 }
 

@@ -134,9 +134,9 @@ impl Node {
         edit(&mut document);
         fs::write(&path, serde_json::to_vec(&document).unwrap()).unwrap();
         self.run(&["add-genesis-account", &wallet.address().to_string(), "1000000ustoa"]);
-        self.run(&["add-genesis-account", operator, "1000000ustoa"]);
+        self.run(&["add-genesis-account", operator, "20000000ustoa"]);
         assert!(!self.command(&["validate-genesis"]).status().unwrap().success());
-        self.run(&["gentx"]);
+        self.run(&["gentx", "--amount", "10000000ustoa"]);
         self.run(&["collect-gentxs"]);
         self.run(&["validate-genesis"]);
     }
