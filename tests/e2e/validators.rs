@@ -265,8 +265,7 @@ async fn tell_twin(net: &Validators, from: &SecretKey, twin: &RpcClient) -> Resu
     let account = net.0.chain.query().account(&me).await?;
     let message = MsgSend { from_address: me.clone(), to_address: me, amount: vec![coin(1)] };
     let options = TxOptions { gas: stoa_client::tx::Gas::Fixed(200_000), ..TxOptions::default() };
-    let (signed, _) =
-        net.0.chain.prepare(from, account, vec![any(&message)], &options).await?;
+    let (signed, _) = net.0.chain.prepare(from, account, vec![any(&message)], &options).await?;
     twin.broadcast(&signed.bytes).await?;
     Ok(())
 }
@@ -298,9 +297,25 @@ impl Twin {
         let block_ms = options.block_time.as_millis().to_string();
         let cometbft = options.programs.cometbft.display().to_string();
         run(&[
-            "init", "twin", "--local", "--preset", "devnet", "--chain-id", &options.chain_id,
-            "--block-time-ms", &block_ms, "--p2p-laddr", &p2p, "--rpc-laddr", &rpc,
-            "--grpc-laddr", &grpc, "--persistent-peers", &peers.join(","), "--cometbft", &cometbft,
+            "init",
+            "twin",
+            "--local",
+            "--preset",
+            "devnet",
+            "--chain-id",
+            &options.chain_id,
+            "--block-time-ms",
+            &block_ms,
+            "--p2p-laddr",
+            &p2p,
+            "--rpc-laddr",
+            &rpc,
+            "--grpc-laddr",
+            &grpc,
+            "--persistent-peers",
+            &peers.join(","),
+            "--cometbft",
+            &cometbft,
         ])?;
         for name in ["priv_validator_key.json", "genesis.json"] {
             std::fs::copy(engine_file(&of.home, name)?, engine_file(&home, name)?)?;

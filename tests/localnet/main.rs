@@ -38,7 +38,8 @@ async fn check(dir: &Path) -> Result<()> {
     let client = Client::new(Programs::find()?.path("stoa"), dir, &state, "tenant")?;
     let app = Path::new(env!("CARGO_MANIFEST_DIR")).join("localnet/page.yaml");
     let app = app.display().to_string();
-    let deploy = client.json(&["deploy", &app]);
+    let arguments = ["deploy", &app];
+    let deploy = client.json(&arguments);
     let leased = |screen: &str| line(screen).is_some_and(|line| line.ends_with("leases 1"));
     let (deployed, screens) = tokio::try_join!(deploy, terminal.until("the lease", leased))?;
     ensure!(deployed.pointer("/leases/0/provider").is_some(), "{deployed}");
