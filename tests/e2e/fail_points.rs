@@ -223,7 +223,8 @@ impl Lane {
 
         if UNDO.get(self.index).is_some_and(|steps| !steps.is_empty()) {
             let broken = self.sdl("broken", App { command: ENDS, ..new })?;
-            self.check_undone(&update(&broken), &renamed.version).await?;
+            let update = ["update", running.dseq.as_str(), broken.as_str()];
+            self.check_undone(&update, &renamed.version).await?;
             self.check_running(&renamed, "web-shop", "version 2").await?;
         }
         if !self.steps(&OVERUSE).is_empty() {

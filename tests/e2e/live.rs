@@ -47,7 +47,8 @@ pub async fn on_a_terminal_bids_are_a_live_table_and_elsewhere_lines(world: Worl
     for tenant in [seer, reader] {
         let all = world.chain().query().deployments(&tenant.address, DeploymentState::Active);
         let all = all.await?;
-        let id = all.first().and_then(|one| one.id.as_ref()).context("it is not there any more")?;
+        let deployment = all.first().and_then(|one| one.deployment.as_ref());
+        let id = deployment.and_then(|one| one.id.as_ref()).context("it is not there any more")?;
         tenant.client.json(&["close", &id.dseq.to_string()]).await?;
     }
     Ok(())

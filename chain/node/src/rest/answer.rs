@@ -63,6 +63,9 @@ impl Refusal {
     }
 }
 
+/// A route, and the values that its path holds.
+type Routed<'a> = (&'a Route, Vec<(&'a str, String)>);
+
 impl Rest {
     pub fn new(services: Arc<Services>, cors: bool) -> Result<Self> {
         let schema = Arc::new(Schema::new()?);
@@ -110,7 +113,7 @@ impl Rest {
         Ok((self.write(route.method.output(), body).await?, height))
     }
 
-    fn route(&self, head: &Parts) -> Result<(&Route, Vec<(&str, String)>), Refusal> {
+    fn route<'a>(&'a self, head: &'a Parts) -> Result<Routed<'a>, Refusal> {
         let path = head.uri.path();
         let verb = match head.method {
             Method::GET => Verb::Get,

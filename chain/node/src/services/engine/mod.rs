@@ -121,7 +121,7 @@ fn to_page(request: Option<PageRequest>) -> Result<(u32, u64), Status> {
         return Err(Status::invalid_argument("pagination.key: name the page by its offset"));
     }
     let limit = if request.limit == 0 { MAX_PAGE } else { request.limit.min(MAX_PAGE) };
-    if request.offset % limit != 0 {
+    if !request.offset.is_multiple_of(limit) {
         let text = format!("pagination.offset: expected a multiple of the page's {limit} items");
         return Err(Status::invalid_argument(text));
     }
