@@ -54,7 +54,7 @@ export class Node {
     this.operator = keys.operator_address;
     this.command("add-genesis-account", this.operator, "1000000000ustoa");
     for (const account of accounts) this.command("add-genesis-account", ...account);
-    this.command("gentx");
+    this.command("gentx", "--amount", "100000000ustoa");
     this.command("collect-gentxs");
   }
 
