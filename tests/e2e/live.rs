@@ -35,7 +35,7 @@ pub async fn on_a_terminal_bids_are_a_live_table_and_elsewhere_lines(world: Worl
     for name in &providers {
         world.network().start_one(name, &[])?;
     }
-    let ((rest, status), said) = tokio::try_join!(terminal.to_end(), pipe.to_end())?;
+    let ((rest, status), said) = tokio::try_join!(terminal.until_end(), pipe.until_end())?;
     screens.extend(rest);
     ensure!(status.success(), "{status}: {}", last(&screens));
 
@@ -110,7 +110,7 @@ impl Pipe {
     }
 
     /// All that it said.
-    async fn to_end(mut self) -> Result<String> {
+    async fn until_end(mut self) -> Result<String> {
         while let Some(line) = self.lines.next_line().await? {
             self.said.push_str(&format!("{line}\n"));
         }

@@ -48,7 +48,7 @@ async fn check(dir: &Path) -> Result<()> {
     ensure!(before.len() > 3, "containers, a network, processes: {before:?}");
 
     terminal.interrupt().await?;
-    let (screens, _) = terminal.to_end().await?;
+    let (screens, _) = terminal.until_end().await?;
     let last = screens.last().context("no screen")?;
     ensure!(last.contains("taking the network down"), "{last}");
     let left = left_of(&state).await?;

@@ -96,7 +96,7 @@ impl Terminal {
     ///
     /// # Errors
     /// If it does not end.
-    pub async fn to_end(mut self) -> Result<(Vec<String>, ExitStatus)> {
+    pub async fn until_end(mut self) -> Result<(Vec<String>, ExitStatus)> {
         let mut screens = Vec::new();
         while let Some(screen) = self.next().await? {
             screens.push(screen);
@@ -126,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_drawn_over_is_gone_and_the_rest_stays() {
         let script = "test -t 2 && echo first; printf '%s once\\r\\033[K%s again\\n' $WORD $WORD";
-        let (screens, status) = shell(script).to_end().await.unwrap();
+        let (screens, status) = shell(script).until_end().await.unwrap();
         assert!(status.success());
         assert_eq!(screens.last().unwrap().trim(), "first\ndrawn again");
     }
@@ -136,7 +136,7 @@ mod tests {
         let mut terminal = shell("trap 'echo caught; exit 7' INT; echo ready; sleep 100 & wait");
         terminal.until("ready", |screen| screen.contains("ready")).await.unwrap();
         terminal.interrupt().await.unwrap();
-        let (screens, status) = terminal.to_end().await.unwrap();
+        let (screens, status) = terminal.until_end().await.unwrap();
         assert!(screens.last().unwrap().contains("caught"));
         assert_eq!(status.code(), Some(7));
     }
