@@ -317,7 +317,7 @@ impl Run {
         assert!(broken.is_empty(), "{}\ninvariants: {broken:#?}", self.story(told));
         let found = differences(&self.machine, &self.world);
         assert!(found.is_empty(), "{}\ndifferences: {found:#?}", self.story(told));
-        if self.world.height % 37 == 0 {
+        if self.world.height.is_multiple_of(37) {
             self.machine.check_export();
         }
     }

@@ -11,7 +11,7 @@ fn genesis_validator(number: u8, tokens: u128) -> Validator {
         jailed: false,
         status: Status::Bonded,
         tokens: Amount::from_raw(tokens),
-        shares: Amount::from_raw(tokens).to_fine().raw().try_into().map(Dec::from_raw).unwrap(),
+        shares: Dec::from_raw(Amount::from_raw(tokens).to_fine().raw()),
         description: Description { moniker: "one".to_owned(), ..Default::default() },
         commission: Commission {
             rate: Dec::percent(5),

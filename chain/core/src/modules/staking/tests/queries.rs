@@ -140,7 +140,7 @@ fn unbondings_and_redelegations_are_found_from_both_sides() {
     };
     let all: pb::QueryValidatorUnbondingDelegationsResponse =
         served.ask("ValidatorUnbondingDelegations", &request).unwrap();
-    assert_eq!(all.unbonding_responses, [one.clone()]);
+    assert_eq!(all.unbonding_responses, std::slice::from_ref(&one));
     let request = pb::QueryDelegatorUnbondingDelegationsRequest {
         delegator_addr: account(7),
         pagination: None,
