@@ -10,6 +10,7 @@ mod finalize;
 mod machine;
 mod network;
 mod node;
+mod queries;
 mod report;
 mod state;
 mod store;
@@ -48,6 +49,8 @@ const MACHINE: &[Bench] = &[
     ("finalize.bids", finalize::bids),
     ("store.commit", store::commit),
     ("node.idle_block", node::idle_block),
+    ("sync.1m_records", sync::million_records),
+    ("node.grpc", queries::grpc),
 ];
 
 const NETWORK: &[Bench] = &[
