@@ -18,6 +18,7 @@ use stoad::{
     comet::Rpc,
     grpc::{bind, Server},
     query::Queries,
+    services::{Facts, Services},
     store::{Database, Options},
 };
 
@@ -78,7 +79,8 @@ fn machine(dir: &std::path::Path) -> Result<(Arc<Machine>, Block)> {
 async fn serve(machine: Arc<Machine>) -> Result<String> {
     let queries = Arc::new(Queries::new(machine));
     // No engine is asked for balances.
-    let server = Server::new(queries, Rpc::new("tcp://127.0.0.1:1")?, 64);
+    let services = Services::new(queries, Rpc::new("tcp://127.0.0.1:1")?, Facts::default());
+    let server = Server::new(Arc::new(services), 64);
     let listener = bind("127.0.0.1:0".parse()?).await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(server.serve(listener));
