@@ -16,6 +16,8 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use crate::metrics::{self, Interface};
+
 /// Pause after a failed accept (no file descriptors left), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -23,12 +25,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Connection {
     stream: TcpStream,
     _place: OwnedSemaphorePermit,
+    _counted: metrics::Connected,
 }
 
 /// Accepts connections, at most `limit` at a time.
 pub fn connections(
     listener: TcpListener,
     limit: usize,
+    interface: Interface,
 ) -> ReceiverStream<Result<Connection, io::Error>> {
     let (accepted, connections) = mpsc::channel(1);
     let places = Arc::new(Semaphore::new(limit.max(1)));
@@ -38,7 +42,9 @@ pub fn connections(
                 Ok((stream, _)) => {
                     // Without it small answers would wait for acknowledgements.
                     let _ = stream.set_nodelay(true);
-                    if accepted.send(Ok(Connection { stream, _place: place })).await.is_err() {
+                    let counted = metrics::get().connected(interface);
+                    let connection = Connection { stream, _place: place, _counted: counted };
+                    if accepted.send(Ok(connection)).await.is_err() {
                         return;
                     }
                 }

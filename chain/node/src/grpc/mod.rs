@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 use tonic::{service::Routes, transport};
 
-use crate::{limit, services::Services};
+use crate::{limit, metrics::Interface, services::Services};
 
 /// Calls at a time on one connection.
 const STREAMS_PER_CONNECTION: u32 = 64;
@@ -65,7 +65,11 @@ impl Server {
             .http2_keepalive_interval(Some(KEEPALIVE.0))
             .http2_keepalive_timeout(Some(KEEPALIVE.1))
             .add_routes(Routes::from(routes))
-            .serve_with_incoming(limit::connections(listener, self.max_connections))
+            .serve_with_incoming(limit::connections(
+                listener,
+                self.max_connections,
+                Interface::Grpc,
+            ))
             .await
             .context("gRPC")
     }

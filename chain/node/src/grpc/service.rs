@@ -17,6 +17,7 @@ use tonic::{
 
 use super::codec::RawCodec;
 use crate::{
+    metrics::{self, Interface},
     query::{MAX_ANSWER, MAX_REQUEST},
     services::{Services, HEIGHT_HEADER},
 };
@@ -87,6 +88,10 @@ impl UnaryService<Bytes> for Call {
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let (gateway, path) = (self.gateway.clone(), self.path.clone());
-        Box::pin(async move { gateway.answer(&path, request).await })
+        Box::pin(async move {
+            let answer = gateway.answer(&path, request).await;
+            metrics::get().called(Interface::Grpc, answer.is_ok());
+            answer
+        })
     }
 }

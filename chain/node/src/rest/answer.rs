@@ -17,7 +17,10 @@ use super::{
     openapi, params,
     routes::{Found, Route, Table, Verb},
 };
-use crate::services::{Answer, Services, HEIGHT_HEADER};
+use crate::{
+    metrics::{self, Interface},
+    services::{Answer, Services, HEIGHT_HEADER},
+};
 
 /// The same height under the name that grpc-gateway gives it.
 const GATEWAY_HEIGHT_HEADER: &str = "grpc-metadata-x-cosmos-block-height";
@@ -109,6 +112,7 @@ impl Rest {
         };
         let asked = asked_height(&head.headers)?;
         let answer = self.services.answer(&route.rpc, request.encode_to_vec().into(), asked).await;
+        metrics::get().called(Interface::Rest, answer.is_ok());
         let Answer { height, body } = answer?;
         Ok((self.write(route.method.output(), body).await?, height))
     }

@@ -15,6 +15,7 @@ use tonic::Code;
 use super::answer::{refuse, Rest};
 use crate::{
     limit::{self, Connection},
+    metrics::Interface,
     query::MAX_REQUEST,
     services::Services,
 };
@@ -61,7 +62,7 @@ impl Server {
     /// Serves until the listener fails.
     pub async fn serve(self, listener: TcpListener) -> Result<()> {
         tracing::info!(address = %listener.local_addr()?, "REST listens");
-        let mut connections = limit::connections(listener, self.max_connections);
+        let mut connections = limit::connections(listener, self.max_connections, Interface::Rest);
         while let Some(connection) = connections.next().await {
             tokio::spawn(serve_connection(Arc::clone(&self.rest), connection?));
         }

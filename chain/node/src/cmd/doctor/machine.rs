@@ -30,10 +30,11 @@ fn ports(patient: &Patient<'_>) -> Vec<Finding> {
     let config = patient.config.as_ref().ok();
     let engine =
         |laddr: Option<&str>| laddr.and_then(|laddr| laddr.strip_prefix("tcp://")?.parse().ok());
-    let all: [(&'static str, Option<SocketAddr>); 4] = [
+    let all: [(&'static str, Option<SocketAddr>); 5] = [
         ("p2p", engine(comet.and_then(|comet| comet.p2p_laddr()))),
         ("rpc", engine(comet.and_then(|comet| comet.rpc_laddr()))),
         ("grpc", config.and_then(|config| config.grpc_address().ok().flatten())),
+        ("rest", config.and_then(|config| config.rest_address().ok().flatten())),
         ("metrics", config.and_then(|config| config.metrics_address().ok().flatten())),
     ];
     let taken: Vec<_> = all

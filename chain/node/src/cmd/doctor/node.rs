@@ -70,6 +70,7 @@ fn config(patient: &Patient<'_>) -> Finding {
     };
     let addresses = config
         .grpc_address()
+        .and(config.rest_address())
         .and(config.metrics_address())
         .and(config.abci_address(patient.home).map(drop))
         .and(config.app_options().map(drop));

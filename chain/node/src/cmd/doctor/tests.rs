@@ -12,7 +12,7 @@ fn healthy(dir: &std::path::Path) -> (Home, DoctorArgs) {
     fs::create_dir_all(home.config_dir()).unwrap();
     fs::create_dir_all(home.data_dir()).unwrap();
     let settings = "[app]\nmin_gas_prices = \"0.0025ustoa\"\n[grpc]\nladdr = \"\"\n\
-                    [metrics]\nladdr = \"\"\n";
+                    [rest]\naddress = \"\"\n[metrics]\nladdr = \"\"\n";
     fs::write(home.stoad_config(), settings).unwrap();
     fs::write(home.comet_config(), "[rpc]\nladdr = \"tcp://127.0.0.1:1\"\n").unwrap();
     let time = time::OffsetDateTime::UNIX_EPOCH;
