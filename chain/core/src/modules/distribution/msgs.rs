@@ -7,7 +7,7 @@ use super::{DistributionError, Params};
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::event::Event;
-use crate::modules::{bank, escrow, gov, staking};
+use crate::modules::{auth, bank, escrow, gov, staking};
 use crate::tx::Message;
 use crate::types::{Address, Coins, ValAddress};
 
@@ -24,7 +24,7 @@ impl TryFrom<pb::MsgSetWithdrawAddress> for SetWithdrawAddress {
     fn try_from(msg: pb::MsgSetWithdrawAddress) -> Result<Self, Failure> {
         Ok(Self {
             delegator: msg.delegator_address.parse()?,
-            address: msg.withdraw_address.parse()?,
+            address: receiver(&msg.withdraw_address)?,
         })
     }
 }
@@ -162,7 +162,7 @@ impl TryFrom<pb::MsgCommunityPoolSpend> for CommunityPoolSpend {
     fn try_from(msg: pb::MsgCommunityPoolSpend) -> Result<Self, Failure> {
         Ok(Self {
             authority: msg.authority.parse()?,
-            recipient: msg.recipient.parse()?,
+            recipient: receiver(&msg.recipient)?,
             coins: some_coins(msg.amount)?,
         })
     }
@@ -270,6 +270,17 @@ fn some_coins(
         return Err(SdkError::InvalidCoins("none are named".to_owned()));
     }
     Ok(coins)
+}
+
+/// An account to which coins may go.
+fn receiver(address: &str) -> Result<Address, SdkError> {
+    let address = address.parse()?;
+    if auth::is_module_account(&address) {
+        return Err(SdkError::Unauthorized(format!(
+            "{address} is not allowed to receive funds: it is a module's, without a key"
+        )));
+    }
+    Ok(address)
 }
 
 fn take_all(ctx: &mut Ctx<'_>, from: &Address, coins: &Coins) -> Result<(), SdkError> {

@@ -79,6 +79,19 @@ fn rewards_and_commission_go_where_the_account_says() {
 }
 
 #[test]
+fn a_modules_own_account_gets_nothing() {
+    let mut ctx = stage();
+    let gov = crate::modules::gov::authority();
+    assert_eq!(refusal::<SetWithdrawAddress>(&mut ctx, set_address(D1, gov), "sdk"), 4);
+    let spend = pb::MsgCommunityPoolSpend {
+        authority: gov.to_string(),
+        recipient: gov.to_string(),
+        amount: coins(1),
+    };
+    assert_eq!(refusal::<CommunityPoolSpend>(&mut ctx, spend, "sdk"), 4);
+}
+
+#[test]
 fn governance_may_switch_withdraw_addresses_off() {
     let mut ctx = stage();
     ctx.put(keys::params(), &Params { withdraw_addr_enabled: false, ..Params::default() });
