@@ -16,3 +16,4 @@ pub mod rest;
 pub mod services;
 pub mod snapshots;
 pub mod store;
+pub mod watch;

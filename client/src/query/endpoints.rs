@@ -72,6 +72,14 @@ impl QueryClient {
         let names: Vec<&str> = self.inner.endpoints.iter().map(|(n, _)| n.as_str()).collect();
         Err(Error::Unreachable { what: names.join(", "), cause: last })
     }
+
+    /// The endpoint that is asked at the `turn`th try, from the preferred one on.
+    pub(super) fn endpoint(&self, turn: usize) -> Channel {
+        let start = self.inner.preferred.load(Ordering::Relaxed);
+        let count = self.inner.endpoints.len();
+        let index = start.wrapping_add(turn) % count;
+        self.inner.endpoints[index].1.clone()
+    }
 }
 
 fn request<Q>(query: Q) -> Request<Q> {
@@ -107,7 +115,7 @@ fn channel(address: &str) -> Result<(String, Channel)> {
 }
 
 /// Whether another endpoint might do better.
-fn is_connection(status: &Status) -> bool {
+pub(super) fn is_connection(status: &Status) -> bool {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => true,
         // tonic's own for a connection that broke under way.
@@ -118,7 +126,7 @@ fn is_connection(status: &Status) -> bool {
 
 /// The chain's refusal in a gRPC status, whose message ends with codespace and
 /// code, such as `(market/7)`.
-fn error_of(status: &Status) -> Error {
+pub(super) fn error_of(status: &Status) -> Error {
     let (message, codespace, code) = split_code(status.message());
     match status.code() {
         Code::NotFound => Error::NotFound(message),

@@ -9,9 +9,11 @@ mod market;
 mod pages;
 mod provider;
 mod staking;
+mod watch;
 
 pub use account::AccountState;
 pub use deployment::DeploymentView;
 pub use endpoints::QueryClient;
 pub use market::{BidsOf, LeaseFilter};
 pub use pages::MAX_ITEMS;
+pub use watch::MarketWatch;

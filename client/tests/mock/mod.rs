@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 mod grpc;
+pub mod market;
 mod rpc;
 
 use std::{

@@ -14,6 +14,7 @@ use stoa_chain::{
     types::{Denom, Rate},
 };
 use tendermint_proto::google::protobuf::Timestamp;
+use tokio::sync::watch;
 
 use super::{convert, signatures::SignatureCache};
 use crate::store::{AppHash, Database, Snapshot, Staged, StoreError};
@@ -104,6 +105,8 @@ pub struct Machine {
     signatures: SignatureCache,
     standing: Mutex<Standing>,
     working: Mutex<Working>,
+    /// Height of the last commit.
+    heads: watch::Sender<u64>,
 }
 
 impl Machine {
@@ -118,7 +121,8 @@ impl Machine {
         let standing = Mutex::new(Standing { base, block, checked: Changes::new() });
         let signatures = SignatureCache::default();
         let database = Arc::new(database);
-        Self { database, options, signatures, standing, working: Mutex::default() }
+        let heads = watch::Sender::new(height);
+        Self { database, options, signatures, standing, working: Mutex::default(), heads }
     }
 
     /// Height and app hash that are durable; no hash before the first block.
@@ -128,6 +132,11 @@ impl Machine {
             0 => (0, Vec::new()),
             height => (height, snapshot.app_hash().to_vec()),
         }
+    }
+
+    /// Tells of each commit by its height.
+    pub fn heads(&self) -> watch::Receiver<u64> {
+        self.heads.subscribe()
     }
 
     /// The block of a request, with the time floored to seconds.
@@ -259,6 +268,7 @@ impl Machine {
         working.beginning = None;
         let height = block.height;
         self.stand(Base::Committed(self.database.latest()), block);
+        self.heads.send_replace(height);
         Ok(height)
     }
 

@@ -42,6 +42,9 @@ use crate::{
 /// Threads that accept and answer gRPC and REST; the work itself runs on blocking threads.
 const RUNTIME_THREADS: usize = 2;
 
+/// How long those who watch the market have to take what they are told last.
+const WATCHERS_GRACE: Duration = Duration::from_secs(1);
+
 /// What ends the node.
 enum End {
     /// The operator asked.
@@ -77,6 +80,7 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<ExitCode> {
         .build()?;
     let rpc = Rpc::new(&rpc_laddr(home, args)?)?;
     let services = Arc::new(Services::new(queries, rpc.clone(), config.facts()));
+    let watchers = services.watchers().clone();
     serve_grpc(&runtime, &config, &services, end.clone())?;
     serve_rest(&runtime, &config, services, end.clone())?;
     serve_metrics(&runtime, &config, &machine, &rpc)?;
@@ -85,6 +89,7 @@ pub fn run(home: &Home, args: &StartArgs) -> Result<ExitCode> {
     runtime.spawn(waiting::watch(rpc, genesis_time, args.state_sync.state_sync_rpc.is_some()));
     runtime.spawn(tell_signal(end));
     let reason = ended.blocking_recv().unwrap_or(End::Asked);
+    runtime.block_on(watchers.stop(WATCHERS_GRACE));
     finish(home, &machine, reason, engine)
 }
 

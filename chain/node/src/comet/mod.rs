@@ -17,7 +17,7 @@ pub use binary::{Binary, FLAG_HINT};
 pub use config::{ConsensusPace, FileSettings, P2pSettings, StateSyncSettings};
 pub use keys::{NodeKey, ValidatorKey};
 pub use process::{Launch, LogTarget, Supervisor};
-pub use rpc::{Rpc, RpcError};
+pub use rpc::{BlockResults, EmittedEvent, ExecutedTx, Rpc, RpcError};
 pub use validators::{ValidatorEntry, ValidatorPage};
 
 use std::path::PathBuf;

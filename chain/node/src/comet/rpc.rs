@@ -50,6 +50,49 @@ struct Refusal {
     data: String,
 }
 
+/// The part of `/block_results` that tells what happened.
+#[derive(Debug, Clone, Deserialize)]
+pub struct BlockResults {
+    /// One for each transaction.
+    pub txs_results: Option<Vec<ExecutedTx>>,
+    /// Of the block's beginning and end.
+    pub finalize_block_events: Option<Vec<EmittedEvent>>,
+}
+
+/// A transaction's result, as far as it tells what happened.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ExecutedTx {
+    /// 0: it was done.
+    #[serde(default)]
+    pub code: u32,
+    /// What it did.
+    pub events: Option<Vec<EmittedEvent>>,
+}
+
+/// An event as the application emitted it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EmittedEvent {
+    /// Its name.
+    #[serde(rename = "type")]
+    pub kind: String,
+    attributes: Option<Vec<EmittedAttribute>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct EmittedAttribute {
+    key: String,
+    #[serde(default)]
+    value: String,
+}
+
+impl EmittedEvent {
+    /// The attribute's value; empty where there is none.
+    pub fn value(&self, key: &str) -> &str {
+        let found = self.attributes.iter().flatten().find(|attribute| attribute.key == key);
+        found.map_or("", |attribute| attribute.value.as_str())
+    }
+}
+
 /// A client of one CometBFT.
 #[derive(Debug, Clone)]
 pub struct Rpc {
@@ -106,6 +149,11 @@ impl Rpc {
         let answer: endpoint::header::Response =
             self.call("header", json!({ "height": height })).await?;
         Ok(answer.header)
+    }
+
+    /// What the execution of the block at a height told.
+    pub async fn block_results(&self, height: block::Height) -> Result<BlockResults, RpcError> {
+        self.call("block_results", json!({ "height": height.to_string() })).await
     }
 
     /// A page of the validators at a height, or of the last block's; pages count from 1.

@@ -7,11 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use prost::Message;
+use stoa_proto::market::v1::WatchMarketRequest;
 use tonic::{
     body::Body,
     codegen::{Body as HttpBody, BoxFuture, Service, StdError},
     metadata::{MetadataMap, MetadataValue},
-    server::{Grpc, UnaryService},
+    server::{Grpc, ServerStreamingService, UnaryService},
     Request, Response, Status,
 };
 
@@ -20,6 +22,7 @@ use crate::{
     metrics::{self, Interface},
     query::{MAX_ANSWER, MAX_REQUEST},
     services::{Services, HEIGHT_HEADER},
+    watch::{self, Watched, Watchers},
 };
 
 /// Forwards unary calls by their path.
@@ -66,13 +69,15 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let mut grpc = Grpc::new(RawCodec)
+            .max_decoding_message_size(MAX_REQUEST)
+            .max_encoding_message_size(MAX_ANSWER);
+        if request.uri().path() == watch::PATH {
+            let call = Watch { watchers: self.services.watchers().clone() };
+            return Box::pin(async move { Ok(grpc.server_streaming(call, request).await) });
+        }
         let call = Call { gateway: self.clone(), path: request.uri().path().to_owned() };
-        Box::pin(async move {
-            let mut grpc = Grpc::new(RawCodec)
-                .max_decoding_message_size(MAX_REQUEST)
-                .max_encoding_message_size(MAX_ANSWER);
-            Ok(grpc.unary(call, request).await)
-        })
+        Box::pin(async move { Ok(grpc.unary(call, request).await) })
     }
 }
 
@@ -92,6 +97,29 @@ impl UnaryService<Bytes> for Call {
             let answer = gateway.answer(&path, request).await;
             metrics::get().called(Interface::Grpc, answer.is_ok());
             answer
+        })
+    }
+}
+
+/// A call of the one path whose answer is a stream.
+struct Watch {
+    watchers: Watchers,
+}
+
+impl ServerStreamingService<Bytes> for Watch {
+    type Response = Bytes;
+    type ResponseStream = Watched;
+    type Future = BoxFuture<Response<Watched>, Status>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        let watchers = self.watchers.clone();
+        Box::pin(async move {
+            let request = WatchMarketRequest::decode(request.into_inner()).map_err(|error| {
+                Status::invalid_argument(format!("the request does not decode: {error}"))
+            })?;
+            let stream = watchers.watch(request).await;
+            metrics::get().called(Interface::Grpc, stream.is_ok());
+            stream.map(Response::new)
         })
     }
 }

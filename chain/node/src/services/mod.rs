@@ -20,7 +20,7 @@ pub use engine::MAX_CALLS;
 pub use node::Facts;
 use status::to_status;
 
-use crate::{comet::Rpc, query::Queries};
+use crate::{comet::Rpc, query::Queries, watch::Watchers};
 
 /// Queries that run at the same time, each on a blocking thread.
 pub const MAX_WORKERS: usize = 8;
@@ -35,6 +35,7 @@ pub struct Services {
     engine: engine::Engine,
     facts: Arc<Facts>,
     workers: Arc<Semaphore>,
+    watchers: Watchers,
 }
 
 /// What a call came to.
@@ -50,7 +51,14 @@ impl Services {
     /// The calls of a node: its queries, the engine behind `rpc`, and facts about itself.
     pub fn new(queries: Arc<Queries>, rpc: Rpc, facts: Facts) -> Self {
         let workers = Arc::new(Semaphore::new(MAX_WORKERS));
-        Self { queries, engine: engine::Engine::new(rpc), facts: Arc::new(facts), workers }
+        let watchers = Watchers::new(rpc.clone(), queries.machine().heads());
+        let (engine, facts) = (engine::Engine::new(rpc), Arc::new(facts));
+        Self { queries, engine, facts, workers, watchers }
+    }
+
+    /// The one call whose answer is a stream.
+    pub const fn watchers(&self) -> &Watchers {
+        &self.watchers
     }
 
     /// Paths that are served, such as `/cosmos.bank.v1beta1.Query/Balance`.

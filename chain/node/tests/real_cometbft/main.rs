@@ -11,3 +11,4 @@ mod state_sync;
 mod upgrade;
 #[path = "../common/wallet.rs"]
 mod wallet;
+mod watch;

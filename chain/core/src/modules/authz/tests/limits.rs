@@ -110,3 +110,24 @@ fn a_stake_authorization_says_how_and_how_much() {
     assert_eq!(refused(&stake(1, Some(0), None)), 12);
     assert_eq!(refused(&stake(1, None, Some((true, &[address(3); 2])))), 18);
 }
+
+#[test]
+fn a_grantee_stakes_for_its_granter_within_its_authorization() {
+    use crate::modules::staking::tests::{chain_of, delegate, undelegate, VOTE};
+    // The granter and the grantee each run a validator.
+    let mut ctx = chain_of(&[5 * VOTE, 5 * VOTE]);
+    let staked = |ctx: &Ctx<'_>| {
+        let found = crate::modules::staking::delegation(ctx, &granter(), &grantee());
+        found.map_or(0, |found| found.shares.raw() / ONE)
+    };
+    grant(&mut ctx, stake(1, Some(100), Some((true, &[grantee()]))));
+    exec(&mut ctx, vec![any(&delegate(1, 2, 60))]).unwrap();
+    assert_eq!(staked(&ctx), 60);
+    assert_eq!(code(exec(&mut ctx, vec![any(&delegate(1, 2, 41))])), Some(("sdk", 5)));
+    assert_eq!(code(exec(&mut ctx, vec![any(&delegate(1, 1, 1))])), Some(("sdk", 4)));
+    assert_eq!(code(exec(&mut ctx, vec![any(&undelegate(1, 2, 1))])), Some(("authz", 2)));
+    grant(&mut ctx, stake(2, None, None));
+    exec(&mut ctx, vec![any(&delegate(1, 2, 40)), any(&undelegate(1, 2, 100))]).unwrap();
+    assert_eq!(staked(&ctx), 0);
+    assert_eq!(granted(&ctx, &StakeKind::Delegate.url()), None);
+}
