@@ -158,7 +158,11 @@ const messages = {
 };
 
 const registry = new Registry([...defaultRegistryTypes, ...stoaTypes]);
-const amino = new AminoTypes({ ...createDefaultAminoConverters(), ...stoaAminoConverters });
+const converters = createDefaultAminoConverters();
+// CosmJS keeps this message's long name; the SDK has shortened it to what a Ledger shows.
+converters["/cosmos.distribution.v1beta1.MsgWithdrawValidatorCommission"].aminoType =
+  "cosmos-sdk/MsgWithdrawValCommission";
+const amino = new AminoTypes({ ...converters, ...stoaAminoConverters });
 const plain = { memo: "", timeoutHeight: 0n, number: 0, sequence: 0, granter: "", payer: "" };
 
 // One signed transaction: its parts in protobuf, and what CosmJS signs of it.
