@@ -36,11 +36,11 @@ fn all_of_the_market() -> Vec<Scenario<World>> {
         bad_transactions::bad_transactions_are_refused_each_with_its_own_error within 60 s,
         published_sdl::a_published_sdl_file_deploys_with_only_its_images_signers_and_denom_mapped
             within 120 s,
-        live::on_a_terminal_bids_are_a_live_table_and_elsewhere_lines within 120 s,
         command_line::the_command_line_deploys_resumes_updates_and_closes within 180 s,
         bad_manifests::manifests_and_callers_that_the_chain_does_not_know_are_refused within 120 s,
         adoption::restarted_daemons_and_nodes_leave_the_containers_running within 120 s,
         fail_points::a_provider_killed_between_any_two_steps_converges within 300 s,
+        live::on_a_terminal_bids_are_a_live_table_and_elsewhere_lines within 120 s,
         kill_nodes::killed_nodes_come_back_and_no_node_disagrees within 240 s,
     ]
 }

@@ -9,8 +9,8 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// As wide as terminals usually are; high enough that nothing leaves the screen.
-const COLUMNS: u16 = 80;
+/// So wide that no line is broken in two, so high that nothing leaves the screen.
+const COLUMNS: u16 = 200;
 const ROWS: u16 = 100;
 
 /// How long a program may show nothing new.
@@ -47,6 +47,13 @@ impl Terminal {
         Ok(Self { child, pty, emulator, shown: String::new() })
     }
 
+    /// Row by row, for a line that is padded to the whole width ends without a line's end.
+    fn screen(&self) -> String {
+        let rows = self.emulator.screen().rows(0, COLUMNS);
+        let rows: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
+        rows.join("\n").trim_end().to_owned()
+    }
+
     /// The screen once it has changed; None when the program has left it.
     ///
     /// # Errors
@@ -64,7 +71,7 @@ impl Terminal {
                 return Ok(None);
             }
             self.emulator.process(bytes);
-            let screen = self.emulator.screen().contents();
+            let screen = self.screen();
             if screen != self.shown {
                 self.shown.clone_from(&screen);
                 return Ok(Some(screen));
