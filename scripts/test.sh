@@ -24,6 +24,8 @@ if [[ $EUID -ne 0 ]]; then
     export "CARGO_TARGET_${triple}_RUNNER=sudo -E"
 fi
 
+BUSYBOX=$(scripts/busybox.sh)
+export BUSYBOX
 localnet/demo/images/build.sh localnet/demo/images
 say "building"
 # Programs and tests together, so that both get one set of features.

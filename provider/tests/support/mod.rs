@@ -15,6 +15,7 @@ use stoa_provider::runtime::{
     RuntimeConfig, WorkloadSpec,
 };
 
+/// Where a machine has it; `BUSYBOX` names another, as `scripts/busybox.sh` prints it.
 const BUSYBOX: &str = "/bin/busybox";
 
 /// One provider with an id that no other test has; everything of it goes
@@ -275,7 +276,9 @@ fn descriptor(kind: &str, bytes: &[u8]) -> Value {
 }
 
 fn busybox_layer(mark: &str) -> Vec<u8> {
-    let busybox = std::fs::read(BUSYBOX).expect("these tests need Debian's busybox-static");
+    let path = std::env::var("BUSYBOX").unwrap_or_else(|_| BUSYBOX.to_owned());
+    let busybox =
+        std::fs::read(path).expect("BUSYBOX=$(scripts/busybox.sh) names a static busybox");
     let mut builder = tar::Builder::new(Vec::new());
     let mut add = |name: &str, mode: u32, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
