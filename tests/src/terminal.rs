@@ -33,7 +33,9 @@ impl Terminal {
         let (pty, end) = pty_process::open()?;
         pty.resize(Size::new(ROWS, COLUMNS))?;
         let command = command.as_std();
-        let mut own = pty_process::Command::new(command.get_program()).args(command.get_args());
+        // Who runs the tests in the background has Ctrl-C ignored, and children inherit that.
+        let mut own = pty_process::Command::new("env").arg("--default-signal=INT");
+        own = own.arg(command.get_program()).args(command.get_args());
         for (name, value) in command.get_envs() {
             own = match value {
                 Some(value) => own.env(name, value),
