@@ -19,5 +19,5 @@ pub use hash::Hash;
 pub use ids::{DeploymentId, GroupId, LeaseId, OrderId};
 pub use money::{mul_div_floor, mul_div_rem, Amount, Fine, Rate, BASIS_POINTS, ONE};
 pub use text::bounded;
-pub use time::{rfc3339, seconds_of, timestamp};
+pub use time::{duration, rfc3339, seconds_of, timestamp};
 pub use validator::{ConsAddress, ValAddress, CONSENSUS_PREFIX, OPERATOR_PREFIX};

@@ -1,7 +1,7 @@
 //! Times as protobuf has them. The chain's clock goes by whole seconds, so
 //! parts of a second are dropped.
 
-use cosmos_sdk_proto::tendermint::google::protobuf::Timestamp;
+use cosmos_sdk_proto::tendermint::google::protobuf::{Duration, Timestamp};
 
 /// The last second that a `Timestamp` may say: the end of the year 9999.
 const LAST: u64 = 253_402_300_799;
@@ -16,6 +16,11 @@ pub fn seconds_of(time: &Timestamp) -> Option<u64> {
 /// So many Unix seconds.
 pub fn timestamp(seconds: u64) -> Timestamp {
     Timestamp { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 }
+}
+
+/// A period of so many seconds.
+pub fn duration(seconds: u64) -> Duration {
+    Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 }
 }
 
 /// Unix seconds as RFC 3339 has them, in UTC: `2027-01-15T08:00:00Z`.

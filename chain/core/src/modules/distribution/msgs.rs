@@ -7,6 +7,7 @@ use super::{DistributionError, Params};
 use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::event::Event;
+use crate::modules::update_params::update_params;
 use crate::modules::{auth, bank, escrow, gov, staking};
 use crate::tx::Message;
 use crate::types::{Address, Coins, ValAddress};
@@ -228,38 +229,9 @@ impl Message for DepositValidatorRewardsPool {
     }
 }
 
-/// Sets the parameters, as governance has decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdateParams {
-    authority: Address,
-    params: Params,
-}
-
-impl TryFrom<pb::MsgUpdateParams> for UpdateParams {
-    type Error = Failure;
-
-    fn try_from(msg: pb::MsgUpdateParams) -> Result<Self, Failure> {
-        let params = msg.params.unwrap_or_default().try_into();
-        Ok(Self {
-            authority: msg.authority.parse()?,
-            params: params.map_err(SdkError::InvalidRequest)?,
-        })
-    }
-}
-
-impl Message for UpdateParams {
-    type Proto = pb::MsgUpdateParams;
-    type Response = pb::MsgUpdateParamsResponse;
-
-    fn signer(&self) -> Address {
-        self.authority
-    }
-
-    fn execute(self, ctx: &mut Ctx<'_>) -> Result<Self::Response, Failure> {
-        gov::check_authority(&self.authority)?;
-        ctx.put(keys::params(), &self.params);
-        Ok(pb::MsgUpdateParamsResponse {})
-    }
+update_params! {
+    /// Sets the parameters, as governance has decided.
+    pb, Params, keys::params
 }
 
 fn some_coins(

@@ -1,7 +1,6 @@
 //! Allowances as protobuf has them, each under its own type.
 
 use cosmos_sdk_proto::cosmos::feegrant::v1beta1 as pb;
-use cosmos_sdk_proto::tendermint::google::protobuf::Duration;
 use cosmos_sdk_proto::Any;
 use prost::Name;
 
@@ -9,7 +8,7 @@ use super::allowance::{Basic, Periodic};
 use super::{Allowance, FeegrantError};
 use crate::error::{Failure, SdkError};
 use crate::tx::unpack;
-use crate::types::{seconds_of, timestamp, Coins};
+use crate::types::{duration, seconds_of, timestamp, Coins};
 
 impl Allowance {
     /// From a message. One that lists messages holds a basic or a periodic
@@ -96,10 +95,6 @@ fn time(
     let Some(given) = given else { return Ok(None) };
     let wrong = || FeegrantError::InvalidDuration(format!("{name} is not between 1970 and 9999"));
     seconds_of(&given).map(Some).ok_or_else(wrong)
-}
-
-fn duration(seconds: u64) -> Duration {
-    Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 }
 }
 
 fn missing() -> FeegrantError {

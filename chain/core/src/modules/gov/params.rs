@@ -179,7 +179,7 @@ fn seconds(name: &str, duration: Option<Duration>) -> Result<u64, String> {
 
 /// A period as protobuf has it.
 pub fn duration(seconds: u64) -> Option<Duration> {
-    Some(Duration { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 })
+    Some(crate::types::duration(seconds))
 }
 
 fn part(name: &str, text: &str) -> Result<Dec, String> {

@@ -6,8 +6,9 @@ use super::liveness::start_over;
 use super::records::put_info;
 use super::{keys, signing_info, Error, Params};
 use crate::ctx::Ctx;
-use crate::error::{Failure, SdkError};
-use crate::modules::{gov, staking};
+use crate::error::Failure;
+use crate::modules::staking;
+use crate::modules::update_params::update_params;
 use crate::tx::Message;
 use crate::types::{rfc3339, Address, ValAddress};
 
@@ -66,36 +67,8 @@ impl Message for Unjail {
     }
 }
 
-/// New parameters of slashing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpdateParams {
-    authority: Address,
-    params: Params,
-}
-
-impl TryFrom<pb::MsgUpdateParams> for UpdateParams {
-    type Error = Failure;
-
-    fn try_from(msg: pb::MsgUpdateParams) -> Result<Self, Failure> {
-        let params = msg.params.ok_or_else(|| "the parameters are missing".to_owned());
-        let params = params.and_then(Params::try_from).map_err(SdkError::InvalidRequest)?;
-        Ok(Self { authority: msg.authority.parse()?, params })
-    }
-}
-
-impl Message for UpdateParams {
-    type Proto = pb::MsgUpdateParams;
-    type Response = pb::MsgUpdateParamsResponse;
-
-    fn signer(&self) -> Address {
-        self.authority
-    }
-
-    fn execute(self, ctx: &mut Ctx<'_>) -> Result<Self::Response, Failure> {
-        gov::check_authority(&self.authority)?;
-        // A window of another length is counted anew, each validator's at its
-        // next miss.
-        ctx.put(keys::params(), &self.params);
-        Ok(pb::MsgUpdateParamsResponse {})
-    }
+update_params! {
+    /// New parameters of slashing. A window of another length is counted anew,
+    /// each validator's at its next miss.
+    pb, Params, keys::params
 }

@@ -2,12 +2,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use cosmos_sdk_proto::cosmos::slashing::v1beta1 as pb;
-use cosmos_sdk_proto::tendermint::google::protobuf::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
 use crate::ctx::Ctx;
-use crate::types::{Amount, Dec};
+use crate::types::{duration, Amount, Dec};
 
 /// Longest window in blocks.
 pub const MAX_WINDOW: u64 = 100_000;
@@ -87,11 +86,10 @@ pub fn params(ctx: &Ctx<'_>) -> Params {
 impl From<Params> for pb::Params {
     fn from(params: Params) -> Self {
         let signed = crate::modules::staking::signed;
-        let seconds = signed(params.downtime_jail_duration);
         Self {
             signed_blocks_window: signed(params.signed_blocks_window),
             min_signed_per_window: params.min_signed_per_window.to_wire().into_bytes(),
-            downtime_jail_duration: Some(Duration { seconds, nanos: 0 }),
+            downtime_jail_duration: Some(duration(params.downtime_jail_duration)),
             slash_fraction_double_sign: params.slash_fraction_double_sign.to_wire().into_bytes(),
             slash_fraction_downtime: params.slash_fraction_downtime.to_wire().into_bytes(),
         }

@@ -2,12 +2,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use cosmos_sdk_proto::cosmos::staking::v1beta1 as pb;
-use cosmos_sdk_proto::tendermint::google::protobuf::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
 use crate::ctx::Ctx;
-use crate::types::{Dec, STAKE_DENOM};
+use crate::types::{duration, Dec, STAKE_DENOM};
 
 /// Most validators that may vote: their votes have to fit in a block.
 pub const MAX_VALIDATORS: u32 = 1_000;
@@ -74,9 +73,8 @@ pub fn params(ctx: &Ctx<'_>) -> Params {
 
 impl From<Params> for pb::Params {
     fn from(params: Params) -> Self {
-        let seconds = i64::try_from(params.unbonding_time).unwrap_or(i64::MAX);
         Self {
-            unbonding_time: Some(Duration { seconds, nanos: 0 }),
+            unbonding_time: Some(duration(params.unbonding_time)),
             max_validators: params.max_validators,
             max_entries: params.max_entries,
             historical_entries: 0,

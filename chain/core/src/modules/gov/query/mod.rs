@@ -24,7 +24,7 @@ pub fn routes(router: &mut Router) {
 }
 
 fn timestamp(seconds: u64) -> Option<Timestamp> {
-    Some(Timestamp { seconds: i64::try_from(seconds).unwrap_or(i64::MAX), nanos: 0 })
+    Some(crate::types::timestamp(seconds))
 }
 
 /// In both versions.
