@@ -58,6 +58,25 @@ pub fn genesis(accounts: u32, providers: u32) -> Result<Genesis> {
     Ok(genesis)
 }
 
+/// The same with `more` accounts for which there is no key: a state of a wanted size.
+pub fn padded_genesis(accounts: u32, providers: u32, more: u64) -> Result<Genesis> {
+    let mut genesis = genesis(accounts, providers)?;
+    let denom = Denom::try_from("ustoa")?;
+    let mut balances = Coins::new();
+    balances.set(denom.clone(), Amount::from_raw(1));
+    for number in 0..more {
+        let mut address = [0x11; 20];
+        address[12..].copy_from_slice(&number.to_be_bytes());
+        let account = Account::new(u64::from(accounts) + number, balances.clone());
+        genesis.auth.accounts.push(GenesisAccount { address: Address::new(address), account });
+    }
+    genesis.auth.accounts.sort_by_key(|entry| entry.address);
+    genesis.auth.next_number = u64::from(accounts) + more;
+    let supply = FUNDS * u128::from(accounts) + u128::from(more);
+    genesis.bank.supply.set(denom, Amount::from_raw(supply));
+    Ok(genesis)
+}
+
 fn provider(number: u32) -> Result<Provider> {
     let owner = address(number)?;
     let root = stoa_client::tls::provider_root(&owner.to_string(), 365)?;

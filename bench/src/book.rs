@@ -3,6 +3,7 @@
 use anyhow::{anyhow, ensure, Result};
 use stoa_chain::app;
 use stoa_chain::ctx::{Block, Ctx};
+use stoa_chain::genesis::Genesis;
 use stoa_chain::modules;
 use stoa_chain::store::MemoryStore;
 use stoa_chain::tx::Msg;
@@ -14,7 +15,7 @@ use stoa_proto::market::v1::MsgCreateBid;
 use stoa_proto::types::v1::{Cpu, GroupResource, GroupSpec, Memory, OrderId, ResourceUnit, Volume};
 use stoa_proto::Any;
 
-use crate::accounts::{address, genesis, CHAIN_ID, NOW};
+use crate::accounts::{address, genesis, padded_genesis, CHAIN_ID, NOW};
 
 /// Providers, by key number from 0 on. They hold an order's bids each.
 pub const PROVIDERS: u32 = 10;
@@ -38,9 +39,20 @@ pub struct Book {
 impl Book {
     /// Providers, a tenant, no orders.
     pub fn new() -> Result<Self> {
+        Self::beginning(&genesis(PROVIDERS + 1, PROVIDERS)?)
+    }
+
+    /// As `new`, with as many of the `counted` entries as `other` has: accounts in place of its
+    /// orders and bids. One record costs more the more there are beside it, of whatever kind.
+    pub fn without_orders(other: &Self, counted: fn(&[u8]) -> bool) -> Result<Self> {
+        let count = |book: &Self| book.store.entries().keys().filter(|key| counted(key)).count();
+        let more = count(other).saturating_sub(count(&Self::new()?));
+        Self::beginning(&padded_genesis(PROVIDERS + 1, PROVIDERS, more as u64)?)
+    }
+
+    fn beginning(genesis: &Genesis) -> Result<Self> {
         let mut store = MemoryStore::default();
-        let beginning = app::init_chain(&genesis(PROVIDERS + 1, PROVIDERS)?, block(0, NOW))
-            .map_err(|why| anyhow!(why))?;
+        let beginning = app::init_chain(genesis, block(0, NOW)).map_err(|why| anyhow!(why))?;
         store.apply(&beginning.changes);
         Ok(Self { store, height: 0, now: NOW })
     }

@@ -9,10 +9,12 @@ use stoa_proto::Any;
 
 use crate::book::{bids, execute, post, Book, FULL_BOOK};
 use crate::report::{Better, Report};
-use crate::timing::{median, millis, per_second, time};
+use crate::timing::{median, median_of, millis, per_second, time};
 
 /// Runs of which the median counts.
 const RUNS: usize = 5;
+/// Blocks without work of which the median counts.
+const IDLE_BLOCKS: usize = 2_001;
 /// Messages of a run.
 const MESSAGES: u64 = 2_000;
 
@@ -69,20 +71,24 @@ pub fn close_orders(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// A block without market work, in an empty book and in one of 100,000 bids.
+/// A block without market work: among 100,000 bids, in an empty book among as many other
+/// records, and in a state that is small altogether. In turns, so that all meet the same machine.
 pub fn idle_block(report: &mut Report) -> Result<()> {
-    let empty = Book::new()?;
     let mut full = Book::new()?;
     full.fill(1, FULL_BOOK)?;
-    let measure = |book: &Book| {
-        median(101, || {
+    let books = [Book::without_orders(&full, |_| true)?, full, Book::new()?];
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..IDLE_BLOCKS {
+        for (book, times) in books.iter().zip(&mut times) {
             let block = book.next_block();
-            time(|| app::finalize_block::<Vec<u8>>(&book.store, block.into(), &[], &VerifyEach)).0
-        })
-    };
-    let (in_empty, in_full) = (measure(&empty), measure(&full));
-    let micros = |time: std::time::Duration| time.as_secs_f64() * 1e6;
-    report.add("state.idle_block.empty_book", micros(in_empty), "us", None, Better::Lower);
-    report.add("state.idle_block.100k_bids", micros(in_full), "us", Some(100.0), Better::Lower);
+            let run = || app::finalize_block::<Vec<u8>>(&book.store, block.into(), &[], &VerifyEach);
+            times.push(time(run).0);
+        }
+    }
+    let [empty, full, small] = times.map(|times| median_of(times).as_secs_f64() * 1e6);
+    report.add("state.idle_block.empty_book", empty, "us", None, Better::Lower);
+    report.add("state.idle_block.100k_bids", full, "us", Some(100.0), Better::Lower);
+    report.add("state.idle_block.small_state", small, "us", None, Better::Lower);
+    report.add("state.idle_block.ratio", full / empty, "full/empty", Some(1.1), Better::Lower);
     Ok(())
 }

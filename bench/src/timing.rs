@@ -11,9 +11,13 @@ pub fn time<T>(work: impl FnOnce() -> T) -> (Duration, T) {
 
 /// The median of `runs` durations of `work`.
 pub fn median(runs: usize, mut work: impl FnMut() -> Duration) -> Duration {
-    let mut times: Vec<Duration> = (0..runs).map(|_| work()).collect();
+    median_of((0..runs).map(|_| work()).collect())
+}
+
+/// The middle one; zero of none.
+pub fn median_of(mut times: Vec<Duration>) -> Duration {
     times.sort();
-    times[times.len() / 2]
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 /// So many things in that time, a second.
