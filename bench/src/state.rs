@@ -81,7 +81,8 @@ pub fn idle_block(report: &mut Report) -> Result<()> {
     for _ in 0..IDLE_BLOCKS {
         for (book, times) in books.iter().zip(&mut times) {
             let block = book.next_block();
-            let run = || app::finalize_block::<Vec<u8>>(&book.store, block.into(), &[], &VerifyEach);
+            let run =
+                || app::finalize_block::<Vec<u8>>(&book.store, block.into(), &[], &VerifyEach);
             times.push(time(run).0);
         }
     }
