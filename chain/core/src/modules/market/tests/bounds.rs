@@ -103,8 +103,8 @@ fn a_blocks_end_passes_each_deadline_once() {
 }
 
 #[test]
-fn a_block_without_work_looks_at_as_much_in_a_book_of_ten_thousand_bids_as_in_an_empty_one() {
-    let orders = 2_000;
+fn a_block_without_work_looks_at_as_much_in_a_book_of_100_000_bids_as_in_an_empty_one() {
+    let orders = 20_000;
     let mut full = market();
     for dseq in 1..=orders {
         let one = deployment(dseq, vec![group("web")]);
