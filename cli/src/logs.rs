@@ -105,8 +105,9 @@ async fn follow(
         lease: Some(lease.clone()),
         service: args.service.clone().unwrap_or_default(),
         follow: args.follow,
-        tail: args.tail.unwrap_or(0),
+        tail: args.tail,
         since: args.since.map_or(0, |age| text::now().saturating_sub(age)),
+        instance: None,
     };
     loop {
         let ended = stream(tenant, identity, &lease, request.clone(), &lines).await;
@@ -120,7 +121,7 @@ async fn follow(
         }
         // Lines of the last second may come twice; none is lost.
         request.since = text::now().saturating_sub(1);
-        request.tail = 0;
+        request.tail = None;
         out::doing("the provider's connection ended; connecting again");
         tokio::time::sleep(RETRY).await;
     }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use stoa_proto::{gateway::v1::gateway_client::GatewayClient, provider::v1::Provider};
+use stoa_proto::{
+    gateway::v1::{gateway_client::GatewayClient, tenant_client::TenantClient},
+    provider::v1::Provider,
+};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
@@ -62,6 +65,18 @@ pub async fn connect(
     provider: &Provider,
     tenant: Option<&Identity>,
 ) -> Result<GatewayClient<Channel>> {
+    let channel = channel(provider, tenant).await?;
+    Ok(GatewayClient::new(channel).max_decoding_message_size(MAX_ANSWER))
+}
+
+/// The same for what a tenant does with its running workloads, over a
+/// connection of [`channel`].
+pub fn tenant_client(channel: Channel) -> TenantClient<Channel> {
+    TenantClient::new(channel).max_decoding_message_size(MAX_ANSWER)
+}
+
+/// The connection itself, for several clients.
+pub async fn channel(provider: &Provider, tenant: Option<&Identity>) -> Result<Channel> {
     crate::install_crypto();
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
@@ -80,14 +95,13 @@ pub async fn connect(
         }
     });
     // The scheme only keeps tonic from adding TLS of its own.
-    let channel = Endpoint::from_static("http://gateway")
+    Endpoint::from_static("http://gateway")
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .connect_with_connector(connector)
         .await
-        .map_err(|e| unreachable(provider, &e))?;
-    Ok(GatewayClient::new(channel).max_decoding_message_size(MAX_ANSWER))
+        .map_err(|e| unreachable(provider, &e))
 }
 
 /// tonic says only "transport error"; the causes say which.

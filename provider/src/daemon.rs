@@ -127,6 +127,7 @@ async fn start(
         views.clone(),
         Ingress::start(&config),
     );
+    let events = crate::events::listen(backend.clone(), board.clone());
     let service = GatewayService::new(Arc::new(gateway::Context {
         config: Arc::clone(&config),
         provider: provider.clone(),
@@ -157,6 +158,7 @@ async fn start(
     part(Box::pin(bidder.run()));
     part(Box::pin(quiet(reconciler.run())));
     part(Box::pin(quiet(watchdog.run())));
+    part(Box::pin(quiet(events)));
     part(Box::pin(quiet(payments::withdraw_regularly(queue, views.clone(), every))));
     let connections = config.gateway.max_connections;
     let mut ends = ends;

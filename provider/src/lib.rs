@@ -10,6 +10,7 @@
 //! | [`reconcile`] | desired state against the engine's, step by step |
 //! | [`ingress`] | the data plane's process and its route table |
 //! | [`runtime`] | running workloads in Docker |
+//! | [`events`] | what happened to each lease, in a bounded ring |
 //! | [`daemon`] | all of them together |
 
 pub mod bidding;
@@ -17,6 +18,7 @@ pub mod chain;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod events;
 pub mod failpoint;
 pub mod gateway;
 pub mod ingress;
@@ -24,5 +26,7 @@ pub mod payments;
 pub mod reconcile;
 pub mod runtime;
 pub mod store;
+#[cfg(test)]
+mod tests_inside;
 #[cfg(test)]
 mod tests_support;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::StreamExt;
 use stoa_client::ids::{bid_on, TextId};
@@ -22,10 +23,10 @@ use crate::chain::{LeaseView, Standing, View};
 use crate::config::{render, Config};
 use crate::reconcile::{ImageEngine, ServiceGoal};
 use crate::runtime::{
-    Applied, Backend, Check, ContainerState, EngineEvent, Health, ImageRef, InstanceKey,
-    InstanceStats, Inventory, LoadedImage, LogPiece, LogRequest, Observation, ObservedContainer,
-    ObservedInstance, ObservedNetwork, PortSpec, Protocol, RegistryCredentials, RuntimeError,
-    StorageUse, WorkloadSpec,
+    Applied, Backend, Check, Connection, ContainerState, EngineEvent, ExecRequest, ExecSession,
+    Health, ImageRef, InstanceKey, InstanceStats, Inventory, LoadedImage, LogPiece, LogRequest,
+    Observation, ObservedContainer, ObservedInstance, ObservedNetwork, PortSpec, Protocol,
+    RegistryCredentials, RuntimeError, StorageUse, WorkloadSpec,
 };
 
 pub(crate) const NOW: u64 = 1_000_000;
@@ -236,6 +237,13 @@ pub(crate) struct FakeEngine {
     pub(crate) applied: AtomicUsize,
     pub(crate) loaded: AtomicUsize,
     pub(crate) storage: Mutex<Vec<StorageUse>>,
+    /// Where tar streams were unpacked, and their bytes.
+    pub(crate) written: Mutex<Vec<(String, Vec<u8>)>>,
+    /// What each reading of a log gives, in order.
+    pub(crate) logs: Mutex<Vec<Vec<LogPiece>>>,
+    /// What was asked for.
+    pub(crate) logs_asked: Mutex<Vec<LogRequest>>,
+    pub(crate) restarted: Mutex<Vec<InstanceKey>>,
 }
 
 impl FakeEngine {
@@ -272,8 +280,10 @@ impl Backend for FakeEngine {
         Ok(())
     }
 
-    async fn restart(&self, _key: &InstanceKey) -> Result<(), RuntimeError> {
-        self.look().map(|_| ())
+    async fn restart(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
+        drop(self.look()?);
+        self.restarted.lock().unwrap().push(key.clone());
+        Ok(())
     }
 
     async fn remove_instance(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
@@ -297,9 +307,53 @@ impl Backend for FakeEngine {
     fn logs(
         &self,
         _key: &InstanceKey,
-        _request: LogRequest,
+        request: LogRequest,
     ) -> BoxStream<'static, Result<LogPiece, RuntimeError>> {
-        stream::empty().boxed()
+        self.logs_asked.lock().unwrap().push(request);
+        let mut logs = self.logs.lock().unwrap();
+        let pieces = if logs.is_empty() { vec![] } else { logs.remove(0) };
+        stream::iter(pieces.into_iter().map(Ok)).boxed()
+    }
+
+    async fn exec(
+        &self,
+        key: &InstanceKey,
+        request: ExecRequest,
+    ) -> Result<ExecSession, RuntimeError> {
+        drop(self.look()?);
+        Ok(crate::tests_inside::exec(key, request))
+    }
+
+    fn read_files(
+        &self,
+        key: &InstanceKey,
+        path: &str,
+    ) -> BoxStream<'static, Result<Bytes, RuntimeError>> {
+        crate::tests_inside::read_files(key, path)
+    }
+
+    async fn write_files(
+        &self,
+        _key: &InstanceKey,
+        path: &str,
+        mut tar: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<(), RuntimeError> {
+        let mut bytes = vec![];
+        while let Some(piece) = tar.next().await {
+            let piece = piece.map_err(|e| RuntimeError::Setup(e.to_string()))?;
+            bytes.extend_from_slice(&piece);
+        }
+        self.written.lock().unwrap().push((path.into(), bytes));
+        Ok(())
+    }
+
+    async fn dial(
+        &self,
+        _key: &InstanceKey,
+        port: u16,
+    ) -> Result<Box<dyn Connection>, RuntimeError> {
+        drop(self.look()?);
+        crate::tests_inside::dial(port)
     }
 
     async fn stats(&self, _key: &InstanceKey) -> Result<InstanceStats, RuntimeError> {

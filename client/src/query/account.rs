@@ -1,7 +1,9 @@
 //! Accounts, balances, simulation.
 
 use stoa_proto::cosmos::{
-    auth::v1beta1::{query_client::QueryClient as AuthClient, QueryAccountInfoRequest},
+    auth::v1beta1::{
+        query_client::QueryClient as AuthClient, BaseAccount, QueryAccountInfoRequest,
+    },
     bank::v1beta1::{query_client::QueryClient as BankClient, QueryAllBalancesRequest},
     base::v1beta1::Coin,
     tx::v1beta1::{service_client::ServiceClient, SimulateRequest, SimulateResponse},
@@ -11,7 +13,7 @@ use super::{
     endpoints::{QueryClient, MAX_ANSWER},
     pages,
 };
-use crate::{Error, Result};
+use crate::{keys::PublicKey, Error, Result};
 
 /// What signing needs to know of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,20 @@ impl QueryClient {
     /// An account's number and sequence. [`Error::NotFound`] before it has
     /// ever received anything.
     pub async fn account(&self, address: &str) -> Result<AccountState> {
+        let account = self.account_info(address).await?;
+        Ok(AccountState { number: account.account_number, sequence: account.sequence })
+    }
+
+    /// The public key of an account: none before its first transaction.
+    ///
+    /// # Errors
+    /// [`Error::Key`] where the account is not of one key.
+    pub async fn account_key(&self, address: &str) -> Result<Option<PublicKey>> {
+        let account = self.account_info(address).await?;
+        account.pub_key.as_ref().map(PublicKey::from_any).transpose().map_err(Error::Key)
+    }
+
+    async fn account_info(&self, address: &str) -> Result<BaseAccount> {
         // Asked so, accounts of all kinds answer alike.
         let query = QueryAccountInfoRequest { address: address.into() };
         let answer = self
@@ -32,10 +48,7 @@ impl QueryClient {
             })
             .await
             .map_err(|e| unknown_account(e, address))?;
-        let account = answer
-            .info
-            .ok_or_else(|| Error::BadAnswer(format!("account {address} came back empty")))?;
-        Ok(AccountState { number: account.account_number, sequence: account.sequence })
+        answer.info.ok_or_else(|| Error::BadAnswer(format!("account {address} came back empty")))
     }
 
     /// All that an account holds, by denom.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use stoa_client::ids::TextId;
+use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::market::v1::{Bid, Lease, LeaseState, Order, OrderState};
@@ -29,6 +30,8 @@ pub struct FakeState {
     pub deployments: HashMap<String, Deployment>,
     /// Owner and DER of valid certificates.
     pub certificates: Vec<(String, Vec<u8>)>,
+    /// Public keys by address.
+    pub keys: HashMap<String, PublicKey>,
     pub provider: Provider,
     pub audits: Vec<SignedAttributes>,
 }
@@ -110,6 +113,10 @@ impl ChainReads for FakeChain {
     async fn is_valid_certificate(&self, owner: &str, der: &[u8]) -> Result<bool> {
         let state = self.look()?;
         Ok(state.certificates.iter().any(|(of, known)| of == owner && known == der))
+    }
+
+    async fn account_key(&self, address: &str) -> Result<Option<PublicKey>> {
+        Ok(self.look()?.keys.get(address).copied())
     }
 
     async fn provider(&self) -> Result<QueryProviderResponse> {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::market::v1::{Bid, BidState, Lease, Order, OrderState};
@@ -103,6 +104,10 @@ impl ChainReads for LiveChain {
 
     async fn is_valid_certificate(&self, owner: &str, der: &[u8]) -> Result<bool> {
         self.chain().query().is_valid_certificate(owner, der).await
+    }
+
+    async fn account_key(&self, address: &str) -> Result<Option<PublicKey>> {
+        self.chain().query().account_key(address).await
     }
 
     async fn provider(&self) -> Result<QueryProviderResponse> {

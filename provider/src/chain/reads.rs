@@ -2,6 +2,7 @@
 //! that is a few maps.
 
 use async_trait::async_trait;
+use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::market::v1::{Bid, Lease, Order};
@@ -38,6 +39,8 @@ pub trait ChainReads: Send + Sync {
     async fn deployment(&self, id: &DeploymentId) -> Result<Deployment>;
     /// Whether exactly this certificate is a valid one of the owner's.
     async fn is_valid_certificate(&self, owner: &str, der: &[u8]) -> Result<bool>;
+    /// The public key of an account; none before its first transaction.
+    async fn account_key(&self, address: &str) -> Result<Option<PublicKey>>;
     /// The provider's own record.
     async fn provider(&self) -> Result<QueryProviderResponse>;
     /// What auditors say of the provider.

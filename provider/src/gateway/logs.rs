@@ -29,6 +29,7 @@ pub(super) async fn stream(
         .filter(|(key, instance)| key.lease == name && instance.workload.is_some())
         .map(|(key, _)| key.clone())
         .filter(|key| request.service.is_empty() || key.service == request.service)
+        .filter(|key| request.instance.is_none_or(|index| key.index == index))
         .collect();
     if keys.is_empty() {
         let of = match request.service.as_str() {
@@ -39,7 +40,7 @@ pub(super) async fn stream(
     }
     let wanted = LogRequest {
         follow: request.follow,
-        tail: (request.tail > 0).then_some(request.tail),
+        tail: request.tail,
         since: i32::try_from(request.since).ok().filter(|since| *since > 0),
     };
     let (lines, receiver) = mpsc::channel(WAITING);

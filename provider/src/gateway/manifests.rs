@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 use stoa_client::convert::check_group;
 use stoa_client::ids::TextId;
 use stoa_client::proto::gateway::v1::{
-    BlobStatusResponse, SubmitManifestRequest, SubmitManifestResponse,
+    BlobStatusResponse, EventKind, SubmitManifestRequest, SubmitManifestResponse,
 };
 use stoa_manifest::{Blob, Group, ImageRef, Manifest, MAX_CANONICAL_BYTES};
 use tonic::Status;
@@ -57,6 +57,10 @@ pub(super) async fn submit(
         Status::internal("the manifest could not be kept; the provider's log says why")
     })?;
     tracing::info!(deployment = %id.text(), version = %stored.version, "manifest accepted");
+    for own in &leases {
+        let words = format!("manifest {}… accepted", &stored.version[..12]);
+        context.board.events().note(&own.lease.text(), EventKind::Manifest, &words);
+    }
     context.wake.notify_one();
     let mut missing_blobs: Vec<BlobStatusResponse> = vec![];
     for blob in blobs {

@@ -3,25 +3,37 @@
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use stoa_client::proto::gateway::v1::LeaseStatusResponse;
+use stoa_client::proto::gateway::v1::{EventKind, LeasePhase, LeaseStatusResponse};
 use tokio::sync::watch;
+
+use crate::events::EventLog;
 
 /// The newest status of each lease, by its id as text.
 #[derive(Debug)]
 pub struct Board {
     posted: RwLock<BTreeMap<String, LeaseStatusResponse>>,
     changes: watch::Sender<u64>,
+    events: EventLog,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self { posted: RwLock::default(), changes: watch::channel(0).0 }
+        Self {
+            posted: RwLock::default(),
+            changes: watch::channel(0).0,
+            events: EventLog::default(),
+        }
     }
 }
 
 impl Board {
     pub fn get(&self, lease: &str) -> Option<LeaseStatusResponse> {
         self.posted.read().unwrap_or_else(PoisonError::into_inner).get(lease).cloned()
+    }
+
+    /// What happened to leases.
+    pub fn events(&self) -> &EventLog {
+        &self.events
     }
 
     /// Counts changes of any lease.
@@ -33,6 +45,10 @@ impl Board {
         let mut posted = self.posted.write().unwrap_or_else(PoisonError::into_inner);
         let before = posted.insert(lease.into(), status.clone());
         drop(posted);
+        let said = |s: &LeaseStatusResponse| (s.phase, s.message.clone(), s.version.clone());
+        if before.as_ref().map(said) != Some(said(&status)) {
+            self.events.note(lease, EventKind::State, &words(&status));
+        }
         if before.as_ref() != Some(&status) {
             self.changes.send_modify(|count| *count += 1);
         }
@@ -43,5 +59,45 @@ impl Board {
         if posted.remove(lease).is_some() {
             self.changes.send_modify(|count| *count += 1);
         }
+    }
+}
+
+/// A status in a line.
+fn words(status: &LeaseStatusResponse) -> String {
+    let phase = match status.phase() {
+        LeasePhase::Unspecified => "unknown",
+        LeasePhase::AwaitingManifest => "waiting for the manifest",
+        LeasePhase::AwaitingBlobs => "waiting for images",
+        LeasePhase::Starting => "starting",
+        LeasePhase::Running => "running",
+        LeasePhase::Degraded => "degraded",
+        LeasePhase::Closing => "closing",
+    };
+    let version = status.version.get(..12).unwrap_or_default();
+    match (status.message.as_str(), version) {
+        ("", "") => phase.into(),
+        ("", version) => format!("{phase} (version {version}…)"),
+        (message, _) => format!("{phase}: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_phase_or_words_is_an_event_and_a_repetition_none() {
+        let board = Board::default();
+        let mut status = LeaseStatusResponse::default();
+        status.set_phase(LeasePhase::Starting);
+        status.message = "loading images".into();
+        board.post("l", status.clone());
+        board.post("l", status.clone());
+        status.set_phase(LeasePhase::Running);
+        status.message.clear();
+        board.post("l", status);
+        let told: Vec<String> =
+            board.events().after("l", 0).into_iter().map(|event| event.message).collect();
+        assert_eq!(told, ["starting: loading images", "running"]);
     }
 }

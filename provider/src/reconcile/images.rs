@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
+use stoa_client::proto::gateway::v1::EventKind;
 use stoa_manifest::{Blob, Group, ImageRef, Service};
 
+use crate::events::EventLog;
 use crate::failpoint::failpoint;
 use crate::runtime::{
     DockerBackend, ImageBlob, InstanceKey, LoadedImage, ObservedInstance, RegistryCredentials,
@@ -72,6 +75,7 @@ impl Images {
         lease: &str,
         group: &Group,
         seen: &Seen,
+        told: &EventLog,
     ) -> Result<BTreeMap<String, LoadedImage>, RuntimeError> {
         let mut images = BTreeMap::new();
         for service in &group.services {
@@ -83,7 +87,12 @@ impl Images {
             let known = self.known().get(&key).cloned();
             let image = match known {
                 Some(image) => image,
-                None => self.obtain(engine, blobs, service, seen).await?,
+                None => {
+                    let begun = Instant::now();
+                    let image = self.obtain(engine, blobs, service, seen).await;
+                    told.note(lease, EventKind::Image, &image_words(source, begun, &image));
+                    image?
+                }
             };
             self.known().insert(key, image.clone());
             images.insert(source.clone(), image);
@@ -155,4 +164,12 @@ fn credentials(service: &Service) -> Option<RegistryCredentials> {
         username: given.username.clone(),
         password: given.password.clone(),
     })
+}
+
+fn image_words(source: &str, begun: Instant, image: &Result<LoadedImage, RuntimeError>) -> String {
+    let seconds = begun.elapsed().as_secs_f64();
+    match image {
+        Ok(image) => format!("image {source} is here ({} bytes, {seconds:.1} s)", image.bytes),
+        Err(error) => format!("image {source}: {error}"),
+    }
 }

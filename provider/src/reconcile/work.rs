@@ -54,6 +54,7 @@ impl Turn {
                 &self.lease.name,
                 &self.group,
                 &self.seen,
+                shared.board.events(),
             )
             .await?;
         let services = goal::services(&self.lease.name, &self.version, &self.group, &images)

@@ -19,6 +19,7 @@ mod disk;
 mod engine;
 mod error;
 pub mod image;
+mod inside;
 mod inventory;
 pub mod names;
 mod network;
@@ -34,6 +35,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use apply::Applied;
@@ -42,6 +44,9 @@ pub use config::{Deadlines, ImageLimits, RuntimeConfig};
 pub use container::WORKLOAD_CAPABILITIES;
 pub use error::RuntimeError;
 pub use image::{ImageBlob, LoadedImage, RegistryCredentials};
+pub use inside::{
+    Connection, ExecInput, ExecOutput, ExecRequest, ExecSession, DIAL_DEADLINE, MAX_PATH,
+};
 pub use inventory::Inventory;
 pub use names::{InstanceKey, InstanceNames, Names};
 pub use observe::{
@@ -90,6 +95,32 @@ pub trait Backend: Send + Sync {
         request: LogRequest,
     ) -> BoxStream<'static, Result<LogPiece, RuntimeError>>;
 
+    /// Begins a command in a running instance.
+    async fn exec(
+        &self,
+        key: &InstanceKey,
+        request: ExecRequest,
+    ) -> Result<ExecSession, RuntimeError>;
+
+    /// A file or directory of an instance, as a tar stream.
+    fn read_files(
+        &self,
+        key: &InstanceKey,
+        path: &str,
+    ) -> BoxStream<'static, Result<Bytes, RuntimeError>>;
+
+    /// Unpacks a tar stream into a directory of an instance.
+    async fn write_files(
+        &self,
+        key: &InstanceKey,
+        path: &str,
+        tar: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<(), RuntimeError>;
+
+    /// Connects to a TCP port of an instance.
+    async fn dial(&self, key: &InstanceKey, port: u16)
+        -> Result<Box<dyn Connection>, RuntimeError>;
+
     /// What a running instance uses.
     async fn stats(&self, key: &InstanceKey) -> Result<InstanceStats, RuntimeError>;
 
@@ -111,6 +142,8 @@ pub struct DockerBackend {
     names: Names,
     engine_major: u64,
     host: HostFacts,
+    /// Made when the first port is dialled.
+    dialer: std::sync::OnceLock<stoa_tunnel::netns::Dialer>,
 }
 
 impl DockerBackend {
@@ -122,7 +155,14 @@ impl DockerBackend {
         let docker = engine::connect(&config.socket, config.deadlines.query).await?;
         let names = Names::new(&config.provider_id);
         let host = HostFacts { cores: 1, storage_quota: false };
-        let mut backend = Self { docker, config, names, engine_major: 0, host };
+        let mut backend = Self {
+            docker,
+            config,
+            names,
+            engine_major: 0,
+            host,
+            dialer: std::sync::OnceLock::new(),
+        };
         let inventory = backend.read_inventory().await?;
         backend.engine_major =
             inventory.engine_version.split('.').next().and_then(|v| v.parse().ok()).unwrap_or(0);
@@ -217,6 +257,39 @@ impl Backend for DockerBackend {
         request: LogRequest,
     ) -> BoxStream<'static, Result<LogPiece, RuntimeError>> {
         self.stream_logs(key, request)
+    }
+
+    async fn exec(
+        &self,
+        key: &InstanceKey,
+        request: ExecRequest,
+    ) -> Result<ExecSession, RuntimeError> {
+        self.exec_in(key, request).await
+    }
+
+    fn read_files(
+        &self,
+        key: &InstanceKey,
+        path: &str,
+    ) -> BoxStream<'static, Result<Bytes, RuntimeError>> {
+        DockerBackend::read_files(self, key, path)
+    }
+
+    async fn write_files(
+        &self,
+        key: &InstanceKey,
+        path: &str,
+        tar: BoxStream<'static, Result<Bytes, std::io::Error>>,
+    ) -> Result<(), RuntimeError> {
+        DockerBackend::write_files(self, key, path, tar).await
+    }
+
+    async fn dial(
+        &self,
+        key: &InstanceKey,
+        port: u16,
+    ) -> Result<Box<dyn Connection>, RuntimeError> {
+        self.dial_port(key, port).await
     }
 
     async fn stats(&self, key: &InstanceKey) -> Result<InstanceStats, RuntimeError> {

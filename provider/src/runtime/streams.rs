@@ -75,6 +75,8 @@ pub struct EngineEvent {
     pub link: bool,
     /// The engine's word: `start`, `die`, `oom`, `health_status: unhealthy`.
     pub action: String,
+    /// Of a container that ended.
+    pub exit_code: Option<i64>,
 }
 
 impl DockerBackend {
@@ -214,6 +216,7 @@ fn read_event(event: bollard::models::EventMessage) -> Option<EngineEvent> {
     Some(EngineEvent {
         key: key_of(&labels)?,
         link: labels.get(label::ROLE).is_some_and(|role| role == Role::Link.as_str()),
+        exit_code: labels.get("exitCode").and_then(|code| code.parse().ok()),
         action: event.action?,
     })
 }
