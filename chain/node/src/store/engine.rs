@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, WriteBatch, WriteOptions, DB};
+use rocksdb::{ColumnFamily, ColumnFamilyDescriptor, FlushOptions, WriteBatch, WriteOptions, DB};
 
 use super::{
     error::{fatal, StoreError},
@@ -54,6 +54,12 @@ impl Engine {
         let mut options = WriteOptions::default();
         options.set_sync(true);
         Ok(self.db.write_opt(batch, &options)?)
+    }
+
+    /// Moves what only the log holds into files, so that the next start need not read it again.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let families: Vec<_> = FAMILIES.iter().map(|name| self.family(name)).collect();
+        Ok(self.db.flush_cfs_opt(&families, &FlushOptions::default())?)
     }
 
     /// Rewrites the files without what was removed.

@@ -163,6 +163,7 @@ impl Restore {
         batch.put_cf(meta, layout::META_RESTORED, height.to_be_bytes());
         batch.delete_cf(meta, layout::META_RESTORING);
         engine.write_synced(batch)?;
+        engine.flush()?;
         self.database.show_latest()
     }
 
