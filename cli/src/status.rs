@@ -129,6 +129,9 @@ async fn print_lease(lease: &Lease, said: Option<&Result<LeaseStatusResponse, St
         for uri in &service.uris {
             out::print_lines(&format!("    {uri}  → {}", resolve::words(uri).await));
         }
+        for port in &service.ports {
+            out::print_lines(&format!("    {}", text::forwarded(port)));
+        }
         for instance in &service.instances {
             out::print_lines(&format!(
                 "    #{} {}, started {}, {} restarts {}",

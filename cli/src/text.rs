@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use stoa_client::money::Dec;
 use stoa_proto::cosmos::base::v1beta1::{Coin, DecCoin};
+use stoa_proto::gateway::v1::ForwardedPort;
 
 /// Seconds of a month, as in SDL's `per: month`.
 pub const MONTH: u64 = 2_592_000;
@@ -11,6 +12,24 @@ pub const MONTH: u64 = 2_592_000;
 /// Unix seconds now.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// Where a port of a service is reached, or why it is not.
+pub fn forwarded(port: &ForwardedPort) -> String {
+    let host = match port.host.contains(':') {
+        true => format!("[{}]", port.host),
+        false => port.host.clone(),
+    };
+    let place = match (port.host_port, port.leased_ip) {
+        (0, _) => "nowhere yet".to_owned(),
+        (outside, true) => format!("{host}:{outside} (leased address)"),
+        (outside, false) => format!("{host}:{outside}"),
+    };
+    let problem = match port.problem.as_str() {
+        "" => String::new(),
+        words => format!(": {words}"),
+    };
+    format!("{} port {} (as {}) at {place}{problem}", port.transport, port.port, port.external_port)
 }
 
 /// `3d 4h`, `5m 12s`: the two largest parts.

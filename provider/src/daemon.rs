@@ -125,7 +125,7 @@ async fn start(
             wake: wake.clone(),
         },
         views.clone(),
-        Ingress::start(&config),
+        Ingress::start(&config)?,
     );
     let events = crate::events::listen(backend.clone(), board.clone());
     let service = GatewayService::new(Arc::new(gateway::Context {

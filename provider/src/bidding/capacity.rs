@@ -40,12 +40,17 @@ impl Capacity {
                 bytes => scale(bytes, over.storage),
             },
             gpu: 0,
+            // How many there are follows from the settings alone.
+            ports: u64::MAX,
+            ips: u64::MAX,
         };
         let declared = Resources {
             cpu: config.capacity.cpu.0,
             memory: config.capacity.memory.0,
             storage: config.capacity.storage.0,
             gpu: config.capacity.gpu,
+            ports: config.ports.count(),
+            ips: config.ips.pool.len() as u64,
         };
         Self { total: declared.least(observed), architecture: machine.architecture.clone() }
     }

@@ -131,12 +131,12 @@ fn check_unit(unit: &ResourceUnit, config: &Config, architecture: &str) -> Resul
             return Err(Reason::StorageClass(class.into()));
         }
     }
-    // The ingress speaks HTTP by host name; ports and addresses of one's own
-    // are not served yet, so selling them would be a lie.
     for endpoint in &unit.endpoints {
         match endpoint.kind() {
             EndpointKind::SharedHttp => {}
+            EndpointKind::RandomPort if config.ports.count() > 0 => {}
             EndpointKind::RandomPort => return Err(Reason::Endpoint("port of its own")),
+            EndpointKind::LeasedIp if !config.ips.pool.is_empty() => {}
             EndpointKind::LeasedIp => return Err(Reason::Endpoint("leased IP")),
         }
     }
@@ -213,6 +213,17 @@ mod tests {
             let reason = refused(change);
             assert!(reason.contains(word), "{reason:?} does not say {word:?}");
         }
+    }
+
+    #[test]
+    fn ports_and_addresses_are_sold_where_there_are_some() {
+        let both = verdict(|order, _, config| {
+            config.ports.range = "30000-30001".into();
+            config.ips.pool.push([192, 0, 2, 1].into());
+            unit(order).endpoints.push(Endpoint { kind: 1, sequence_number: 0 });
+            unit(order).endpoints.push(Endpoint { kind: 2, sequence_number: 1 });
+        });
+        assert_eq!(both, Ok(()));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use stoa_client::keys::Backend;
 
+use super::edge::{Ips, Ports};
 use super::sizes::{Cores, Size};
 
 /// Volumes of these classes outlive their containers.
@@ -23,6 +24,10 @@ pub struct Config {
     pub key: Key,
     pub gateway: Gateway,
     pub ingress: Ingress,
+    #[serde(default)]
+    pub ports: Ports,
+    #[serde(default)]
+    pub ips: Ips,
     /// What orders may require: written to the chain by `init`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
@@ -315,6 +320,14 @@ impl Config {
     /// The port in the addresses that tenants are told.
     pub fn public_port(&self) -> u16 {
         self.ingress.public_port.unwrap_or(self.ingress.listen.port())
+    }
+
+    /// The host in the addresses of forwarded ports that tenants are told.
+    pub fn ports_host(&self) -> &str {
+        match self.ports.host.as_str() {
+            "" => &self.ingress.domain,
+            host => host,
+        }
     }
 
     /// The root certificate and its key.

@@ -101,6 +101,8 @@ impl Config {
                 ));
             }
         }
+        self.ports.range()?;
+        self.ips.validate()?;
         self.validate_numbers()?;
         self.network_pool().map(|_| ())
     }

@@ -1,11 +1,13 @@
 //! The daemon's settings: one TOML file, overridden by the environment,
 //! overridden by flags.
 
+mod edge;
 mod file;
 mod load;
 mod sizes;
 mod template;
 
+pub use edge::{Ips, Ports};
 pub use file::{
     Capacity, Chain, Config, Engine, Gateway, Info, Ingress, Key, Limits, Overcommit, Per, Pricing,
     Storage, Timing, PERSISTENT_CLASSES,

@@ -1,6 +1,8 @@
 //! The data plane from the daemon's side: a process of its own that outlives
-//! the daemon, and the table of routes that it is given.
+//! the daemon, and the table of routes and ports that it is given.
 
+mod claims;
+mod forwards;
 mod hosts;
 mod process;
 mod push;
@@ -8,5 +10,5 @@ mod table;
 
 pub use hosts::generated_host;
 pub use process::DataPlane;
-pub use push::Ingress;
+pub use push::{Ingress, Live, Reach};
 pub use table::{build, Service, Table};

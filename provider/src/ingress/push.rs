@@ -1,14 +1,19 @@
 //! Keeps the data plane's table what it should be. Pushing is a task of its
 //! own, so that a data plane which does not answer holds nothing up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use stoa_tunnel::routes::{Route, RouteTable};
+use stoa_client::proto::gateway::v1::ForwardedPort;
+use stoa_tunnel::control::Status as PlaneStatus;
+use stoa_tunnel::routes::{RouteTable, Transport};
 use stoa_tunnel::ControlError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::claims::Claims;
+use super::forwards::{self, Told};
 use super::process::DataPlane;
 use super::table::{build, Service, Table};
 use crate::config::Config;
@@ -22,14 +27,41 @@ const HTTP_PORT: u16 = 80;
 
 /// The ingress as the daemon wants it.
 pub struct Ingress {
+    config: Arc<Config>,
     domain: String,
     port: u16,
-    wanted: watch::Sender<Option<Vec<Route>>>,
+    wanted: watch::Sender<Option<Arc<RouteTable>>>,
+    plane: watch::Receiver<Option<Said>>,
+    claims: Claims,
     /// Who has which chosen host name.
     holders: BTreeMap<String, String>,
     hosts: BTreeMap<(String, String), Vec<String>>,
+    ports: BTreeMap<(String, String), Vec<Told>>,
     refused: Vec<(String, String)>,
     pusher: JoinHandle<()>,
+}
+
+/// What the data plane says of itself while it has a table.
+struct Said {
+    table: Arc<RouteTable>,
+    status: PlaneStatus,
+}
+
+/// Which leases keep what they were given.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// All that the chain has not positively ended.
+    pub leases: BTreeSet<String>,
+    /// Of these, those whose accepted manifest runs completely: what earlier
+    /// ones had is given up.
+    pub settled: BTreeSet<String>,
+}
+
+/// How a service is reached.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reach {
+    pub uris: Vec<String>,
+    pub ports: Vec<ForwardedPort>,
 }
 
 impl Drop for Ingress {
@@ -40,24 +72,39 @@ impl Drop for Ingress {
 
 impl Ingress {
     /// Starts looking after the data plane. Needs a tokio runtime.
-    pub fn start(config: &Config) -> Self {
+    pub fn start(config: &Arc<Config>) -> anyhow::Result<Self> {
+        let claims = Claims::open(config)?;
         let (wanted, table) = watch::channel(None);
-        let pusher = Pusher { plane: DataPlane::new(config), wanted: table, pushed: None };
-        Self {
+        let (status, plane) = watch::channel(None);
+        let pusher = Pusher { plane: DataPlane::new(config), wanted: table, pushed: None, status };
+        Ok(Self {
+            config: Arc::clone(config),
             domain: config.ingress.domain.to_ascii_lowercase(),
             port: config.public_port(),
             wanted,
+            plane,
+            claims,
             holders: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            ports: BTreeMap::new(),
             refused: vec![],
             pusher: tokio::spawn(pusher.run()),
-        }
+        })
     }
 
-    /// Where a lease's services answer.
-    pub fn uris(&self, lease: &str) -> BTreeMap<String, Vec<String>> {
-        let own = self.hosts.iter().filter(|((of, _), _)| of == lease);
-        own.map(|((_, service), hosts)| (service.clone(), self.uris_of(hosts))).collect()
+    /// How a lease's services are reached.
+    pub fn reach(&self, lease: &str) -> BTreeMap<String, Reach> {
+        let mut services: BTreeMap<String, Reach> = BTreeMap::new();
+        for ((_, service), hosts) in self.hosts.iter().filter(|((of, _), _)| of == lease) {
+            services.entry(service.clone()).or_default().uris = self.uris_of(hosts);
+        }
+        let plane = self.plane.borrow();
+        for ((_, service), ports) in self.ports.iter().filter(|((of, _), _)| of == lease) {
+            let reach = services.entry(service.clone()).or_default();
+            reach.uris.extend(ports.iter().filter_map(|told| forwards::uri(&told.port)));
+            reach.ports.extend(ports.iter().map(|told| with_problem(told, plane.as_ref())));
+        }
+        services
     }
 
     fn uris_of(&self, hosts: &[String]) -> Vec<String> {
@@ -69,15 +116,56 @@ impl Ingress {
     }
 
     /// Says what is to be served now.
-    pub fn update(&mut self, services: &[Service], seen: &Observation) {
+    pub fn update(&mut self, services: &[Service], seen: &Observation, live: &Live) {
+        if let Err(error) = self.settle_claims(services, live) {
+            tracing::error!("claims of ports and addresses: {error}");
+        }
         let table = build(services, seen, &self.domain, &self.holders);
         self.remember(services, &table);
-        let routes = Some(table.routes);
+        let forwarded = forwards::build(services, seen, &self.claims, &self.config);
+        self.ports = forwarded.told;
+        let table = RouteTable {
+            generation: 0,
+            routes: table.routes,
+            forwards: forwarded.forwards,
+            addresses: forwarded.addresses,
+        };
         self.wanted.send_if_modified(|wanted| {
-            let changed = *wanted != routes;
-            *wanted = routes;
+            let changed = wanted.as_deref() != Some(&table);
+            if changed {
+                *wanted = Some(Arc::new(table));
+            }
             changed
         });
+    }
+
+    /// Gives up what is over, and claims what is new.
+    fn settle_claims(&mut self, services: &[Service], live: &Live) -> std::io::Result<()> {
+        let wanted = forwards::wanted(services);
+        let keeps = |lease: &String, is_wanted: bool| {
+            live.leases.contains(lease) && (is_wanted || !live.settled.contains(lease))
+        };
+        self.claims.release(
+            |key| keeps(&key.lease, wanted.ports.contains(key)),
+            |key| keeps(&key.lease, wanted.ips.contains(key)),
+        )?;
+        if let Some(unbound) = self.unbound() {
+            self.claims.learn(&unbound)?;
+        }
+        self.claims.claim(&wanted.ports, &wanted.ips)?;
+        failpoint("ingress.after_claim");
+        Ok(())
+    }
+
+    /// Ports that the data plane could not get of the table that is wanted;
+    /// `None` where it has not tried all of it yet.
+    fn unbound(&self) -> Option<HashSet<(Transport, u16)>> {
+        let plane = self.plane.borrow();
+        let listen = self.config.ports.listen;
+        let wanted = self.wanted.borrow();
+        let said = plane.as_ref().filter(|said| Some(&said.table) == wanted.as_ref())?;
+        let own = said.status.unbound.iter().filter(|port| port.listen.ip() == listen);
+        Some(own.map(|port| (port.transport, port.listen.port())).collect())
     }
 
     fn remember(&mut self, services: &[Service], table: &Table) {
@@ -99,9 +187,22 @@ impl Ingress {
 /// The task that pushes.
 struct Pusher {
     plane: DataPlane,
-    wanted: watch::Receiver<Option<Vec<Route>>>,
+    wanted: watch::Receiver<Option<Arc<RouteTable>>>,
     /// The table that the data plane has, as far as is known.
-    pushed: Option<Vec<Route>>,
+    pushed: Option<Arc<RouteTable>>,
+    status: watch::Sender<Option<Said>>,
+}
+
+/// What the data plane says of a port.
+fn with_problem(told: &Told, said: Option<&Said>) -> ForwardedPort {
+    let mut port = told.port.clone();
+    let failed = said.zip(told.listen).and_then(|(said, listen)| {
+        said.status.unbound.iter().find(|port| (port.transport, port.listen) == listen)
+    });
+    if let Some(failed) = failed {
+        port.problem = format!("the provider cannot listen there: {}", failed.error);
+    }
+    port
 }
 
 impl Pusher {
@@ -125,19 +226,23 @@ impl Pusher {
 
     /// Finds or starts the data plane, and gives it the table that it does
     /// not have.
-    async fn look_after(&mut self, wanted: Option<Vec<Route>>) -> anyhow::Result<()> {
+    async fn look_after(&mut self, wanted: Option<Arc<RouteTable>>) -> anyhow::Result<()> {
         if self.plane.ensure().await? {
             self.pushed = None;
         }
-        match wanted {
-            Some(routes) if self.pushed.as_ref() != Some(&routes) => self.push(routes).await,
-            _ => Ok(()),
+        let Some(table) = wanted else { return Ok(()) };
+        if self.pushed.as_ref() != Some(&table) {
+            self.push(Arc::clone(&table)).await?;
         }
+        let status = self.plane.client().status().await?;
+        self.status.send_replace(Some(Said { table, status }));
+        Ok(())
     }
 
-    async fn push(&mut self, routes: Vec<Route>) -> anyhow::Result<()> {
+    async fn push(&mut self, wanted: Arc<RouteTable>) -> anyhow::Result<()> {
         let client = self.plane.client();
-        let mut table = RouteTable { generation: client.status().await?.generation + 1, routes };
+        let generation = client.status().await?.generation + 1;
+        let mut table = RouteTable { generation, ..wanted.as_ref().clone() };
         match client.set_routes(&table).await {
             Err(ControlError::Stale { current }) => {
                 table.generation = current + 1;
@@ -147,8 +252,9 @@ impl Pusher {
         }
         failpoint("ingress.after_push");
         let targets: usize = table.routes.iter().map(|route| route.targets.len()).sum();
-        tracing::info!(routes = table.routes.len(), targets, "routes pushed");
-        self.pushed = Some(table.routes);
+        let (routes, ports) = (table.routes.len(), table.forwards.len());
+        tracing::info!(routes, targets, ports, "routes pushed");
+        self.pushed = Some(wanted);
         Ok(())
     }
 }

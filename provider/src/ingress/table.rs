@@ -80,7 +80,7 @@ fn may_have(
     is_host_name(host) && !own && !held && !taken.contains(host)
 }
 
-fn targets(
+pub(super) fn targets(
     lease: &str,
     service: &stoa_manifest::Service,
     expose: &Expose,
@@ -119,6 +119,7 @@ fn options(manifest: &ManifestOptions) -> HttpOptions {
         next_tries: manifest.next_tries,
         next_timeout: manifest.next_timeout,
         next_cases: cases.collect(),
+        proxy_buffer_size: manifest.proxy_buffer_size,
     }
 }
 

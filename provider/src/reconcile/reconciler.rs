@@ -18,7 +18,7 @@ use super::work::{Outcome, Turn};
 use super::{garbage, Board};
 use crate::chain::{ChainReads, LeaseView, View, Views};
 use crate::config::Config;
-use crate::ingress::{Ingress, Service};
+use crate::ingress::{Ingress, Live, Service};
 use crate::runtime::{Backend, Observation};
 use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
 
@@ -129,7 +129,7 @@ impl Reconciler {
                 Err(error) => tracing::error!(lease = %lease.name, "{error:#}"),
             }
         }
-        self.ingress.update(&services, &seen);
+        self.ingress.update(&services, &seen, &self.live(view));
         for (lease, stored) in turns {
             if !busy.contains(&lease.name) {
                 self.begin_turn(lease, &stored, &seen);
@@ -147,7 +147,7 @@ impl Reconciler {
             group: group.clone(),
             version: stored.version.clone(),
             seen: of_lease(seen, &lease.name),
-            uris: self.ingress.uris(&lease.name),
+            reach: self.ingress.reach(&lease.name),
         };
         let shared = Arc::clone(&self.shared);
         self.spawn(&lease.name, async move {
@@ -158,6 +158,20 @@ impl Reconciler {
             }
             result
         });
+    }
+
+    /// Leases that the chain has not positively ended: what they were given
+    /// stays theirs.
+    fn live(&self, view: &View) -> Live {
+        let mut live = Live::default();
+        for record in self.shared.leases.all().into_iter().filter(|r| r.closed_at.is_none()) {
+            if record.rollout.is_none() && record.accepted == record.serving {
+                live.settled.insert(record.lease.clone());
+            }
+            live.leases.insert(record.lease);
+        }
+        live.leases.extend(view.leases.keys().cloned());
+        live
     }
 
     /// Ends what the chain says is over.

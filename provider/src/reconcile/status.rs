@@ -9,11 +9,12 @@ use stoa_client::proto::types::v1::BidId;
 use stoa_manifest::Group;
 
 use super::observed::unix_seconds;
+use crate::ingress::Reach;
 use crate::runtime::{ContainerState, Health, InstanceKey, ObservedContainer, ObservedInstance};
 
 type Seen = BTreeMap<InstanceKey, ObservedInstance>;
-/// Addresses by service.
-pub(super) type Uris = BTreeMap<String, Vec<String>>;
+/// By service.
+pub(super) type Reaches = BTreeMap<String, Reach>;
 
 /// Phase and words alone.
 pub(super) fn bare(
@@ -30,7 +31,12 @@ pub(super) fn bare(
 }
 
 /// With what is served.
-pub(super) fn of_group(group: &Group, lease: &str, seen: &Seen, uris: &Uris) -> Vec<ServiceStatus> {
+pub(super) fn of_group(
+    group: &Group,
+    lease: &str,
+    seen: &Seen,
+    reaches: &Reaches,
+) -> Vec<ServiceStatus> {
     let services = group.services.iter().map(|service| {
         let instances: Vec<InstanceStatus> = seen
             .iter()
@@ -41,12 +47,14 @@ pub(super) fn of_group(group: &Group, lease: &str, seen: &Seen, uris: &Uris) -> 
             key.service == service.name && key.index < service.count && instance.is_serving()
         };
         let ready = seen.iter().filter(|pair| serving(*pair)).count();
+        let Reach { uris, ports } = reaches.get(&service.name).cloned().unwrap_or_default();
         ServiceStatus {
             name: service.name.clone(),
             wanted: service.count,
             ready: u32::try_from(ready).unwrap_or(u32::MAX),
-            uris: uris.get(&service.name).cloned().unwrap_or_default(),
+            uris,
             instances,
+            ports,
         }
     });
     services.collect()

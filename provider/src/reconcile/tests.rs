@@ -109,7 +109,7 @@ impl Stage {
         let (board, wake) = (parts.board.clone(), parts.wake.clone());
         let (manifests, blobs) = (parts.manifests.clone(), parts.blobs.clone());
         let leases = parts.leases.clone();
-        let reconciler = Reconciler::new(parts, receiver, Ingress::start(&config));
+        let reconciler = Reconciler::new(parts, receiver, Ingress::start(&config).unwrap());
         let task = tokio::spawn(reconciler.run());
         Run { board, wake, manifests, blobs, leases, views, task }
     }

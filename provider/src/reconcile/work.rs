@@ -12,7 +12,7 @@ use stoa_manifest::Group;
 use super::goal::{self, Goal};
 use super::plan::{plan, Patience, Step, Verdict};
 use super::shared::Shared;
-use super::status::{self, Uris};
+use super::status::{self, Reaches};
 use crate::chain::LeaseView;
 use crate::failpoint::failpoint;
 use crate::runtime::{InstanceKey, ObservedInstance};
@@ -26,7 +26,7 @@ pub(super) struct Turn {
     /// The accepted manifest's version.
     pub version: String,
     pub seen: BTreeMap<InstanceKey, ObservedInstance>,
-    pub uris: Uris,
+    pub reach: Reaches,
 }
 
 /// How a turn ended.
@@ -181,7 +181,7 @@ impl Turn {
     pub(super) fn post(&self, shared: &Shared, phase: LeasePhase, message: &str) {
         let mut status = status::bare(&self.lease.id, phase, message);
         status.version = self.version.clone();
-        status.services = status::of_group(&self.group, &self.lease.name, &self.seen, &self.uris);
+        status.services = status::of_group(&self.group, &self.lease.name, &self.seen, &self.reach);
         if let Some((version, why)) = self.undone() {
             (status.undone_version, status.undone_because) = (version.into(), why.into());
         }

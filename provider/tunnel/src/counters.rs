@@ -13,6 +13,11 @@ pub(crate) struct LiveCounters {
     pub(crate) failed_tries: Counter,
     pub(crate) gateway_errors: Counter,
     pub(crate) upgrades: Counter,
+    pub(crate) forwarded: Counter,
+    pub(crate) forwarded_closed: Counter,
+    pub(crate) flows: Counter,
+    pub(crate) flows_closed: Counter,
+    pub(crate) over_limits: Counter,
 }
 
 #[derive(Default)]
@@ -30,7 +35,11 @@ impl Counter {
 
 impl LiveCounters {
     pub(crate) fn read(&self) -> Counters {
+        // What closed is read first: open ones are never counted negative.
         let closed = self.closed.get();
+        let (forwarded_closed, flows_closed) =
+            (self.forwarded_closed.get(), self.flows_closed.get());
+        let (forwarded, flows) = (self.forwarded.get(), self.flows.get());
         let connections = self.connections.get();
         Counters {
             connections,
@@ -40,6 +49,11 @@ impl LiveCounters {
             failed_tries: self.failed_tries.get(),
             gateway_errors: self.gateway_errors.get(),
             upgrades: self.upgrades.get(),
+            forwarded,
+            forwarded_open: forwarded.saturating_sub(forwarded_closed),
+            flows,
+            flows_open: flows.saturating_sub(flows_closed),
+            over_limits: self.over_limits.get(),
         }
     }
 }

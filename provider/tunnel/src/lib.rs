@@ -1,7 +1,7 @@
 //! The data plane: what carries tenants' bytes. A process of its own, so that
 //! a restart of the control daemon cuts no connection.
 //!
-//! Today it has the HTTP ingress. The control daemon pushes the whole route
+//! It has the HTTP ingress and the forwarded ports. The control daemon pushes the whole route
 //! table over a unix socket ([`control`]); the table lies on disk, so that
 //! the data plane restarts by itself. Workloads are dialled from inside their
 //! link containers' network namespaces ([`netns`]): no port of theirs is
@@ -9,11 +9,15 @@
 
 pub mod control;
 mod counters;
+mod forward;
 mod ingress;
 mod live;
 pub mod netns;
+mod relay;
 pub mod routes;
+mod slots;
 mod state;
+mod targets;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,14 +25,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::net::TcpListener;
 use tokio::sync::{watch, Mutex};
 
 pub use control::{ControlClient, ControlError};
+pub use forward::ForwardLimits;
 pub use ingress::IngressLimits;
 
 use control::ControlContext;
 use counters::LiveCounters;
+use forward::listen::Own;
+use forward::{Addresses, Forwards};
 use ingress::Ingress;
 use live::Routes;
 use netns::Dialer;
@@ -44,34 +50,49 @@ pub struct Config {
     /// Where the last table is kept; one process at a time uses it.
     pub state: PathBuf,
     pub limits: IngressLimits,
+    pub forward_limits: ForwardLimits,
 }
 
 /// Serves until `ending` becomes true, then drains.
 pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()> {
     let state = StateDir::open(&config.state)?;
     let table = state.load()?;
-    let listener = TcpListener::bind(config.listen).await.map_err(|e| {
+    let listener = forward::listen::tcp(config.listen, Own::HasNot).map_err(|e| {
         io::Error::new(e.kind(), format!("cannot listen on {}: {e}", config.listen))
     })?;
     let listen = listener.local_addr()?;
-    tracing::info!(%listen, generation = table.generation, routes = table.routes.len(), "serving");
+    let (dialer, counters) = (Dialer::start()?, Arc::new(LiveCounters::default()));
+    let addresses = Arc::new(Addresses::open(state.file("addresses.json"))?);
+    addresses.apply(&table.addresses).await;
+    let limits = config.forward_limits;
+    let forwards = Forwards::new(dialer.clone(), Arc::clone(&counters), limits, ending.clone());
+    let forwards = Arc::new(forwards);
+    forwards.apply(&table.forwards);
+    let (generation, routes) = (table.generation, table.routes.len());
+    tracing::info!(%listen, generation, routes, forwards = table.forwards.len(), "serving");
     let routes = Arc::new(Routes::new(table));
-    let counters = Arc::new(LiveCounters::default());
     let ingress = Arc::new(Ingress {
         routes: Arc::clone(&routes),
-        dialer: Dialer::start()?,
+        dialer,
         counters: Arc::clone(&counters),
         limits: config.limits,
     });
     let context = Arc::new(ControlContext {
         routes,
+        forwards: Arc::clone(&forwards),
+        addresses,
         counters,
         listen,
         started: Instant::now(),
         state: Mutex::new(Arc::new(state)),
     });
+    let serving = async {
+        ingress::serve_http(listener, ingress, ending).await;
+        forwards.drain().await;
+    };
     tokio::select! {
         result = control::serve(&config.control, context) => result,
-        () = ingress::serve_http(listener, ingress, ending) => Ok(()),
+        () = forwards.keep_trying() => Ok(()),
+        () = serving => Ok(()),
     }
 }

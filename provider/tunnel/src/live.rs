@@ -1,21 +1,16 @@
-//! The table in use: looked up by host, with what is remembered of each
-//! target. Swapped whole; requests under way keep the one they began with.
+//! The table in use: looked up by host. Swapped whole; requests under way
+//! keep the one they began with.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
 
 use crate::control::TargetFailure;
 use crate::routes::{Route, RouteTable, Target};
-
-/// How long a target that failed is tried last.
-const REST_AFTER_FAILURE: Duration = Duration::from_secs(10);
+use crate::targets::TargetSet;
 
 /// The current table.
 pub struct Routes {
     current: RwLock<Arc<LiveTable>>,
-    started: Instant,
 }
 
 /// One table.
@@ -25,25 +20,16 @@ pub struct LiveTable {
     by_host: HashMap<String, Arc<LiveRoute>>,
 }
 
-/// One route and its round-robin.
+/// One route with what is remembered of its targets.
 pub struct LiveRoute {
     pub route: Route,
-    next: AtomicUsize,
-    health: Vec<TargetHealth>,
-}
-
-/// What is remembered of a target.
-#[derive(Default)]
-struct TargetHealth {
-    /// Milliseconds of the clock of [`Routes`]; 0 where it has not failed.
-    failed_at: AtomicU64,
-    last_error: std::sync::Mutex<String>,
+    pub(crate) targets: TargetSet,
 }
 
 impl Routes {
     pub fn new(table: RouteTable) -> Self {
         let live = LiveTable::build(table, &LiveTable::default());
-        Self { current: RwLock::new(Arc::new(live)), started: Instant::now() }
+        Self { current: RwLock::new(Arc::new(live)) }
     }
 
     pub fn current(&self) -> Arc<LiveTable> {
@@ -57,61 +43,15 @@ impl Routes {
         *current = Arc::new(LiveTable::build(table, &current));
     }
 
-    /// Notes that a target did not answer.
-    pub fn note_failure(&self, route: &LiveRoute, target: usize, error: &str) {
-        if let Some(health) = route.health.get(target) {
-            health.failed_at.store(self.now().max(1), Ordering::Relaxed);
-            *health.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error.into();
-        }
-    }
-
-    /// Notes that it did.
-    pub fn note_success(&self, route: &LiveRoute, target: usize) {
-        if let Some(health) = route.health.get(target) {
-            health.failed_at.store(0, Ordering::Relaxed);
-        }
-    }
-
-    /// The order in which to try a route's targets: in turn, those that
-    /// failed a moment ago last.
-    pub fn order(&self, route: &LiveRoute) -> Vec<usize> {
-        let count = route.route.targets.len();
-        let first = route.next.fetch_add(1, Ordering::Relaxed);
-        let mut order: Vec<usize> = (0..count).map(|step| (first + step) % count).collect();
-        order.sort_by_key(|target| self.is_resting(&route.health[*target]));
-        order
-    }
-
     /// Targets whose last try failed.
     pub fn failures(&self, most: usize) -> Vec<TargetFailure> {
         let table = self.current();
         let routes = table.source.routes.iter().filter_map(|r| table.find(r.hosts.first()?));
         let mut failures = Vec::new();
         for route in routes {
-            for (target, health) in route.route.targets.iter().zip(&route.health) {
-                let failed = health.failed_at.load(Ordering::Relaxed) != 0;
-                if failed && failures.len() < most {
-                    let error = health.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-                    failures.push(TargetFailure {
-                        instance: target.instance.clone(),
-                        link: target.link.clone(),
-                        error: error.clone(),
-                    });
-                }
-            }
+            failures.extend(route.targets.failures().take(most.saturating_sub(failures.len())));
         }
         failures
-    }
-
-    fn is_resting(&self, health: &TargetHealth) -> bool {
-        match health.failed_at.load(Ordering::Relaxed) {
-            0 => false,
-            at => self.now().saturating_sub(at) < REST_AFTER_FAILURE.as_millis() as u64,
-        }
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -144,12 +84,12 @@ impl LiveTable {
 
 impl LiveRoute {
     fn new(route: Route) -> Self {
-        let health = route.targets.iter().map(|_| TargetHealth::default()).collect();
-        Self { route, next: AtomicUsize::new(0), health }
+        let targets = TargetSet::new(route.targets.clone());
+        Self { route, targets }
     }
 
     pub fn target(&self, index: usize) -> &Target {
-        &self.route.targets[index]
+        &self.targets.all()[index]
     }
 }
 
@@ -159,36 +99,27 @@ mod tests {
     use crate::routes::HttpOptions;
 
     fn table(generation: u64, host: &str) -> RouteTable {
-        let target = |last: u8| Target {
-            instance: format!("web[{last}]"),
+        let target = Target {
+            instance: "web[0]".into(),
             link: String::new(),
             netns: "/n".into(),
-            address: ([10, 0, 0, last], 80).into(),
+            address: ([10, 0, 0, 3], 80).into(),
         };
-        let route = Route {
-            hosts: vec![host.into()],
-            http: HttpOptions::default(),
-            targets: vec![target(3), target(19), target(35)],
-        };
-        RouteTable { generation, routes: vec![route] }
+        let route =
+            Route { hosts: vec![host.into()], http: HttpOptions::default(), targets: vec![target] };
+        RouteTable { generation, routes: vec![route], ..RouteTable::default() }
     }
 
     #[test]
-    fn targets_take_turns_and_one_that_failed_comes_last() {
+    fn a_route_that_a_new_table_leaves_alone_keeps_its_memory() {
         let routes = Routes::new(table(1, "A.example"));
         let route = routes.current().find("a.EXAMPLE").unwrap();
-        assert_eq!(routes.order(&route), [0, 1, 2]);
-        assert_eq!(routes.order(&route), [1, 2, 0]);
-        routes.note_failure(&route, 2, "refused");
-        assert_eq!(routes.order(&route), [0, 1, 2]);
-        assert_eq!(routes.failures(9)[0].error, "refused");
-
-        // The same route in a newer table: the failure is still known.
+        route.targets.note_failure(0, "refused");
         routes.replace(table(2, "A.example"));
         let again = routes.current().find("a.example").unwrap();
         assert!(Arc::ptr_eq(&route, &again));
-        routes.note_success(&again, 2);
-        assert!(routes.failures(9).is_empty());
+        assert_eq!(routes.failures(9)[0].error, "refused");
+        assert!(routes.failures(0).is_empty());
         routes.replace(table(3, "b.example"));
         assert!(routes.current().find("a.example").is_none());
     }

@@ -5,10 +5,11 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use stoa_tunnel::{Config, IngressLimits};
+use stoa_tunnel::{Config, ForwardLimits, IngressLimits};
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -32,6 +33,16 @@ struct Arguments {
     /// Of these, from one address.
     #[arg(long, env = "STOA_TUNNEL_CLIENT_CONNECTIONS", default_value_t = IngressLimits::default().connections_per_client)]
     max_client_connections: usize,
+    /// Connections open at a time through one forwarded TCP port.
+    #[arg(long, env = "STOA_TUNNEL_PORT_CONNECTIONS", default_value_t = ForwardLimits::default().connections_per_port)]
+    max_port_connections: usize,
+    /// Flows at a time through one forwarded UDP port.
+    #[arg(long, env = "STOA_TUNNEL_PORT_FLOWS", default_value_t = ForwardLimits::default().flows_per_port)]
+    max_port_flows: usize,
+    /// Seconds after which a UDP flow that the workload has answered ends
+    /// without a datagram.
+    #[arg(long, env = "STOA_TUNNEL_FLOW_IDLE", default_value_t = ForwardLimits::default().answered_idle.as_secs())]
+    flow_idle_seconds: u64,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +70,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let forward_limits = forward_limits(&arguments);
     let config = Config {
         listen: arguments.listen,
         control: arguments.control,
@@ -68,7 +80,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             connections_per_client: arguments.max_client_connections.max(1),
             ..IngressLimits::default()
         },
+        forward_limits,
     };
+    if let Err(error) = use_all_descriptors() {
+        tracing::warn!("the limit of open files cannot be raised: {error}");
+    }
     let (end, ending) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -81,4 +97,25 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         let _ = end.send(true);
     });
     stoa_tunnel::run(config, ending).await.context("the data plane cannot go on")
+}
+
+fn forward_limits(arguments: &Arguments) -> ForwardLimits {
+    let usual = ForwardLimits::default();
+    ForwardLimits {
+        connections_per_port: arguments.max_port_connections.max(1),
+        flows_per_port: arguments.max_port_flows.max(1),
+        answered_idle: Duration::from_secs(arguments.flow_idle_seconds.max(1)),
+        unanswered_idle: usual
+            .unanswered_idle
+            .min(Duration::from_secs(arguments.flow_idle_seconds)),
+        ..usual
+    }
+}
+
+/// Each connection and flow takes a descriptor or two; the usual soft limit
+/// of 1,024 is for programs that still use `select`.
+fn use_all_descriptors() -> nix::Result<()> {
+    use nix::sys::resource::{getrlimit, setrlimit, Resource};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)
 }

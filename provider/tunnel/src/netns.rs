@@ -1,4 +1,4 @@
-//! Dials from inside another network namespace.
+//! Dials from inside another network namespace, over TCP and UDP.
 //!
 //! A socket belongs for ever to the namespace it was made in, whichever
 //! thread uses it later. So one thread of its own enters a namespace by
@@ -19,7 +19,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::sched::{setns, CloneFlags};
 use nix::sys::socket::{socket, AddressFamily, SockFlag, SockType};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 
 /// Sockets that may be asked for and not yet made.
@@ -36,6 +36,7 @@ pub struct Dialer {
 struct Order {
     netns: PathBuf,
     family: AddressFamily,
+    kind: SockType,
     reply: oneshot::Sender<io::Result<OwnedFd>>,
 }
 
@@ -53,7 +54,7 @@ impl Dialer {
         let (orders, incoming) = blocking::sync_channel::<Order>(WAITING);
         std::thread::Builder::new().name("stoa-netns".into()).spawn(move || {
             for order in incoming {
-                let made = make_socket(&order.netns, order.family, own);
+                let made = make_socket(&order, own);
                 // Who ordered it may have given up.
                 let _ = order.reply.send(made);
             }
@@ -69,7 +70,8 @@ impl Dialer {
         deadline: Duration,
     ) -> io::Result<TcpStream> {
         let connecting = async {
-            let socket = self.socket(netns, address).await?;
+            let socket = self.socket(netns, address, SockType::Stream).await?;
+            let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
             let stream = socket.connect(address).await?;
             stream.set_nodelay(true)?;
             Ok(stream)
@@ -79,23 +81,35 @@ impl Dialer {
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    async fn socket(&self, netns: &Path, address: SocketAddr) -> io::Result<TcpSocket> {
+    /// A UDP socket that speaks with one address as seen from a namespace.
+    pub async fn udp(&self, netns: &Path, address: SocketAddr) -> io::Result<UdpSocket> {
+        let socket = self.socket(netns, address, SockType::Datagram).await?;
+        let socket = UdpSocket::from_std(std::net::UdpSocket::from(socket))?;
+        socket.connect(address).await?;
+        Ok(socket)
+    }
+
+    async fn socket(
+        &self,
+        netns: &Path,
+        address: SocketAddr,
+        kind: SockType,
+    ) -> io::Result<OwnedFd> {
         let family = match address {
             SocketAddr::V4(_) => AddressFamily::Inet,
             SocketAddr::V6(_) => AddressFamily::Inet6,
         };
         let (reply, made) = oneshot::channel();
-        let order = Order { netns: netns.into(), family, reply };
+        let order = Order { netns: netns.into(), family, kind, reply };
         self.orders.try_send(order).map_err(|_| io::Error::other("too many dials at once"))?;
-        let descriptor =
-            made.await.map_err(|_| io::Error::other("the dialling thread ended"))??;
-        Ok(TcpSocket::from_std_stream(std::net::TcpStream::from(descriptor)))
+        made.await.map_err(|_| io::Error::other("the dialling thread ended"))?
     }
 }
 
 /// Enters the namespace anew each time: its path dies with its container,
 /// and a kept descriptor would keep a dead namespace alive.
-fn make_socket(netns: &Path, family: AddressFamily, own: Identity) -> io::Result<OwnedFd> {
+fn make_socket(order: &Order, own: Identity) -> io::Result<OwnedFd> {
+    let netns = order.netns.as_path();
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits())
@@ -108,7 +122,7 @@ fn make_socket(netns: &Path, family: AddressFamily, own: Identity) -> io::Result
     setns(&file, CloneFlags::CLONE_NEWNET)
         .map_err(|e| explain(&e.into(), "not a namespace that can be entered", netns))?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    Ok(socket(family, SockType::Stream, flags, None)?)
+    Ok(socket(order.family, order.kind, flags, None)?)
 }
 
 fn explain(error: &io::Error, what: &str, netns: &Path) -> io::Error {

@@ -1,8 +1,9 @@
-//! Which host name leads to which workloads: the table that the control
-//! daemon pushes, whole, each time.
+//! Which host name, and which port, leads to which workloads: the table that
+//! the control daemon pushes, whole, each time.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_ROUTES: usize = 20_000;
 pub const MAX_HOSTS_PER_ROUTE: usize = 64;
 pub const MAX_TARGETS_PER_ROUTE: usize = 256;
+pub const MAX_FORWARDS: usize = 20_000;
+pub const MAX_ADDRESSES: usize = 4_096;
 const MAX_HOST_NAME: usize = 253;
 const MAX_TEXT: usize = 1024;
 
@@ -20,6 +23,37 @@ pub struct RouteTable {
     /// Grows with every change; an older table never replaces a newer one.
     pub generation: u64,
     pub routes: Vec<Route>,
+    /// Ports of this host that lead to workloads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forwards: Vec<Forward>,
+    /// Addresses that an interface of this host is to have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<HostAddress>,
+}
+
+/// A port of this host that leads to one service's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forward {
+    pub transport: Transport,
+    /// Where this host listens; an unspecified address is all of its own.
+    pub listen: SocketAddr,
+    /// May be empty: connections are then refused at once.
+    pub targets: Vec<Target>,
+}
+
+/// What a forwarded port speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+/// An address that is put on an interface while a table names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HostAddress {
+    pub interface: String,
+    pub address: IpAddr,
 }
 
 /// Host names that lead to one service's instances.
@@ -64,6 +98,8 @@ pub struct HttpOptions {
     pub next_timeout: u32,
     /// What makes another instance be tried.
     pub next_cases: Vec<NextCase>,
+    /// Bytes that an answer's head may have; 0 is the default of 256 KiB.
+    pub proxy_buffer_size: u32,
 }
 
 /// A reason to try another instance; the names are those of the manifest.
@@ -101,6 +137,7 @@ impl Default for HttpOptions {
             next_tries: 3,
             next_timeout: 0,
             next_cases: vec![NextCase::Error, NextCase::Timeout],
+            proxy_buffer_size: 0,
         }
     }
 }
@@ -143,7 +180,62 @@ impl RouteTable {
                 }
             }
         }
+        self.validate_forwards()?;
+        if self.addresses.len() > MAX_ADDRESSES {
+            return Err(format!("{} addresses; at most {MAX_ADDRESSES}", self.addresses.len()));
+        }
+        self.addresses.iter().try_for_each(HostAddress::validate)
+    }
+
+    fn validate_forwards(&self) -> Result<(), String> {
+        if self.forwards.len() > MAX_FORWARDS {
+            return Err(format!("{} forwards; at most {MAX_FORWARDS}", self.forwards.len()));
+        }
+        let mut seen = HashSet::new();
+        for forward in &self.forwards {
+            forward.validate()?;
+            if !seen.insert((forward.transport, forward.listen)) {
+                return Err(format!("{} {} is in two forwards", forward.transport, forward.listen));
+            }
+        }
         Ok(())
+    }
+}
+
+impl Forward {
+    fn validate(&self) -> Result<(), String> {
+        let listen = self.listen;
+        if listen.port() == 0 || listen.ip().is_multicast() {
+            return Err(format!("{listen} cannot be listened on"));
+        }
+        if self.targets.len() > MAX_TARGETS_PER_ROUTE {
+            return Err(format!("{listen}: at most {MAX_TARGETS_PER_ROUTE} targets"));
+        }
+        self.targets.iter().try_for_each(Target::validate)
+    }
+}
+
+impl HostAddress {
+    fn validate(&self) -> Result<(), String> {
+        let name = &self.interface;
+        let clean = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        if !(1..=15).contains(&name.len()) || !name.bytes().all(clean) || name.starts_with('-') {
+            return Err(format!("{name:?} is no interface's name"));
+        }
+        let ip = self.address;
+        if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() {
+            return Err(format!("{ip} is no address for an interface"));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
     }
 }
 
@@ -208,7 +300,11 @@ mod tests {
             http: HttpOptions::default(),
             targets: vec![target.clone()],
         };
-        RouteTable { generation: 1, routes: hosts.iter().map(route).collect() }
+        RouteTable {
+            generation: 1,
+            routes: hosts.iter().map(route).collect(),
+            ..RouteTable::default()
+        }
     }
 
     #[test]
@@ -224,6 +320,30 @@ mod tests {
         ] {
             let error = table(&hosts, address).validate().unwrap_err();
             assert!(error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn forwards_and_addresses_are_checked_too() {
+        let forward = |listen: &str| Forward {
+            transport: Transport::Udp,
+            listen: listen.parse().unwrap(),
+            targets: vec![],
+        };
+        let with = |forwards| RouteTable { forwards, ..RouteTable::default() }.validate();
+        with(vec![forward("0.0.0.0:53"), forward("192.0.2.1:53")]).unwrap();
+        assert!(with(vec![forward("0.0.0.0:0")]).is_err());
+        let twice = with(vec![forward("0.0.0.0:53"), forward("0.0.0.0:53")]).unwrap_err();
+        assert!(twice.contains("udp 0.0.0.0:53"), "{twice}");
+        let on = |interface: &str, address: &str| {
+            HostAddress { interface: interface.into(), address: address.parse().unwrap() }
+                .validate()
+        };
+        on("eth0.7", "192.0.2.1").unwrap();
+        for (interface, address) in
+            [("", "192.0.2.1"), ("-x", "192.0.2.1"), ("eth0; id", "192.0.2.1"), ("lo", "127.0.0.1")]
+        {
+            assert!(on(interface, address).is_err(), "{interface} {address}");
         }
     }
 

@@ -11,7 +11,6 @@ use nix::fcntl::{Flock, FlockArg};
 use crate::routes::RouteTable;
 
 const TABLE: &str = "routes.json";
-const TEMPORARY: &str = "routes.json.new";
 const LOCK: &str = "lock";
 /// A table within the bounds of [`crate::routes`] is smaller.
 pub const MAX_TABLE_BYTES: u64 = 256 << 20;
@@ -31,6 +30,11 @@ impl StateDir {
             io::Error::other(format!("another stoa-tunnel uses {}", path.display()))
         })?;
         Ok(Self { path: path.into(), _lock: lock })
+    }
+
+    /// Where a file of the data plane's own lies.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
     }
 
     /// The last table; an empty one where there is none.
@@ -54,12 +58,22 @@ impl StateDir {
 
     /// Writes a table so that a crash leaves the old one or the new one.
     pub fn save(&self, table: &RouteTable) -> io::Result<()> {
-        let temporary = self.path.join(TEMPORARY);
-        let mut file = private().truncate(true).open(&temporary)?;
-        file.write_all(&serde_json::to_vec(table)?)?;
-        file.sync_all()?;
-        fs::rename(&temporary, self.path.join(TABLE))?;
-        File::open(&self.path)?.sync_all()
+        write(&self.path.join(TABLE), &serde_json::to_vec(table)?)
+    }
+}
+
+/// Writes a private file so that a crash leaves the old one or the new one.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let temporary = path.with_file_name(name);
+    let mut file = private().truncate(true).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -79,7 +93,7 @@ mod tests {
         let path = dir.path().join("state");
         let state = StateDir::open(&path).unwrap();
         assert_eq!(state.load().unwrap(), RouteTable::default());
-        let table = RouteTable { generation: 7, routes: vec![] };
+        let table = RouteTable { generation: 7, ..RouteTable::default() };
         state.save(&table).unwrap();
         assert_eq!(state.load().unwrap(), table);
         assert!(StateDir::open(&path).is_err());

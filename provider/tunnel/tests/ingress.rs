@@ -106,7 +106,7 @@ async fn the_manifests_options_are_kept() {
         route("stays.example", HttpOptions::default(), &[&failing]),
         route("small.example", quick, &[&good]),
     ];
-    plane.push(RouteTable { generation: 1, routes }).await;
+    plane.push(RouteTable { generation: 1, routes, ..RouteTable::default() }).await;
     assert!(plane.get("/", "slow.example", "").await.starts_with("HTTP/1.1 504"));
     for _ in 0..4 {
         assert!(plane.get("/", "tries.example", "").await.ends_with("good"));

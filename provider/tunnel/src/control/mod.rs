@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::routes::RouteTable;
+use crate::routes::{RouteTable, Transport};
 
 pub use client::{ControlClient, ControlError};
 pub(crate) use server::{serve, ControlContext};
@@ -58,6 +58,23 @@ pub struct Status {
     /// Targets whose last try failed, at most 64: their links may have
     /// restarted.
     pub failing: Vec<TargetFailure>,
+    /// Ports that are listened on.
+    #[serde(default)]
+    pub listening: usize,
+    /// Ports of the table that cannot be listened on; tried again and again.
+    #[serde(default)]
+    pub unbound: Vec<Unbound>,
+    /// What else of the table could not be done, in words.
+    #[serde(default)]
+    pub problems: Vec<String>,
+}
+
+/// A port that cannot be listened on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unbound {
+    pub transport: Transport,
+    pub listen: SocketAddr,
+    pub error: String,
 }
 
 /// Counts since the start.
@@ -74,6 +91,19 @@ pub struct Counters {
     pub gateway_errors: u64,
     /// Connections turned into something else (WebSocket).
     pub upgrades: u64,
+    /// Connections to forwarded ports.
+    #[serde(default)]
+    pub forwarded: u64,
+    #[serde(default)]
+    pub forwarded_open: u64,
+    /// UDP flows of forwarded ports.
+    #[serde(default)]
+    pub flows: u64,
+    #[serde(default)]
+    pub flows_open: u64,
+    /// Connections and datagrams dropped because a limit was reached.
+    #[serde(default)]
+    pub over_limits: u64,
 }
 
 /// A target that did not answer.

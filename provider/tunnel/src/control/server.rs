@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 use super::{Request, Response, Status, MAX_LINE_BYTES};
 use crate::counters::LiveCounters;
+use crate::forward::{Addresses, Forwards};
 use crate::live::Routes;
 use crate::routes::RouteTable;
 use crate::state::StateDir;
@@ -23,6 +24,8 @@ const MAX_FAILURES_TOLD: usize = 64;
 /// What the control socket acts on.
 pub(crate) struct ControlContext {
     pub(crate) routes: Arc<Routes>,
+    pub(crate) forwards: Arc<Forwards>,
+    pub(crate) addresses: Arc<Addresses>,
     pub(crate) counters: Arc<LiveCounters>,
     pub(crate) listen: SocketAddr,
     pub(crate) started: Instant,
@@ -118,7 +121,10 @@ async fn set_routes(table: RouteTable, context: &ControlContext) -> Response {
     let saved = tokio::task::spawn_blocking(move || directory.save(&to_save)).await;
     match saved.map_err(io::Error::other).and_then(|result| result) {
         Ok(()) => {
-            tracing::info!(generation, routes = table.routes.len(), "a new route table");
+            let (routes, forwards) = (table.routes.len(), table.forwards.len());
+            tracing::info!(generation, routes, forwards, "a new table");
+            context.addresses.apply(&table.addresses).await;
+            context.forwards.apply(&table.forwards);
             context.routes.replace(table);
             Response::Applied { generation }
         }
@@ -128,6 +134,8 @@ async fn set_routes(table: RouteTable, context: &ControlContext) -> Response {
 
 fn status(context: &ControlContext) -> Status {
     let table = context.routes.current();
+    let mut failing = context.routes.failures(MAX_FAILURES_TOLD);
+    failing.extend(context.forwards.failures(MAX_FAILURES_TOLD - failing.len()));
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
         listen: context.listen,
@@ -135,6 +143,9 @@ fn status(context: &ControlContext) -> Status {
         generation: table.source.generation,
         hosts: table.hosts(),
         counters: context.counters.read(),
-        failing: context.routes.failures(MAX_FAILURES_TOLD),
+        failing,
+        listening: context.forwards.listening(),
+        unbound: context.forwards.unbound(),
+        problems: context.addresses.problems(),
     }
 }

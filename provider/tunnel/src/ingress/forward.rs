@@ -20,11 +20,11 @@ use super::answer::{text, AnswerBody, BodyError};
 use super::body::{RequestBody, ResponseBody, Upload};
 use super::headers::{requested_host, rewrite_request, strip_hop_by_hop, wanted_upgrade};
 use super::io::WriteTimeout;
-use super::relay::relay;
-use super::slots::Slot;
 use super::Ingress;
 use crate::live::LiveRoute;
+use crate::relay::relay;
 use crate::routes::{HttpOptions, NextCase, Target};
+use crate::slots::Slot;
 
 /// Bytes of an answer's head.
 const ANSWER_HEAD_BYTES: usize = 256 << 10;
@@ -119,7 +119,7 @@ struct Passed {
 impl Journey<'_> {
     /// Tries instances in turn, as far as the manifest's options say.
     async fn run(mut self) -> Response<Passed> {
-        let order = self.ingress.routes.order(self.route);
+        let order = self.route.targets.order();
         let tries = match self.options().next_tries {
             0 => order.len(),
             tries => order.len().min(tries as usize),
@@ -188,7 +188,7 @@ impl Journey<'_> {
         });
         let request = Request::from_parts(self.head.clone(), self.outgoing_body());
         let answer = self.await_head(sender.send_request(request)).await?;
-        self.ingress.routes.note_success(self.route, index);
+        self.route.targets.note_success(index);
         Ok(self.pass_on(answer))
     }
 
@@ -258,7 +258,7 @@ impl Journey<'_> {
             return;
         }
         self.ingress.counters.failed_tries.add();
-        self.ingress.routes.note_failure(self.route, index, &failure.words);
+        self.route.targets.note_failure(index, &failure.words);
         let instance = &self.route.target(index).instance;
         tracing::warn!(host = %self.host, %instance, cause = %failure.words, "a try failed");
     }

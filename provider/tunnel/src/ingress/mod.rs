@@ -6,9 +6,7 @@ mod body;
 mod forward;
 mod headers;
 mod io;
-mod relay;
 mod serve;
-mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,8 +18,8 @@ use tokio::sync::{watch, OwnedSemaphorePermit, Semaphore};
 
 use super::forward::{handle, ClientSide};
 use super::io::WriteTimeout;
-use super::slots::{places, ClientCounts, Slot};
 use super::Ingress;
+use crate::slots::{places, ClientCounts, Slot};
 
 /// A failing accept (no more descriptors) is tried again after this.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,5 +1,8 @@
 //! A data plane, namespaces with little servers in them, and a container.
 
+// Each test program uses a part of it.
+#![allow(dead_code)]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sched::{setns, CloneFlags};
-use stoa_tunnel::routes::{HttpOptions, Route, RouteTable, Target};
+use stoa_tunnel::routes::{HttpOptions, Route, RouteTable, Target, Transport};
 use stoa_tunnel::ControlClient;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -34,22 +37,38 @@ pub struct DataPlane {
     pub control: ControlClient,
     address: SocketAddr,
     directory: tempfile::TempDir,
+    arguments: Vec<String>,
     child: Child,
 }
 
 impl DataPlane {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub async fn start_with(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let control = ControlClient::new(directory.path().join("control.sock"));
-        let child = spawn(&directory);
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let child = spawn(&directory, &arguments);
         let address = await_ready(&control).await;
-        Self { control, address, directory, child }
+        Self { control, address, directory, arguments, child }
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub async fn kill_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(&self.directory);
+        self.child = spawn(&self.directory, &self.arguments);
         self.address = await_ready(&self.control).await;
     }
 
@@ -79,7 +98,7 @@ impl Drop for DataPlane {
     }
 }
 
-fn spawn(directory: &tempfile::TempDir) -> Child {
+fn spawn(directory: &tempfile::TempDir, arguments: &Vec<String>) -> Child {
     let path = |name: &str| directory.path().join(name);
     Command::new(env!("CARGO_BIN_EXE_stoa-tunnel"))
         .args(["--listen", "127.0.0.1:0"])
@@ -87,6 +106,7 @@ fn spawn(directory: &tempfile::TempDir) -> Child {
         .arg(path("control.sock"))
         .arg("--state")
         .arg(path("state"))
+        .args(arguments)
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
@@ -164,7 +184,7 @@ pub fn one_route(generation: u64, host: &str, targets: &[&Target]) -> RouteTable
         http: HttpOptions::default(),
         targets: targets.iter().map(|target| (*target).clone()).collect(),
     };
-    RouteTable { generation, routes: vec![route] }
+    RouteTable { generation, routes: vec![route], ..RouteTable::default() }
 }
 
 /// A network namespace with three addresses; stands in for a link
@@ -186,6 +206,19 @@ pub enum Reply {
     Upgrade,
     /// Answers at once, then sends back the body's bytes as they come.
     EchoChunks,
+}
+
+/// What a little server without HTTP does.
+#[derive(Clone, Copy)]
+pub enum Speak {
+    /// Sends back what comes.
+    Echo,
+    /// Sends the words and all that came, once the client has ended its half.
+    AtTheEnd(&'static str),
+    /// Sends the words, the sender's port, and what came.
+    Source(&'static str),
+    /// Sends back what comes where it is this, else nothing.
+    OnlyTo(&'static [u8]),
 }
 
 impl Namespace {
@@ -222,14 +255,7 @@ impl Namespace {
     pub fn serve(&self, last: u8, reply: Reply) -> Target {
         let target = self.nobody(last);
         let (path, address) = (self.path(), target.address);
-        // A thread of its own: it stays in the namespace for ever.
-        let listener = std::thread::spawn(move || {
-            let file = std::fs::File::open(path).unwrap();
-            setns(&file, CloneFlags::CLONE_NEWNET).expect("entering a namespace takes root");
-            std::net::TcpListener::bind(address).unwrap()
-        })
-        .join()
-        .unwrap();
+        let listener = inside(path, move || std::net::TcpListener::bind(address).unwrap());
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         tokio::spawn(async move {
@@ -238,6 +264,119 @@ impl Namespace {
             }
         });
         target
+    }
+}
+
+impl Namespace {
+    /// A server at 10.9.9.`last`, port 8080, inside the namespace.
+    pub fn speak(&self, last: u8, transport: Transport, speak: Speak) -> Target {
+        let target = self.nobody(last);
+        let (path, address) = (self.path(), target.address);
+        match transport {
+            Transport::Tcp => {
+                let listener = inside(path, move || std::net::TcpListener::bind(address).unwrap());
+                listener.set_nonblocking(true).unwrap();
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                tokio::spawn(async move {
+                    while let Ok((stream, _)) = listener.accept().await {
+                        tokio::spawn(speak_tcp(stream, speak));
+                    }
+                });
+            }
+            Transport::Udp => {
+                let socket = inside(path, move || std::net::UdpSocket::bind(address).unwrap());
+                socket.set_nonblocking(true).unwrap();
+                let socket = tokio::net::UdpSocket::from_std(socket).unwrap();
+                tokio::spawn(speak_udp(socket, speak));
+            }
+        }
+        target
+    }
+}
+
+/// Runs on a thread of its own, which stays in the namespace for ever.
+fn inside<T: Send + 'static>(path: PathBuf, make: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::spawn(move || {
+        let file = std::fs::File::open(path).unwrap();
+        setns(&file, CloneFlags::CLONE_NEWNET).expect("entering a namespace takes root");
+        make()
+    })
+    .join()
+    .unwrap()
+}
+
+async fn speak_tcp(mut stream: TcpStream, speak: Speak) -> std::io::Result<()> {
+    if let Speak::AtTheEnd(words) = speak {
+        let mut all = words.as_bytes().to_vec();
+        stream.read_to_end(&mut all).await?;
+        stream.write_all(&all).await?;
+        return stream.shutdown().await;
+    }
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        stream.write_all(&buffer[..read]).await?;
+    }
+}
+
+async fn speak_udp(socket: tokio::net::UdpSocket, speak: Speak) {
+    let mut buffer = vec![0; 65_535];
+    while let Ok((count, from)) = socket.recv_from(&mut buffer).await {
+        let came = &buffer[..count];
+        let answer = match speak {
+            Speak::Source(words) => [format!("{words}:{}:", from.port()).as_bytes(), came].concat(),
+            Speak::OnlyTo(words) if words != came => continue,
+            _ => came.to_vec(),
+        };
+        let _ = socket.send_to(&answer, from).await;
+    }
+}
+
+/// An interface without a wire, with an address of its own.
+pub struct Dummy {
+    name: String,
+    last: u8,
+}
+
+impl Dummy {
+    pub fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("sd{}x{number}", std::process::id() % 1_000_000);
+        run("ip", &["link", "add", &name, "type", "bridge"]);
+        // Of a net for documentation, and of this process's own numbers.
+        let last = u8::try_from((std::process::id() + number) % 120).unwrap() * 2;
+        let dummy = Self { name, last };
+        run("ip", &["link", "set", &dummy.name, "up"]);
+        let own = format!("{}/32", dummy.address(1));
+        run("ip", &["addr", "add", &own, "dev", &dummy.name]);
+        dummy
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn address(&self, step: u8) -> std::net::IpAddr {
+        std::net::IpAddr::from([198, 51, 100, self.last + step])
+    }
+
+    /// One that the interface does not have yet.
+    pub fn unique_address(&self) -> std::net::IpAddr {
+        self.address(0)
+    }
+
+    pub fn has(&self, address: std::net::IpAddr) -> bool {
+        run("ip", &["-o", "addr", "show", "dev", &self.name]).contains(&format!(" {address}/"))
+    }
+}
+
+impl Drop for Dummy {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["link", "del", &self.name]).status();
     }
 }
 

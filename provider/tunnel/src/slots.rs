@@ -8,12 +8,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Counts open connections by client address.
 #[derive(Default)]
-pub(super) struct ClientCounts {
+pub(crate) struct ClientCounts {
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// A connection's place; given back when dropped.
-pub(super) struct Slot {
+pub(crate) struct Slot {
     counts: Arc<ClientCounts>,
     address: IpAddr,
     _place: OwnedSemaphorePermit,
@@ -21,7 +21,7 @@ pub(super) struct Slot {
 
 impl Slot {
     /// `None` where this client has as many connections as one may.
-    pub(super) fn take(
+    pub(crate) fn take(
         counts: &Arc<ClientCounts>,
         address: IpAddr,
         most: usize,
@@ -51,7 +51,7 @@ impl Drop for Slot {
 }
 
 /// All places.
-pub(super) fn places(count: usize) -> Arc<Semaphore> {
+pub(crate) fn places(count: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)))
 }
 
