@@ -6,9 +6,22 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use stoa_client::keys::Backend;
 
 use crate::{
-    close::CloseArgs, configure::ConfigCommand, deploy::DeployArgs, keys::KeysCommand,
-    logs::LogsArgs, manifest::ManifestCommand, provider::ProviderCommand, query::QueryCommand,
-    status::StatusArgs, tx::TxCommand, update::UpdateArgs, watch::MarketCommand,
+    close::CloseArgs,
+    configure::ConfigCommand,
+    deploy::DeployArgs,
+    inside::{
+        copy::CopyArgs, events::EventsArgs, forward::ForwardArgs, restart::RestartArgs,
+        shell::ShellArgs,
+    },
+    keys::KeysCommand,
+    logs::LogsArgs,
+    manifest::ManifestCommand,
+    provider::ProviderCommand,
+    query::QueryCommand,
+    status::StatusArgs,
+    tx::TxCommand,
+    update::UpdateArgs,
+    watch::MarketCommand,
 };
 
 const AFTER: &str = "\
@@ -97,6 +110,17 @@ pub enum Command {
     Status(StatusArgs),
     /// What a deployment's services print
     Logs(LogsArgs),
+    /// What happened to a deployment at its providers
+    Events(EventsArgs),
+    /// A shell, or a command, in a running instance
+    #[command(visible_alias = "exec")]
+    Shell(ShellArgs),
+    /// Let ports here lead to ports of an instance
+    PortForward(ForwardArgs),
+    /// Copy files into an instance, or out of it
+    Cp(CopyArgs),
+    /// Stop and start a service
+    Restart(RestartArgs),
     /// Close a deployment; shows what was paid and what came back
     Close(CloseArgs),
     /// Follow the market
@@ -132,7 +156,19 @@ mod tests {
         assert_eq!(code(&["stoa", "deploy"]), 2);
         assert_eq!(code(&["stoa", "query", "tx"]), 2);
         assert_eq!(code(&["stoa", "-o", "yaml", "version"]), 2);
+        assert_eq!(code(&["stoa", "port-forward", "7", "web"]), 2);
+        assert_eq!(code(&["stoa", "provider", "token", "x", "--scope", "all"]), 2);
         assert_eq!(code(&["stoa", "--help"]), 0);
+    }
+
+    #[test]
+    fn a_command_stands_after_two_dashes_and_has_its_own_flags() {
+        let cli = Cli::try_parse_from(["stoa", "exec", "7", "web", "--", "ls", "-o", "x"]).unwrap();
+        let Command::Shell(args) = cli.command else { panic!("not a shell") };
+        assert_eq!(args.command, ["ls", "-o", "x"]);
+        assert_eq!(cli.globals.output, Output::Text);
+        let cli = Cli::try_parse_from(["stoa", "shell", "7"]).unwrap();
+        assert!(matches!(cli.command, Command::Shell(args) if args.service.is_empty()));
     }
 
     #[test]

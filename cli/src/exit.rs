@@ -9,6 +9,9 @@
 //! | 4 | what was asked for is not there |
 //! | 5 | not in time, or no match |
 //! | 6 | nobody answered |
+//!
+//! `stoa shell` ends with the command's own code, and with 125 where it fails
+//! itself.
 
 use std::{fmt, process::ExitCode};
 
@@ -38,6 +41,9 @@ pub struct Failure {
     pub refusal: Option<Box<Refusal>>,
     /// Everything was said already.
     pub silent: bool,
+    /// What the program ends with in place of the code: a remote command's
+    /// own, or one that is told from those.
+    pub ending: Option<u8>,
 }
 
 impl Failure {
@@ -48,12 +54,22 @@ impl Failure {
 
     /// With a code of its own.
     pub fn with(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), refusal: None, silent: false }
+        Self { code, message: message.into(), refusal: None, silent: false, ending: None }
     }
 
     /// For where the reason stands on stderr already.
     pub fn silent(code: Code) -> Self {
         Self { silent: true, ..Self::with(code, "") }
+    }
+
+    /// The same, ending the program with another code.
+    pub fn ending_with(self, code: u8) -> Self {
+        Self { ending: Some(code), ..self }
+    }
+
+    /// The code that the program ends with.
+    pub fn exit_code(&self) -> u8 {
+        self.ending.unwrap_or(self.code as u8)
     }
 
     /// Wrong usage that clap cannot see.
@@ -83,7 +99,7 @@ impl From<Error> for Failure {
             Error::Refused(refusal) => Some(refusal),
             _ => None,
         };
-        Self { code, message, refusal, silent: false }
+        Self { code, message, refusal, silent: false, ending: None }
     }
 }
 
@@ -101,11 +117,11 @@ pub fn report(failure: &Failure, output: Output) -> ExitCode {
             Output::Json => eprintln!("{}", as_json(failure)),
         }
     }
-    ExitCode::from(failure.code as u8)
+    ExitCode::from(failure.exit_code())
 }
 
 fn as_json(failure: &Failure) -> serde_json::Value {
-    let mut object = json!({ "error": failure.message, "exit_code": failure.code as u8 });
+    let mut object = json!({ "error": failure.message, "exit_code": failure.exit_code() });
     if let (Some(refusal), Some(map)) = (&failure.refusal, object.as_object_mut()) {
         map.insert("codespace".into(), json!(refusal.codespace));
         map.insert("code".into(), json!(refusal.code));

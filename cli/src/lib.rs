@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod events;
 pub mod exit;
 pub mod gateway;
+pub mod inside;
 pub mod json;
 pub mod keys;
 pub mod logs;
@@ -21,6 +22,7 @@ pub mod provider;
 pub mod query;
 pub mod status;
 pub mod text;
+pub mod token;
 pub mod tx;
 pub mod update;
 pub mod watch;
@@ -64,6 +66,11 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Update(arguments) => update::run(&context, arguments).await,
         Command::Status(arguments) => status::run(&context, arguments).await,
         Command::Logs(arguments) => logs::run(&context, arguments).await,
+        Command::Events(arguments) => inside::events::run(&context, arguments).await,
+        Command::Shell(arguments) => inside::shell::run(&context, arguments).await,
+        Command::PortForward(arguments) => inside::forward::run(&context, arguments).await,
+        Command::Cp(arguments) => inside::copy::run(&context, arguments).await,
+        Command::Restart(arguments) => inside::restart::run(&context, arguments).await,
         Command::Close(arguments) => close::run(&context, arguments).await,
         Command::Market(command) => watch::run(&context, command).await,
         Command::Config(command) => configure::run(&context, command),

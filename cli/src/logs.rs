@@ -1,6 +1,6 @@
 //! `stoa logs`: what a deployment's services print.
 
-use std::{io::Write, time::Duration};
+use std::{collections::HashMap, io::Write, time::Duration};
 
 use clap::Args;
 use futures::{future::join_all, StreamExt};
@@ -10,6 +10,7 @@ use stoa_proto::{
     gateway::v1::{LogLine, LogsRequest},
     types::v1::BidId,
 };
+use time::{format_description::well_known::Rfc3339, OffsetDateTime};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -19,6 +20,9 @@ use crate::{
     gateway::connect,
     out, text,
 };
+
+/// The time of each instance's last line.
+type Given = HashMap<(String, u32), String>;
 
 /// Between attempts at a provider that went away while following.
 const RETRY: Duration = Duration::from_secs(2);
@@ -31,19 +35,25 @@ pub struct LogsArgs {
     /// Only this service
     #[arg(long, short)]
     pub service: Option<String>,
+    /// Only the instances with this index
+    #[arg(long, short)]
+    pub instance: Option<u32>,
     /// Go on with what comes
     #[arg(long, short)]
     pub follow: bool,
-    /// Last lines of each instance [default: all that is kept]
+    /// Last lines of each instance; 0: none [default: all that is kept]
     #[arg(long, short = 'n')]
     pub tail: Option<u32>,
     /// Only what is younger, such as 90s, 15m, 2h, 1d
     #[arg(long, value_parser = age)]
     pub since: Option<u64>,
+    /// With the time at which each line was written
+    #[arg(long, short = 't')]
+    pub timestamps: bool,
 }
 
 /// Seconds of `90s`, `15m`, `2h`, `1d`.
-fn age(text: &str) -> Result<u64, String> {
+pub fn age(text: &str) -> Result<u64, String> {
     let wrong = || format!("`{text}` is no duration, such as 90s, 15m, 2h or 1d");
     let (number, factor) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
         .into_iter()
@@ -73,13 +83,13 @@ pub async fn run(context: &Context, args: LogsArgs) -> Result<(), Failure> {
     let identity = tenant.identity().await?;
     let (lines, receiver) = mpsc::channel(256);
     let is_json = context.is_json();
-    let printer = tokio::spawn(print(receiver, is_json));
+    let printer = tokio::spawn(print(receiver, is_json, args.timestamps));
     let followed =
         leases.into_iter().map(|lease| follow(&tenant, &identity, lease, &args, lines.clone()));
     let results = join_all(followed).await;
     drop(lines);
     let _ = printer.await;
-    verdict(results, args.service.is_some())
+    verdict(results, args.service.is_some() || args.instance.is_some())
 }
 
 /// One service runs at few of the leases: "not here" of the others is no
@@ -107,24 +117,35 @@ async fn follow(
         follow: args.follow,
         tail: args.tail,
         since: args.since.map_or(0, |age| text::now().saturating_sub(age)),
-        instance: None,
+        instance: args.instance,
     };
+    // When each instance wrote the last line that was taken.
+    let mut given = Given::default();
     loop {
-        let ended = stream(tenant, identity, &lease, request.clone(), &lines).await;
+        let ended = stream(tenant, identity, &lease, request.clone(), &lines, &mut given).await;
         match ended {
-            Ok(()) if !args.follow => return Ok(()),
+            // All was read, or the lease is over.
+            Ok(()) => return Ok(()),
             Err(error) if !args.follow || !error.is_transient() => return Err(error.into()),
             _ => {}
         }
         if lines.is_closed() {
             return Ok(());
         }
-        // Lines of the last second may come twice; none is lost.
-        request.since = text::now().saturating_sub(1);
+        // The provider gives whole seconds; what was taken is not taken twice.
+        let broken_at = given.values().filter_map(|time| second_of(time)).min();
+        let broken_at = broken_at.unwrap_or_else(|| text::now().saturating_sub(1));
+        request.since = broken_at;
         request.tail = None;
         out::doing("the provider's connection ended; connecting again");
         tokio::time::sleep(RETRY).await;
     }
+}
+
+/// Seconds since 1970 of the engine's time.
+fn second_of(time: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(time, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp()).ok()
 }
 
 async fn stream(
@@ -133,26 +154,34 @@ async fn stream(
     lease: &BidId,
     request: LogsRequest,
     lines: &mpsc::Sender<LogLine>,
+    given: &mut Given,
 ) -> Result<(), Error> {
+    let before = given.clone();
     let (mut gateway, _) = connect(&tenant.chain, &lease.provider, identity).await?;
     let mut stream = gateway.logs(request).await.map_err(|s| error_of(&s))?.into_inner();
     while let Some(line) = stream.next().await {
-        if lines.send(line.map_err(|s| error_of(&s))?).await.is_err() {
+        let line = line.map_err(|s| error_of(&s))?;
+        let of = (line.service.clone(), line.instance);
+        if before.get(&of).is_some_and(|time| line.time <= *time) {
+            continue;
+        }
+        given.insert(of, line.time.clone());
+        if lines.send(line).await.is_err() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-async fn print(mut lines: mpsc::Receiver<LogLine>, is_json: bool) {
+async fn print(mut lines: mpsc::Receiver<LogLine>, is_json: bool, timestamps: bool) {
     while let Some(line) = lines.recv().await {
-        if write(&line, is_json).is_err() {
+        if write(&line, is_json, timestamps).is_err() {
             return;
         }
     }
 }
 
-fn write(line: &LogLine, is_json: bool) -> std::io::Result<()> {
+fn write(line: &LogLine, is_json: bool, timestamps: bool) -> std::io::Result<()> {
     let content = String::from_utf8_lossy(&line.line);
     let content = content.trim_end_matches(['\n', '\r']);
     let mut stdout = std::io::stdout().lock();
@@ -166,7 +195,8 @@ fn write(line: &LogLine, is_json: bool) -> std::io::Result<()> {
         });
         writeln!(stdout, "{value}")?;
     } else {
-        writeln!(stdout, "{}/{} | {content}", line.service, line.instance)?;
+        let time = if timestamps { format!("{} ", line.time) } else { String::new() };
+        writeln!(stdout, "{}/{} | {time}{content}", line.service, line.instance)?;
     }
     stdout.flush()
 }

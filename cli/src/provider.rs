@@ -22,6 +22,7 @@ use crate::{
     context::Context,
     exit::Failure,
     out,
+    token::TokenArgs,
     tx::{attribute, send, Sender, TxArgs},
 };
 
@@ -77,6 +78,8 @@ pub enum ProviderCommand {
         #[command(flatten)]
         tx: TxArgs,
     },
+    /// Make a token for a provider's gateway; it is printed, and asks nobody
+    Token(TokenArgs),
     /// All providers
     List,
     /// One provider
@@ -144,6 +147,7 @@ pub async fn run(context: &Context, command: ProviderCommand) -> Result<(), Fail
             let owner = sender.address.clone();
             send(&sender, vec![any(&MsgUnstakeProvider { owner, amount: Some(amount) })]).await
         }
+        ProviderCommand::Token(arguments) => crate::token::run(context, arguments),
         ProviderCommand::List => {
             crate::query::run(context, crate::query::QueryCommand::Providers).await
         }

@@ -160,11 +160,10 @@ async fn start(
     part(Box::pin(quiet(watchdog.run())));
     part(Box::pin(quiet(events)));
     part(Box::pin(quiet(payments::withdraw_regularly(queue, views.clone(), every))));
-    let connections = config.gateway.max_connections;
     let mut ends = ends;
     tasks.spawn(async move {
         let ending = async move { drop(ends.wait_for(|end| *end).await) };
-        gateway::serve(listener, certificates, service, connections, ending).await
+        gateway::serve(listener, certificates, service, ending).await
     });
     first_view(views).await;
     Ok(Started { provider, ending })

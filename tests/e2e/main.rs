@@ -6,6 +6,7 @@ mod bad_transactions;
 mod command_line;
 mod fail_points;
 mod images;
+mod inside;
 mod kill_nodes;
 mod live;
 mod published_sdl;
@@ -37,6 +38,7 @@ fn all_of_the_market() -> Vec<Scenario<World>> {
         published_sdl::a_published_sdl_file_deploys_with_only_its_images_signers_and_denom_mapped
             within 120 s,
         command_line::the_command_line_deploys_resumes_updates_and_closes within 180 s,
+        inside::a_tenant_goes_into_its_instances_and_another_does_not within 180 s,
         bad_manifests::manifests_and_callers_that_the_chain_does_not_know_are_refused within 120 s,
         adoption::restarted_daemons_and_nodes_leave_the_containers_running within 120 s,
         fail_points::a_provider_killed_between_any_two_steps_converges within 300 s,

@@ -86,6 +86,28 @@ pub struct Gateway {
     /// Uploads under way at a time.
     #[serde(default = "default_uploads")]
     pub max_uploads: usize,
+    /// Web pages (as origins: `https://console.example`) that may use the
+    /// gateway from a browser; `*`: all.
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
+    #[serde(default)]
+    pub limits: GatewayLimits,
+}
+
+/// What one client may take of the gateway.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayLimits {
+    /// Of one IPv4 address, or of one /64 of IPv6.
+    pub connections_per_address: usize,
+    /// Of one tenant; four times as many at once, and of one address.
+    pub requests_per_second: u32,
+    /// A TLS handshake must be done within it.
+    pub handshake_seconds: u64,
+    /// A request's header must be there within it.
+    pub header_seconds: u64,
+    /// A connection without requests is closed after it.
+    pub idle_seconds: u64,
 }
 
 /// Where browsers reach workloads: the data plane, a process of its own.
@@ -237,6 +259,18 @@ pub struct Timing {
     pub settle_seconds: u64,
     /// Between two measurings of what workloads have written.
     pub storage_check_seconds: u64,
+}
+
+impl Default for GatewayLimits {
+    fn default() -> Self {
+        Self {
+            connections_per_address: 128,
+            requests_per_second: 50,
+            handshake_seconds: 10,
+            header_seconds: 15,
+            idle_seconds: 120,
+        }
+    }
 }
 
 fn default_gas_price() -> String {

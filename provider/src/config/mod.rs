@@ -9,8 +9,8 @@ mod template;
 
 pub use edge::{Ips, Ports};
 pub use file::{
-    Capacity, Chain, Config, Engine, Gateway, Info, Ingress, Key, Limits, Overcommit, Per, Pricing,
-    Storage, Timing, PERSISTENT_CLASSES,
+    Capacity, Chain, Config, Engine, Gateway, GatewayLimits, Info, Ingress, Key, Limits,
+    Overcommit, Per, Pricing, Storage, Timing, PERSISTENT_CLASSES,
 };
 pub use load::{ConfigError, Overrides};
 pub use sizes::{Cores, Size};

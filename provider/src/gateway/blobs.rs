@@ -9,6 +9,7 @@ use stoa_manifest::Blob;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
+use super::caller::Caller;
 use super::leases::{live_leases, own_deployment};
 use super::manifests::blobs_of;
 use super::Context;
@@ -22,7 +23,7 @@ const WAITING: usize = 4;
 /// The blob that a request names, where the caller's manifest has it.
 pub(super) async fn find(
     context: &Context,
-    caller: &str,
+    caller: &Caller,
     request: BlobStatusRequest,
 ) -> Result<Blob, Status> {
     let id = own_deployment(request.deployment, caller)?;
@@ -96,6 +97,24 @@ pub(super) async fn take(
         context.wake.notify_one();
     }
     Ok(response(&blob, state))
+}
+
+/// A client's stream that ends with an error where nothing comes for a while.
+pub(super) fn without_silence<T: Send + 'static>(
+    stream: Streaming<T>,
+) -> impl futures::Stream<Item = Result<T, Status>> + Send + 'static {
+    futures::stream::unfold(Some(stream), |stream| async {
+        let mut stream = stream?;
+        match tokio::time::timeout(SILENCE, stream.message()).await {
+            Ok(Ok(Some(message))) => Some((Ok(message), Some(stream))),
+            Ok(Ok(None)) => None,
+            Ok(Err(status)) => Some((Err(status), None)),
+            Err(_) => {
+                let text = format!("nothing came for {} s", SILENCE.as_secs());
+                Some((Err(Status::deadline_exceeded(text)), None))
+            }
+        }
+    })
 }
 
 async fn receive(

@@ -11,6 +11,7 @@ use stoa_client::proto::types::v1::{BidId, DeploymentId, GroupSpec};
 use stoa_client::Error;
 use tonic::Status;
 
+use super::caller::Caller;
 use super::Context;
 use crate::chain::spec_of;
 
@@ -27,31 +28,35 @@ pub(super) struct OwnLease {
 /// Refuses ids that are missing or another tenant's.
 pub(super) fn own_deployment(
     id: Option<DeploymentId>,
-    caller: &str,
+    caller: &Caller,
 ) -> Result<DeploymentId, Status> {
     let id = id.ok_or_else(|| Status::invalid_argument("the deployment's id is missing"))?;
-    if id.owner != caller {
+    if id.owner != caller.tenant {
         return Err(Status::permission_denied(format!(
-            "deployment {} is not of {caller}, whose certificate this is",
-            id.text()
+            "deployment {} is not of {}, who calls",
+            id.text(),
+            caller.tenant
         )));
     }
+    caller.may_touch_deployment(&id)?;
     Ok(id)
 }
 
 /// Refuses ids that are missing, another tenant's, or another provider's.
 pub(super) fn own_lease(
     id: Option<BidId>,
-    caller: &str,
+    caller: &Caller,
     context: &Context,
 ) -> Result<BidId, Status> {
     let id = id.ok_or_else(|| Status::invalid_argument("the lease's id is missing"))?;
-    if id.owner != caller {
+    if id.owner != caller.tenant {
         return Err(Status::permission_denied(format!(
-            "lease {} is not of {caller}, whose certificate this is",
-            id.text()
+            "lease {} is not of {}, who calls",
+            id.text(),
+            caller.tenant
         )));
     }
+    caller.may_touch(&id)?;
     if id.provider != context.provider {
         return Err(Status::not_found(format!(
             "lease {} is at another provider; this one is {}",

@@ -2,22 +2,25 @@
 
 use sha2::{Digest, Sha256};
 use stoa_client::convert::check_group;
-use stoa_client::ids::TextId;
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::{
-    BlobStatusResponse, EventKind, SubmitManifestRequest, SubmitManifestResponse,
+    BlobStatusResponse, EventKind, GetManifestResponse, SubmitManifestRequest,
+    SubmitManifestResponse,
 };
+use stoa_client::proto::types::v1::BidId;
 use stoa_manifest::{Blob, Group, ImageRef, Manifest, MAX_CANONICAL_BYTES};
 use tonic::Status;
 
 use super::blobs::status_of;
-use super::leases::{live_leases, own_deployment, OwnLease};
+use super::caller::Caller;
+use super::leases::{live_leases, own_deployment, unobservable, OwnLease};
 use super::Context;
 
 /// Keeps the manifest of a deployment with a live lease here. Answers with
 /// the blobs that the groups leased here still need.
 pub(super) async fn submit(
     context: &Context,
-    caller: &str,
+    caller: &Caller,
     request: SubmitManifestRequest,
 ) -> Result<SubmitManifestResponse, Status> {
     let id = own_deployment(request.deployment, caller)?;
@@ -70,6 +73,27 @@ pub(super) async fn submit(
         }
     }
     Ok(SubmitManifestResponse { missing_blobs })
+}
+
+/// The manifest that a lease runs, or is to run.
+pub(super) async fn get(context: &Context, lease: &BidId) -> Result<GetManifestResponse, Status> {
+    let served = context.board.get(&lease.text()).map(|status| status.version);
+    let version = match served.filter(|version| !version.is_empty()) {
+        Some(version) => version,
+        None => {
+            let id = deployment_of(lease);
+            let deployment = context.reads.deployment(&id).await.map_err(unobservable)?;
+            hex::encode(&deployment.version)
+        }
+    };
+    let stored = context.manifests.get(&version).map_err(|error| {
+        tracing::error!("reading a manifest: {error}");
+        Status::internal("the manifest could not be read; the provider's log says why")
+    })?;
+    let stored = stored.ok_or_else(|| {
+        Status::not_found(format!("the manifest of version {version} is not here; send it"))
+    })?;
+    Ok(GetManifestResponse { manifest: stored.manifest.canonical_json(), version })
 }
 
 fn check_against_order(manifest: &Manifest, own: &OwnLease) -> Result<(), Status> {

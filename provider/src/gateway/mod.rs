@@ -1,15 +1,21 @@
-//! What tenants call: gRPC over TLS 1.3, both ends checked against the chain.
+//! What tenants call: gRPC and REST over TLS 1.3, both ends checked against
+//! the chain.
 
 // `tonic::Status` is what the calls must answer with, whatever its size.
 #![allow(clippy::result_large_err)]
 
 mod auth;
 mod blobs;
+mod caller;
+mod door;
+mod events;
 mod leases;
-mod listener;
 mod logs;
 mod manifests;
+mod rest;
 mod service;
+mod sessions;
+mod tenant_service;
 #[cfg(test)]
 mod tests;
 
@@ -24,8 +30,9 @@ use crate::reconcile::Board;
 use crate::runtime::Backend;
 use crate::store::{BlobStore, ManifestStore};
 
-pub use auth::Tenants;
-pub use listener::{serve, Certificates};
+pub use caller::{Caller, Peer};
+pub use door::{serve, Certificates};
+pub use rest::Route;
 pub use service::GatewayService;
 
 /// What the gateway works with.

@@ -1,5 +1,13 @@
 //! The gateway over real TLS, on a chain that is a few maps.
 
+mod clients;
+mod follow;
+mod hostile;
+mod inside;
+mod rest;
+mod strangers;
+mod tokens;
+
 use std::sync::Arc;
 
 use stoa_client::gateway::connect;
@@ -39,12 +47,21 @@ struct Stage {
     lease: BidId,
     manifest: Manifest,
     image: Vec<u8>,
+    engine: Arc<FakeEngine>,
+    board: Arc<Board>,
     _end: oneshot::Sender<()>,
     _dir: tempfile::TempDir,
 }
 
 impl Stage {
     async fn set() -> Self {
+        Self::set_with(|_| {}).await
+    }
+
+    /// With other settings.
+    async fn set_with(settle: impl FnOnce(&mut crate::config::Gateway)) -> Self {
+        let mut config = config();
+        settle(&mut config.gateway);
         stoa_client::install_crypto();
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -78,21 +95,22 @@ impl Stage {
             state.deployments.insert(id, deployment);
         });
         let (end, ended) = oneshot::channel::<()>();
+        let (engine, board) = (Arc::new(FakeEngine::default()), Arc::new(Board::default()));
         let context = Arc::new(Context {
-            config: Arc::new(config()),
+            config: Arc::new(config),
             provider: me(),
             reads: chain.clone(),
             views: watch::channel(None).1,
             capacity: watch::channel(None).1,
-            backend: Arc::new(FakeEngine::default()),
+            backend: engine.clone(),
             manifests: Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap()),
             blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
-            board: Arc::new(Board::default()),
+            board: board.clone(),
             wake: Arc::new(Notify::new()),
         });
         let certificates = Certificates::issue(root, &me(), &host_uri).unwrap();
         let service = GatewayService::new(context);
-        tokio::spawn(serve(listener, certificates, service, 64, async move {
+        tokio::spawn(serve(listener, certificates, service, async move {
             let _ = ended.await;
         }));
         Self {
@@ -102,6 +120,8 @@ impl Stage {
             lease: lease.id,
             manifest,
             image,
+            engine,
+            board,
             _end: end,
             _dir: dir,
         }
@@ -200,7 +220,7 @@ async fn a_revoked_certificate_and_a_chain_that_is_cut_open_nothing() {
     use super::auth::Tenants;
     use std::time::Duration;
     let stage = Stage::set().await;
-    let tenants = Tenants::believing(stage.chain.clone(), Duration::ZERO);
+    let tenants = Tenants::believing(stage.chain.clone(), &me(), Duration::ZERO);
     let der = stage.tenant.certificate();
     assert_eq!(tenants.owner(der).await.unwrap(), tenant());
     stage.chain.set_unreachable(true);
@@ -209,7 +229,7 @@ async fn a_revoked_certificate_and_a_chain_that_is_cut_open_nothing() {
     stage.chain.change(|state| state.certificates.clear());
     refused(tenants.owner(der).await, Code::Unauthenticated, "revoked");
     // What was looked up a moment ago is believed for a moment only.
-    let lasting = Tenants::believing(stage.chain.clone(), Duration::from_millis(100));
+    let lasting = Tenants::believing(stage.chain.clone(), &me(), Duration::from_millis(100));
     stage.chain.change(|state| state.certificates.push((tenant(), der.to_vec())));
     lasting.owner(der).await.unwrap();
     stage.chain.change(|state| state.certificates.clear());

@@ -1,4 +1,4 @@
-//! TLS: certificates that renew themselves, and the gateway's bounds.
+//! The gateway's certificates, which renew themselves.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -8,23 +8,12 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::ServerConfig;
 use stoa_client::gateway::GatewayAddress;
-use stoa_client::proto::gateway::v1::gateway_server::GatewayServer;
-use stoa_client::tls::{accept_loop, leaf, server_config, Identity, TenantVerifier};
-use tokio::net::TcpListener;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Server;
-
-use super::service::GatewayService;
-use crate::store::MAX_CHUNK;
+use stoa_client::tls::{leaf, server_config, Identity, TenantVerifier};
 
 /// A certificate lives so long and is renewed well before it ends.
 const LEAF_DAYS: u32 = 30;
 const RENEW_EVERY: Duration = Duration::from_secs(7 * 24 * 3600);
 const RETRY: Duration = Duration::from_secs(60);
-/// A piece of a blob with what is around it.
-const MAX_MESSAGE: usize = MAX_CHUNK + (64 << 10);
-const MAX_HEADERS: u32 = 16 << 10;
-const MAX_STREAMS: u32 = 32;
 
 /// The gateway's certificates, made by the provider's root.
 #[derive(Debug)]
@@ -61,6 +50,16 @@ impl Certificates {
             }
         }
     }
+
+    /// TLS 1.3 alone, HTTP/2 or HTTP/1.1. A client's certificate is asked
+    /// for; a bad one is refused, and none leaves tokens.
+    pub(super) fn tls(self: &Arc<Self>) -> anyhow::Result<Arc<ServerConfig>> {
+        let first = leaf(&self.root, &self.address, &self.hosts, LEAF_DAYS)?;
+        let mut config = server_config(&first, TenantVerifier::new(false))?;
+        config.cert_resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
 }
 
 fn certified(
@@ -77,39 +76,4 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
     }
-}
-
-/// TLS 1.3 alone; a client's certificate is asked for, and needed by all
-/// calls but `Status`.
-fn tls(certificates: &Arc<Certificates>) -> anyhow::Result<Arc<ServerConfig>> {
-    let first = leaf(&certificates.root, &certificates.address, &certificates.hosts, LEAF_DAYS)?;
-    let mut config = server_config(&first, TenantVerifier::new(false))?;
-    config.cert_resolver = Arc::clone(certificates) as Arc<dyn ResolvesServerCert>;
-    Ok(Arc::new(config))
-}
-
-/// Serves until `ending` resolves, then lets calls under way finish.
-pub async fn serve(
-    listener: TcpListener,
-    certificates: Arc<Certificates>,
-    service: GatewayService,
-    max_connections: usize,
-    ending: impl std::future::Future<Output = ()>,
-) -> anyhow::Result<()> {
-    let config = tls(&certificates)?;
-    let renewing = tokio::spawn(Arc::clone(&certificates).renew());
-    let incoming = accept_loop(listener, config, max_connections);
-    let service = GatewayServer::new(service)
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE);
-    let served = Server::builder()
-        .http2_max_header_list_size(MAX_HEADERS)
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(15)))
-        .add_service(service)
-        .serve_with_incoming_shutdown(ReceiverStream::new(incoming), ending)
-        .await;
-    renewing.abort();
-    Ok(served?)
 }

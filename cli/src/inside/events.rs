@@ -1,0 +1,137 @@
+//! `stoa events`: what happened to a deployment's leases at their providers.
+
+use std::time::Duration;
+
+use clap::Args;
+use futures::{future::join_all, StreamExt};
+use serde_json::json;
+use stoa_client::{
+    gateway::{self, error_of, tenant_client},
+    ids::TextId,
+    tls::Identity,
+    Error,
+};
+use stoa_proto::{
+    gateway::v1::{EventKind, EventsRequest, LeaseEvent},
+    types::v1::BidId,
+};
+use time::{format_description::well_known::Rfc3339, OffsetDateTime};
+
+use super::live_leases;
+use crate::{context::Context, deploy::Tenant, exit::Failure, out};
+
+/// Between attempts at a provider that went away while following.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Arguments of `stoa events`.
+#[derive(Clone, Debug, Args)]
+pub struct EventsArgs {
+    /// OWNER/DSEQ, or DSEQ of one's own
+    pub id: String,
+    /// Go on with what comes
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only of this service; what is of the whole lease is left out
+    #[arg(long, short)]
+    pub service: Option<String>,
+}
+
+/// Runs it.
+pub async fn run(context: &Context, args: EventsArgs) -> Result<(), Failure> {
+    let tenant = Tenant::open(context).await?;
+    let leases = live_leases(&tenant, &args.id).await?;
+    let identity = tenant.identity().await?;
+    let told = leases.iter().map(|lease| follow(&tenant, &identity, lease, &args));
+    join_all(told).await.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+}
+
+/// One lease's events; while following, over reconnects without repeating.
+async fn follow(
+    tenant: &Tenant,
+    identity: &Identity,
+    lease: &BidId,
+    args: &EventsArgs,
+) -> Result<(), Failure> {
+    let mut after = 0;
+    loop {
+        match stream(tenant, identity, lease, args, &mut after).await {
+            // The lease is over, or the reader is gone.
+            Ok(()) => return Ok(()),
+            Err(error) if args.follow && error.is_transient() => {}
+            Err(error) => return Err(error.into()),
+        }
+        out::doing("the provider's connection ended; connecting again");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn stream(
+    tenant: &Tenant,
+    identity: &Identity,
+    lease: &BidId,
+    args: &EventsArgs,
+    after: &mut u64,
+) -> Result<(), Error> {
+    let record = tenant.chain.query().provider(&lease.provider).await?.provider.unwrap_or_default();
+    let channel = gateway::channel(&record, Some(identity)).await?;
+    let request = EventsRequest { lease: Some(lease.clone()), follow: args.follow, after: *after };
+    let events = tenant_client(channel).events(request).await.map_err(|s| error_of(&s))?;
+    let mut events = events.into_inner();
+    while let Some(event) = events.next().await {
+        let event = event.map_err(|s| error_of(&s))?;
+        *after = event.number;
+        if args.service.as_ref().is_none_or(|service| *service == event.service) {
+            print(&tenant.context, lease, &event);
+        }
+    }
+    Ok(())
+}
+
+fn print(context: &Context, lease: &BidId, event: &LeaseEvent) {
+    let time = moment(event.time);
+    if context.is_json() {
+        let value = json!({
+            "lease": lease.text(),
+            "number": event.number.to_string(),
+            "time": time,
+            "kind": kind(event),
+            "service": event.service,
+            "instance": event.instance,
+            "message": event.message,
+        });
+        return out::print_lines(&value.to_string());
+    }
+    let of = match event.service.as_str() {
+        "" => format!("group {}", lease.gseq),
+        service => format!("{service}/{}", event.instance),
+    };
+    out::print_lines(&format!("{time}  {of}  {}", event.message));
+}
+
+fn kind(event: &LeaseEvent) -> &'static str {
+    match event.kind() {
+        EventKind::Unspecified => "unknown",
+        EventKind::State => "state",
+        EventKind::Engine => "engine",
+        EventKind::Image => "image",
+        EventKind::Manifest => "manifest",
+        EventKind::Tenant => "tenant",
+    }
+}
+
+/// RFC 3339 of Unix milliseconds, to the second.
+fn moment(millis: u64) -> String {
+    let seconds = i64::try_from(millis / 1000).unwrap_or(0);
+    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    time.format(&Rfc3339).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments() {
+        assert_eq!(moment(1_767_323_045_678), "2026-01-02T03:04:05Z");
+    }
+}

@@ -1,0 +1,52 @@
+//! Stopping and starting instances at the tenant's wish.
+
+use stoa_client::ids::TextId;
+use stoa_client::proto::gateway::v1::EventKind;
+use stoa_client::proto::types::v1::BidId;
+use tonic::Status;
+
+use super::super::logs::engine_error;
+use super::super::Context;
+use crate::runtime::{ContainerState, InstanceKey};
+
+/// Restarts a service's instances, or one of them, one after the other. What
+/// the provider has stopped stays so.
+pub(in super::super) async fn restart(
+    context: &Context,
+    lease: &BidId,
+    service: &str,
+    instance: Option<u32>,
+) -> Result<Vec<u32>, Status> {
+    let name = lease.text();
+    let seen = context.backend.observe().await.map_err(engine_error)?;
+    let found: Vec<(InstanceKey, ContainerState)> = seen
+        .instances
+        .into_iter()
+        .filter(|(key, _)| key.lease == name && key.service == service)
+        .filter(|(key, _)| instance.is_none_or(|index| key.index == index))
+        .filter_map(|(key, seen)| Some((key, seen.workload?.state)))
+        .collect();
+    if found.is_empty() {
+        return Err(Status::not_found(format!(
+            "lease {name} has no such instance of a service {service}; `stoa status` shows what \
+             there is"
+        )));
+    }
+    let stopped = found
+        .iter()
+        .find(|(_, state)| !matches!(state, ContainerState::Running | ContainerState::Restarting));
+    if let Some((key, _)) = stopped {
+        return Err(Status::failed_precondition(format!(
+            "instance {}/{} was stopped; `stoa status` shows why, and an update starts it again",
+            key.service, key.index
+        )));
+    }
+    let mut done = vec![];
+    for (key, _) in found {
+        context.board.events().note_instance(&key, EventKind::Tenant, "a restart was asked for");
+        context.backend.restart(&key).await.map_err(engine_error)?;
+        done.push(key.index);
+    }
+    context.wake.notify_one();
+    Ok(done)
+}
