@@ -3,6 +3,8 @@
 // Clippy's own exception for tests does not see helpers.
 #![allow(clippy::unwrap_used)]
 
+// It has what the runtime's own tests need besides.
+#[allow(dead_code)]
 mod support;
 
 use bytes::Bytes;
