@@ -328,7 +328,11 @@ impl World {
     fn undelegate(&mut self, who: u8, from: u8, amount: u128) -> Result<(), &'static str> {
         some(amount)?;
         self.validators.get(&from).ok_or("staking/3")?;
-        let shares = self.shares_for(who, from, amount)?;
+        let shares = match self.shares_for(who, from, amount) {
+            // Nothing is left: all goes, and nothing comes back.
+            Err("staking/22") => self.delegation(who, from),
+            shares => shares?,
+        };
         let under_way = self.back.iter().filter(|back| (back.who, back.from) == (who, from));
         if under_way.count() >= self.max_entries as usize {
             return Err("staking/27");

@@ -79,6 +79,25 @@ pub(super) fn shares_worth(
     validator.shares_worth(amount, owned).ok_or(Error::TooMuch { asked: amount, worth })
 }
 
+/// The shares that leave with so much, as [`shares_worth`]. Where all of the
+/// validator's tokens were slashed it is the whole delegation, whatever was
+/// asked for: nothing returns, but the delegation is gone, and with the last one
+/// the validator. (In the Cosmos SDK such a delegation stays for ever.)
+///
+/// # Errors
+/// There is no such validator or delegation, or it is worth less.
+pub(super) fn shares_leaving(
+    ctx: &Ctx<'_>,
+    delegator: &Address,
+    operator: &Address,
+    amount: Amount,
+) -> Result<Dec, Error> {
+    match (shares_worth(ctx, delegator, operator, amount), delegation(ctx, delegator, operator)) {
+        (Err(Error::WorthNothing(_)), Some(owned)) => Ok(owned.shares),
+        (shares, _) => shares,
+    }
+}
+
 /// Takes shares from a delegation; the tokens that leave the validator are
 /// then in the caller's care. At most the delegation's shares are taken.
 ///

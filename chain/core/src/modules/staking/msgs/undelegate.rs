@@ -6,7 +6,7 @@ use crate::ctx::Ctx;
 use crate::error::Failure;
 use crate::event::Event;
 use crate::modules::staking::book::put_unbonding;
-use crate::modules::staking::delegate::{shares_worth, unbond};
+use crate::modules::staking::delegate::{shares_leaving, unbond};
 use crate::modules::staking::{params, proto, unbonding, Error, Unbonding, UnbondingEntry};
 use crate::tx::Message;
 use crate::types::{rfc3339, timestamp, Address, Amount, Coin, Denom, ValAddress};
@@ -41,7 +41,7 @@ impl Message for Undelegate {
 
     fn execute(self, ctx: &mut Ctx<'_>) -> Result<Self::Response, Failure> {
         let Self { delegator, validator, amount } = self;
-        let shares = shares_worth(ctx, &delegator, &validator, amount)?;
+        let shares = shares_leaving(ctx, &delegator, &validator, amount)?;
         let params = params(ctx);
         let found = unbonding(ctx, &delegator, &validator);
         let under_way = found.unwrap_or_else(|| Unbonding::new(&delegator, &validator));

@@ -161,12 +161,11 @@ fn after_a_slash_a_delegator_takes_out_exactly_what_it_asks_for() {
 }
 
 #[test]
-fn a_validator_whose_tokens_are_all_gone_takes_no_delegation_and_gives_none_back() {
+fn a_validator_whose_tokens_are_all_gone_takes_no_delegation() {
     let mut ctx = chain_of(&[10 * VOTE, VOTE]);
     let height = ctx.height();
     slash(&mut ctx, &consensus(1), height, 10, Dec::ONE);
     assert_eq!(of(&ctx, 1).tokens.raw(), 0);
     assert_eq!(refusal::<Delegate>(&mut ctx, delegate(7, 1, 1), "staking"), 34);
-    assert_eq!(refusal::<Undelegate>(&mut ctx, undelegate(1, 1, 1), "staking"), 22);
     assert_eq!(end(&mut ctx), [(1, 0)]);
 }

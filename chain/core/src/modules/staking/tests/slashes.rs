@@ -1,7 +1,7 @@
 //! What a slash takes from whom.
 
 use super::*;
-use crate::testing::{assert_export_is_whole, balance};
+use crate::testing::{assert_export_is_whole, balance, refusal};
 
 const TENTH: Dec = Dec::percent(10);
 
@@ -172,4 +172,33 @@ fn stake_that_is_free_is_not_slashed() {
     assert_eq!(of(&ctx, 1).status, Status::Unbonded);
     let height = ctx.height();
     assert_eq!(slash(&mut ctx, &consensus(1), height, 10, TENTH).raw(), 0);
+}
+
+#[test]
+fn of_a_validator_without_tokens_delegators_take_leave_with_nothing_and_it_is_removed_with_the_last(
+) {
+    let mut ctx = two();
+    let height = ctx.height();
+    slash(&mut ctx, &consensus(1), height, 10, Dec::ONE);
+    jail(&mut ctx, &consensus(1));
+    end(&mut ctx);
+    let mut ctx = later(ctx, 1);
+    let before = balance(&ctx, &address(7));
+    // Nobody can buy into it, nor move nothing elsewhere.
+    assert_eq!(refusal::<Delegate>(&mut ctx, delegate(8, 1, VOTE), "staking"), 34);
+    let moved = redelegate(7, 1, 2, VOTE);
+    assert_eq!(refusal::<BeginRedelegate>(&mut ctx, moved, "staking"), 22);
+    assert_eq!(refusal::<Undelegate>(&mut ctx, undelegate(8, 1, VOTE), "staking"), 19);
+    let answer = send::<Undelegate>(&mut ctx, undelegate(7, 1, 1)).unwrap();
+    assert_eq!(answer.amount.unwrap().amount, "0");
+    assert_eq!(shares(&ctx, 7, 1), 0, "all of it is gone");
+    assert!(unbonding(&ctx, &address(7), &address(1)).is_none(), "nothing is on its way");
+    send::<Undelegate>(&mut ctx, undelegate(1, 1, VOTE)).unwrap();
+    assert!(of(&ctx, 1).shares.is_zero());
+    end(&mut ctx);
+    let mut ctx = later(ctx, UNBONDING);
+    end(&mut ctx);
+    assert!(validator(&ctx, &address(1)).is_none(), "once it is unbonded");
+    assert_eq!(balance(&ctx, &address(7)), before);
+    assert_export_is_whole(ctx);
 }
