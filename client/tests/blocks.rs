@@ -82,6 +82,24 @@ async fn another_node_is_asked_where_one_is_gone_and_a_beginning_now_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_in_parts_comes_whole_and_is_told_anew_where_the_stream_broke_between_them() {
+    let (market, address) = Market::serve(vec![
+        (vec![3, 4, 0, 4, 0, 4, 5, 0], Code::Unavailable),
+        (vec![5, 0, 5], Code::Unavailable),
+    ])
+    .await;
+    let mut watch = QueryClient::new(&[address]).unwrap().watch_market(3);
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let block = watch.next().await.unwrap();
+        assert!(!block.more);
+        told.push((block.height, block.events.len()));
+    }
+    assert_eq!(told, [(3, 1), (4, 3), (5, 2)]);
+    assert_eq!(market.asked(), [3, 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_tells_a_block_twice_is_not_believed() {
     let (_market, address) = Market::serve(vec![(vec![4, 4], Code::Ok)]).await;
     let mut watch = QueryClient::new(&[address]).unwrap().watch_market(4);

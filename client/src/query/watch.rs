@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stoa_proto::market::v1::{
-    query_client::QueryClient as Client, WatchMarketRequest, WatchMarketResponse,
+    query_client::QueryClient as Client, MarketEvent, WatchMarketRequest, WatchMarketResponse,
 };
 use tonic::{Code, Status, Streaming};
 
@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// The longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Most events of a block.
+const MAX_EVENTS: usize = 1_000_000;
+
 /// Follows the market: each block that has events once and in order.
 #[derive(Debug)]
 pub struct MarketWatch {
@@ -23,6 +26,8 @@ pub struct MarketWatch {
     /// The first height that was not told; 0: the one after the latest.
     next: u64,
     stream: Option<Streaming<WatchMarketResponse>>,
+    /// Events of a block of which there is more.
+    part: Vec<MarketEvent>,
     /// Tries in vain since the last answer.
     failures: u32,
 }
@@ -30,7 +35,13 @@ pub struct MarketWatch {
 impl QueryClient {
     /// Follows the market from this height on; 0: from the block after the latest.
     pub fn watch_market(&self, from_height: u64) -> MarketWatch {
-        MarketWatch { client: self.clone(), next: from_height, stream: None, failures: 0 }
+        MarketWatch {
+            client: self.clone(),
+            next: from_height,
+            stream: None,
+            part: Vec::new(),
+            failures: 0,
+        }
     }
 }
 
@@ -49,8 +60,17 @@ impl MarketWatch {
     pub async fn next(&mut self) -> Result<WatchMarketResponse> {
         loop {
             match self.read().await {
-                Ok(answer) if answer.height >= self.next => {
+                Ok(mut answer) if answer.height >= self.next => {
                     self.failures = 0;
+                    self.part.append(&mut answer.events);
+                    if self.part.len() > MAX_EVENTS {
+                        let height = answer.height;
+                        return Err(Error::BadAnswer(format!("block {height} does not end")));
+                    }
+                    if answer.more {
+                        continue;
+                    }
+                    answer.events = std::mem::take(&mut self.part);
                     self.next = answer.height.saturating_add(1);
                     return Ok(answer);
                 }
@@ -88,6 +108,8 @@ impl MarketWatch {
     /// Waits before the next try, unless there is no use in one.
     async fn pause_or_fail(&mut self, status: &Status) -> Result<()> {
         self.stream = None;
+        // A block is told whole again.
+        self.part.clear();
         let passes = is_connection(status)
             || matches!(status.code(), Code::Aborted | Code::ResourceExhausted);
         // The node that told of the last block may be ahead of the one that is asked now.

@@ -78,11 +78,14 @@ impl tower::Service<http::Request<Body>> for Market {
 
 fn stream(heights: &[i64], code: Code) -> http::Response<Body> {
     let mut bytes = Vec::new();
-    for height in heights {
+    // A 0 after a height: there is more of that block.
+    let following = heights.iter().skip(1).map(Some).chain([None]);
+    for (height, next) in heights.iter().zip(following).filter(|(height, _)| **height != 0) {
+        let more = next == Some(&0);
         let order = EventOrderOpened { order: height.to_string(), ..Default::default() };
         let event = MarketEvent { event: Some(Event::OrderOpened(order)) };
         let events = if *height > 0 { vec![event] } else { Vec::new() };
-        let answer = WatchMarketResponse { height: height.unsigned_abs(), time: 5, events };
+        let answer = WatchMarketResponse { height: height.unsigned_abs(), time: 5, events, more };
         bytes.push(0);
         bytes.extend_from_slice(&u32::try_from(answer.encoded_len()).unwrap().to_be_bytes());
         answer.encode(&mut bytes).unwrap();

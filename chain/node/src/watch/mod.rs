@@ -108,7 +108,7 @@ impl Watchers {
         } else {
             // Says from which height on the stream tells everything.
             let time = self.shared.source.time(head).await?;
-            let begun = WatchMarketResponse { height: head, time, events: Vec::new() };
+            let begun = WatchMarketResponse { height: head, time, ..Default::default() };
             let _ = out.try_send(Ok(begun.encode_to_vec().into()));
         }
         tokio::spawn(follow(Arc::clone(&self.shared), first, out));
@@ -152,12 +152,15 @@ async fn tell(shared: &Shared, first: u64, out: &mpsc::Sender<Result<Bytes, Stat
         if !block.has_events && told.elapsed() < HEARTBEAT {
             continue;
         }
-        match tokio::time::timeout(PATIENCE, out.send(Ok(block.answer))).await {
-            Ok(Ok(())) => told = Instant::now(),
-            Ok(Err(_)) => break,
-            Err(_) => {
-                let text = format!("nothing was read for {} seconds", PATIENCE.as_secs());
-                return Status::aborted(text);
+        for answer in block.answers {
+            match tokio::time::timeout(PATIENCE, out.send(Ok(answer))).await {
+                Ok(Ok(())) => told = Instant::now(),
+                // Nobody reads any more.
+                Ok(Err(_)) => return Status::cancelled("the reader has gone"),
+                Err(_) => {
+                    let text = format!("nothing was read for {} seconds", PATIENCE.as_secs());
+                    return Status::aborted(text);
+                }
             }
         }
     }
