@@ -185,7 +185,7 @@ pub struct AccountArgs {
     #[arg(long, value_name = "COINS")]
     pub vesting_amount: Option<String>,
     /// When they begin to come free, in Unix seconds.
-    #[arg(long, value_name = "TIME", requires = "vesting_end")]
+    #[arg(long, value_name = "TIME")]
     pub vesting_start: Option<u64>,
     /// When all are free, in Unix seconds.
     #[arg(long, value_name = "TIME", requires = "vesting_amount")]
@@ -193,6 +193,16 @@ pub struct AccountArgs {
     /// They never come free; they can still be delegated.
     #[arg(long, requires = "vesting_amount", conflicts_with = "vesting_end")]
     pub vesting_locked: bool,
+    /// A period in seconds and what comes free at its end, as 2592000:500000ustoa; the first
+    /// begins at --vesting-start, each further one after the one before. Together they are all
+    /// that vests. Repeatable.
+    #[arg(
+        long = "vesting-period",
+        value_name = "SECONDS:COINS",
+        requires = "vesting_start",
+        conflicts_with_all = ["vesting_amount", "vesting_end", "vesting_locked"]
+    )]
+    pub vesting_periods: Vec<String>,
 }
 
 /// Of `gentx`.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{bail, Context, Result};
-use stoa_chain::modules::auth::{Schedule, Vesting};
+use stoa_chain::modules::auth::{Period, Schedule, Vesting};
 use stoa_chain::types::{Address, Amount, Coin, Coins, Dec, Denom, STAKE_DENOM};
 use stoa_genesis::{CommissionRates, ConsensusKey, Document, Gentx, GentxBody};
 
@@ -44,6 +44,12 @@ pub fn add_account(home: &Home, args: &AccountArgs) -> Result<()> {
 
 /// What comes free later, as the flags say.
 fn vesting(args: &AccountArgs) -> Result<Option<Vesting>> {
+    if !args.vesting_periods.is_empty() {
+        return periodic(args).map(Some);
+    }
+    if args.vesting_start.is_some() && args.vesting_end.is_none() {
+        bail!("--vesting-start needs --vesting-end, or a --vesting-period");
+    }
     let Some(amount) = &args.vesting_amount else { return Ok(None) };
     let schedule = match (args.vesting_start, args.vesting_end) {
         (Some(start), Some(end)) => Schedule::Continuous { start, end },
@@ -52,6 +58,29 @@ fn vesting(args: &AccountArgs) -> Result<Option<Vesting>> {
         (_, None) => bail!("--vesting-amount needs --vesting-end, or --vesting-locked for ever"),
     };
     Ok(Some(Vesting::new(parse_coins(amount)?, schedule)))
+}
+
+/// What comes free period after period.
+fn periodic(args: &AccountArgs) -> Result<Vesting> {
+    let start = args.vesting_start.context("--vesting-period needs --vesting-start")?;
+    let mut original = Coins::new();
+    let mut periods = Vec::with_capacity(args.vesting_periods.len());
+    for text in &args.vesting_periods {
+        let period = parse_period(text).with_context(|| format!("--vesting-period {text:?}"))?;
+        for coin in period.amount.iter() {
+            original.checked_add(&coin).with_context(|| format!("too many {}", coin.denom))?;
+        }
+        periods.push(period);
+    }
+    Ok(Vesting::new(original, Schedule::Periodic { start, periods }))
+}
+
+/// A period as `2592000:500000ustoa`.
+fn parse_period(text: &str) -> Result<Period> {
+    let (length, coins) =
+        text.split_once(':').context("expected seconds and coins, as 2592000:500000ustoa")?;
+    let length = length.parse().with_context(|| format!("{length:?} are no seconds"))?;
+    Ok(Period { length, amount: parse_coins(coins)? })
 }
 
 /// Coins as `1000000ustoa,500uusd`.
@@ -194,7 +223,50 @@ pub fn validate(home: &Home, args: &ValidateArgs) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cmd::args::{Cli, Command};
+
+    /// What the flags say of an account of 9ustoa.
+    fn asked(flags: &[&str]) -> Result<Option<Vesting>> {
+        let address = Address::new([1; 20]).to_string();
+        let line = ["stoad", "add-genesis-account", &address, "9ustoa"];
+        let cli = Cli::try_parse_from(line.iter().chain(flags))?;
+        let Command::AddGenesisAccount(args) = cli.command else { bail!("another command") };
+        vesting(&args)
+    }
+
+    #[test]
+    fn vesting_periods_follow_one_another_and_are_all_that_vests() {
+        let start = ["--vesting-start", "100"];
+        let periods = ["--vesting-period", "10:3ustoa", "--vesting-period", "7:2ustoa"];
+        let vesting = asked(&[start, [periods[0], periods[1]], [periods[2], periods[3]]].concat());
+        let vesting = vesting.unwrap().unwrap();
+        vesting.validate().unwrap();
+        assert_eq!((vesting.original.to_string().as_str(), vesting.end()), ("5ustoa", 117));
+        let free = |now| vesting.vested(&Denom::stake(), now).raw();
+        assert_eq!([109, 110, 116, 117].map(free), [0, 3, 3, 5]);
+    }
+
+    #[test]
+    fn vesting_flags_that_do_not_go_together_are_refused() {
+        let period = ["--vesting-period", "10:3ustoa"];
+        let start = ["--vesting-start", "100"];
+        for wrong in [
+            &period[..],
+            &start,
+            &[start, ["--vesting-amount", "3ustoa"]].concat(),
+            &[start, period, ["--vesting-end", "200"]].concat(),
+            &[start, period, ["--vesting-amount", "3ustoa"]].concat(),
+            &[start, ["--vesting-period", "3ustoa"]].concat(),
+            &[start, ["--vesting-period", "-5:3ustoa"]].concat(),
+            &[start, ["--vesting-period", "5:3"]].concat(),
+        ] {
+            assert!(asked(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(asked(&[]).unwrap(), None);
+    }
 
     #[test]
     fn coins_are_read_strictly() {
