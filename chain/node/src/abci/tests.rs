@@ -183,7 +183,7 @@ fn connections_are_limited_and_places_come_free() {
     open.iter_mut().for_each(flush_works);
     assert!(is_closed(&mut connect(&path)));
     open.pop();
-    let free = (0..100).any(|_| {
+    let free = (0..3_000).any(|_| {
         thread::sleep(Duration::from_millis(20));
         let mut stream = connect(&path);
         stream.write_all(&frames([flush()])).is_ok() && !is_closed(&mut stream)

@@ -11,7 +11,7 @@ mod rpc;
 mod validators;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use binary::{Binary, FLAG_HINT};
 pub use config::{ConsensusPace, FileSettings, P2pSettings, StateSyncSettings};

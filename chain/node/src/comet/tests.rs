@@ -2,9 +2,12 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::Command,
     sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -14,12 +17,24 @@ use super::{
 };
 use crate::abci::Address;
 
+/// Writes a script that can be run at once. A process that another test forks at this moment holds
+/// the file open for writing until it becomes its own program, and no such file is run.
+pub fn write_script(path: &Path, script: &str) {
+    fs::write(path, script).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    loop {
+        match Command::new(path).arg("version").output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::yield_now(),
+            ran => return drop(ran.unwrap()),
+        }
+    }
+}
+
 /// A script that answers `version` and runs `body` for `start`.
 fn program(dir: &Path, version: &str, body: &str) -> PathBuf {
     let path = dir.join("cometbft");
     let script = format!("#!/bin/sh\nif [ $1 = version ]; then echo {version}; exit; fi\n{body}\n");
-    fs::write(&path, script).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&path, &script);
     path
 }
 
@@ -53,7 +68,7 @@ fn the_end_of_the_process_is_told() {
     let launch = launch(dir.path(), "echo \"$@\"; exit 7");
     let _watch =
         Supervisor::start(&launch, move |status| tell.send(status).unwrap_or_default()).unwrap();
-    let status = told.recv_timeout(Duration::from_secs(10)).unwrap();
+    let status = told.recv_timeout(Duration::from_secs(60)).unwrap();
     assert_eq!(status.code(), Some(7));
     let log = fs::read_to_string(dir.path().join("comet.log")).unwrap();
     assert!(log.contains("start --home") && log.contains("--rpc.laddr tcp://127.0.0.1:9"), "{log}");
@@ -69,7 +84,7 @@ fn a_stop_is_asked_for_before_it_is_forced() {
         Supervisor::start(&launch, move |status| tell.send(status).unwrap_or_default()).unwrap();
     let log = dir.path().join("comet.log");
     while !fs::read_to_string(&log).unwrap().contains("up") {
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
     watch.stop();
     assert!(told.try_recv().unwrap().success());

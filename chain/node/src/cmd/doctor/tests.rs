@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use super::{super::args::CometArgs, super::args::Output, examine, DoctorArgs, Finding, Grade};
-use crate::home::Home;
+use crate::{comet::tests::write_script, home::Home};
 
 /// A home with what the checks look at; CometBFT is a script that tells its version.
 fn healthy(dir: &std::path::Path) -> (Home, DoctorArgs) {
@@ -26,8 +26,7 @@ fn healthy(dir: &std::path::Path) -> (Home, DoctorArgs) {
     }
     fs::write(home.validator_state(), "{\"height\":\"7\",\"round\":0,\"step\":3}").unwrap();
     let comet = dir.join("cometbft");
-    fs::write(&comet, "#!/bin/sh\necho 0.38.25\n").unwrap();
-    fs::set_permissions(&comet, fs::Permissions::from_mode(0o755)).unwrap();
+    write_script(&comet, "#!/bin/sh\necho 0.38.25\n");
     let comet = CometArgs { cometbft: Some(comet) };
     (home, DoctorArgs { output: Output::Json, comet })
 }

@@ -76,7 +76,7 @@ fn a_killed_process_comes_back() {
 
 /// The kernel gives a killed process's lock back a moment after the process is reaped.
 fn open_when_free(dir: &std::path::Path) -> Database {
-    for _ in 0..50 {
+    for _ in 0..3_000 {
         match Database::open(dir, options(10)) {
             Err(StoreError::Engine(_)) => std::thread::sleep(Duration::from_millis(20)),
             other => return other.unwrap(),
