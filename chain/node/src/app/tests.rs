@@ -1,7 +1,10 @@
 //! A mock consensus drives the application: blocks, replays, restarts and refusals.
 
 use cosmos_sdk_proto::{
-    cosmos::tx::v1beta1::{SimulateRequest, SimulateResponse, TxRaw},
+    cosmos::{
+        bank::v1beta1::{QueryBalanceRequest, QueryDenomOwnersRequest},
+        tx::v1beta1::{SimulateRequest, SimulateResponse, TxRaw},
+    },
     traits::Message,
 };
 use stoa_chain::types::Address;
@@ -110,10 +113,45 @@ fn queries_name_the_height_that_they_saw() {
         let response = chain.query(path, vec![], asked, false);
         assert_eq!((response.code, response.height), (0, 2), "{}", response.log);
     }
-    let past = chain.query(path, vec![], 1, false);
-    assert!(past.code != 0 && past.log.contains("last height"), "{}", past.log);
+    let future = chain.query(path, vec![], 3, false);
+    assert!(future.code != 0 && future.log.contains("not committed yet"), "{}", future.log);
+    let negative = chain.query(path, vec![], -1, false);
+    assert!(negative.code != 0 && negative.log.contains("negative"), "{}", negative.log);
     let garbage = chain.query("/cosmos.bank.v1beta1.Query/Balance", vec![0xff], 0, false);
     assert_eq!(garbage.code, 18, "{}", garbage.log);
+}
+
+#[test]
+fn typed_queries_are_answered_at_a_past_height_as_they_were_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::new(CHAIN, 1);
+    let mut chain = Consensus::connect(open(dir.path()));
+    chain.begin(genesis(&[&wallet]));
+    let to = Address::new([9; 20]);
+    let (mut then, pages) = (Vec::new(), "/cosmos.bank.v1beta1.Query/DenomOwners");
+    let balance = QueryBalanceRequest { address: to.to_string(), denom: "ustoa".to_owned() };
+    let balance = balance.encode_to_vec();
+    let owners = QueryDenomOwnersRequest { denom: "ustoa".to_owned(), pagination: None };
+    let owners = owners.encode_to_vec();
+    let ask = |chain: &Consensus, height| {
+        let one = chain.query("/cosmos.bank.v1beta1.Query/Balance", balance.clone(), height, false);
+        let all = chain.query(pages, owners.clone(), height, false);
+        assert_eq!((one.code, all.code), (0, 0), "{} {}", one.log, all.log);
+        (one.height, one.value, all.value)
+    };
+    for height in 1..=4 {
+        chain.block(&[wallet.send(to, 5)]);
+        let seen = ask(&chain, 0);
+        assert_eq!(seen.0, height);
+        then.push(seen);
+    }
+    assert_ne!(then[0].1, then[1].1);
+    // In any order, and again: what was read stays as it was.
+    for height in [4, 1, 3, 2, 1, 4, 2] {
+        assert_eq!(ask(&chain, height), then[usize::try_from(height).unwrap() - 1]);
+    }
+    let simulated = chain.query(SIMULATE_PATH, Vec::new(), 2, false);
+    assert!(simulated.code != 0 && simulated.log.contains("last height"), "{}", simulated.log);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Queries, answered on a committed state and never waiting for a block.
+//! Queries, answered on a committed state and never waiting for a block: the last one, or that of
+//! a kept height where one is asked for.
 //!
 //! | path | answer |
 //! |------|--------|
@@ -8,6 +9,7 @@
 //!
 //! ABCI Query, gRPC and REST share this router.
 
+mod past;
 mod simulate;
 mod stored;
 
@@ -20,6 +22,7 @@ use stoa_chain::{
 use tendermint_proto::v0_38::abci::{RequestQuery, ResponseQuery};
 
 use crate::app::Machine;
+use past::Past;
 
 pub use simulate::SIMULATE_PATH;
 
@@ -47,12 +50,13 @@ pub struct Standing {
 pub struct Queries {
     machine: Arc<Machine>,
     router: Router,
+    past: Past,
 }
 
 impl Queries {
     /// All queries on a machine.
     pub fn new(machine: Arc<Machine>) -> Self {
-        Self { machine, router: Router::new() }
+        Self { machine, router: Router::new(), past: Past::default() }
     }
 
     /// The machine.
@@ -81,21 +85,30 @@ impl Queries {
         }
     }
 
-    /// Answers a protobuf request; returns the height of the state that was looked at, at least
-    /// 1, since clients take 0 for no answer.
+    /// Answers a protobuf request at the height asked for, 0: the last; returns the height of the
+    /// state that was looked at, at least 1, since clients take 0 for no answer.
     ///
     /// # Errors
-    /// An unknown path, a malformed request, or the handler's refusal.
-    pub fn answer(&self, path: &str, data: &[u8]) -> Result<(u64, Vec<u8>), Failure> {
+    /// An unknown path, a malformed request, a height that is not kept, or the handler's refusal.
+    pub fn answer(&self, path: &str, data: &[u8], asked: u64) -> Result<(u64, Vec<u8>), Failure> {
         if data.len() > MAX_REQUEST {
             let text = format!("a query of {} bytes; at most {MAX_REQUEST} are taken", data.len());
             return Err(SdkError::InvalidRequest(text).into());
         }
         let (base, block) = self.machine.view();
         let height = block.height.max(1);
-        let answer = match path {
-            SIMULATE_PATH => simulate::answer(&self.machine, data)?,
-            _ => self.router.answer(&base, block, path, data)?,
+        let is_past = asked != 0 && asked != height;
+        let (height, answer) = match path {
+            SIMULATE_PATH if is_past => {
+                let text = format!("height {asked}: a transaction is simulated at the last height");
+                return Err(SdkError::InvalidRequest(text).into());
+            }
+            SIMULATE_PATH => (height, simulate::answer(&self.machine, data)?),
+            _ if is_past => {
+                let (base, block) = self.past.at(&self.machine, asked)?;
+                (asked, self.router.answer(&*base, block, path, data)?)
+            }
+            _ => (height, self.router.answer(&base, block, path, data)?),
         };
         if answer.len() > MAX_ANSWER {
             let text = format!("the answer has {} bytes; ask for less at a time", answer.len());
@@ -109,8 +122,8 @@ impl Queries {
         let mut response = if stored::is_store_path(&request.path) {
             stored::answer(&self.machine, request)
         } else {
-            self.check_height(request.height)
-                .and_then(|()| self.answer(&request.path, &request.data))
+            height_of(request.height)
+                .and_then(|asked| self.answer(&request.path, &request.data, asked))
                 .map(|(height, value)| ResponseQuery {
                     value: value.into(),
                     height: i64::try_from(height).unwrap_or(i64::MAX),
@@ -124,20 +137,11 @@ impl Queries {
         }
         response
     }
+}
 
-    /// Typed queries are answered at the last height alone.
-    fn check_height(&self, asked: i64) -> Result<(), Failure> {
-        let (_, block) = self.machine.view();
-        let last = i64::try_from(block.height).unwrap_or(i64::MAX);
-        if asked == 0 || asked == last {
-            return Ok(());
-        }
-        let text = format!(
-            "height {asked}: queries are answered at the last height, now {last}; \
-             ask for height 0, or for a raw key under /store/key"
-        );
-        Err(SdkError::InvalidRequest(text).into())
-    }
+fn height_of(asked: i64) -> Result<u64, Failure> {
+    let negative = || SdkError::InvalidRequest(format!("height {asked} is negative"));
+    Ok(u64::try_from(asked).map_err(|_| negative())?)
 }
 
 fn refusal(failure: Failure) -> ResponseQuery {

@@ -87,12 +87,12 @@ impl Services {
         } else if let Some(answer) = self.node(path, &request).await {
             Answer { height: self.queries.height(), body: answer? }
         } else {
-            self.query(path.to_owned(), request).await?
+            return self.query(path.to_owned(), request, asked.unwrap_or_default()).await;
         };
         match asked {
             Some(asked) if asked != 0 && asked != answer.height => {
                 Err(Status::invalid_argument(format!(
-                    "height {asked}: queries are answered at the last height, now {}",
+                    "height {asked}: what the engine knows is answered at the last height, now {}",
                     answer.height
                 )))
             }
@@ -101,9 +101,9 @@ impl Services {
     }
 
     /// Runs a query on a blocking thread; those beyond the limit wait for their turn.
-    async fn query(&self, path: String, request: Bytes) -> Result<Answer, Status> {
+    async fn query(&self, path: String, request: Bytes, asked: u64) -> Result<Answer, Status> {
         let queries = Arc::clone(&self.queries);
-        let answer = self.in_background(move || queries.answer(&path, &request)).await?;
+        let answer = self.in_background(move || queries.answer(&path, &request, asked)).await?;
         let (height, body) = answer.map_err(|failure| to_status(&failure))?;
         Ok(Answer { height, body: body.into() })
     }
