@@ -44,6 +44,8 @@ pub struct Terms {
 pub struct Chain {
     pub store: MemoryStore,
     pub block: Block,
+    /// Of the last block; of genesis before the first.
+    pub changes: Changes,
     /// Sets after the last blocks, the newest last. A set votes two blocks
     /// after it was told to the engine.
     sets: VecDeque<Vec<ValidatorUpdate>>,
@@ -55,7 +57,8 @@ impl Chain {
         let beginning = app::init_chain(genesis, block.clone()).unwrap();
         let mut store = MemoryStore::default();
         store.apply(&beginning.changes);
-        Self { store, block, sets: VecDeque::from(vec![beginning.validators; 3]) }
+        let changes = beginning.changes;
+        Self { store, block, changes, sets: VecDeque::from(vec![beginning.validators; 3]) }
     }
 
     /// Those who vote in the next block's commit.
@@ -77,6 +80,7 @@ impl Chain {
 
     pub fn commit(&mut self, block: Block, changes: &Changes, set: Vec<ValidatorUpdate>) {
         self.store.apply(changes);
+        self.changes.clone_from(changes);
         self.block = block;
         self.sets.pop_front();
         self.sets.push_back(set);

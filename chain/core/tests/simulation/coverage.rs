@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::params::MODULES;
 use crate::sim::Sim;
 
 #[derive(Default)]
@@ -10,6 +11,8 @@ pub struct Coverage {
     messages: BTreeMap<String, (u32, u32)>,
     /// By event.
     events: BTreeMap<String, u32>,
+    /// By module, how often proposals set its parameters.
+    params: BTreeMap<&'static str, u32>,
 }
 
 /// What must have happened.
@@ -36,6 +39,9 @@ impl Coverage {
             let sum = self.messages.entry(message.clone()).or_default();
             *sum = (sum.0 + done, sum.1 + refused);
         }
+        for (module, count) in &sim.proposals.set {
+            *self.params.entry(module).or_default() += count;
+        }
         for (event, count) in &sim.events {
             *self.events.entry(event.clone()).or_default() += count;
         }
@@ -51,6 +57,10 @@ impl Coverage {
             .map(|(name, _)| name)
             .collect();
         assert!(never.is_empty(), "never done: {never:?}");
+        println!("{:#?}", self.params);
+        for module in MODULES {
+            assert!(self.params.contains_key(module), "no proposal set {module}");
+        }
         for event in EVENTS {
             assert!(self.events.contains_key(event), "{event} never happened");
         }

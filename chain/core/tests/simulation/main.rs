@@ -7,6 +7,7 @@ mod chain;
 mod coverage;
 mod grants;
 mod market;
+mod params;
 mod proposals;
 mod sim;
 mod stakes;

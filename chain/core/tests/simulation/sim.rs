@@ -38,6 +38,9 @@ pub struct Sim {
     away: BTreeMap<ConsAddress, u64>,
     /// Owner and serial number of each certificate so far.
     pub certificates: Vec<(Address, String)>,
+    /// All that was sent, for who varies it.
+    #[allow(dead_code)]
+    pub sent: Vec<Sent>,
     /// By message: done, refused.
     pub messages: BTreeMap<String, (u32, u32)>,
     pub events: BTreeMap<String, u32>,
@@ -74,6 +77,7 @@ impl Sim {
             market: Market::new(setting),
             away: BTreeMap::new(),
             certificates: Vec::new(),
+            sent: Vec::new(),
             messages: BTreeMap::new(),
             events: BTreeMap::new(),
         }
@@ -112,7 +116,9 @@ impl Sim {
             self.operate(&mut ctx, 100 + index);
         }
         let set = end(&mut ctx);
-        self.count(ctx.take_events());
+        let events = ctx.take_events();
+        self.assert_passed_took_effect(&ctx, &events);
+        self.count(events);
         self.market.end_block();
         let broken = check_invariants(&ctx);
         let (seed, height) = (self.seed, input.block.height);
@@ -146,19 +152,20 @@ impl Sim {
             }
             45..65 => self.stake_operation(ctx),
             65..73 => self.reward_operation(ctx),
-            73..83 => self.proposal_operation(),
+            73..83 => self.proposal_operation(ctx),
             83..93 => self.grant_operation(ctx),
             _ => self.transfer_operation(),
         };
         let Some(sent) = sent else { return };
-        let name = sent.1.type_url.clone();
+        let message = sent.1.clone();
         let done = self.send(ctx, index, sent, &terms);
-        self.observe_proposal(&name, done);
+        self.observe_proposal(&message, done);
     }
 
     /// Sends it; whether it was done.
     fn send(&mut self, ctx: &mut Ctx<'_>, index: u32, sent: Sent, terms: &Terms) -> bool {
         let (signer, message) = sent;
+        self.sent.push((signer, message.clone()));
         let name = message.type_url.clone();
         let Some(actor) = self.actors.iter().find(|actor| actor.address == signer) else {
             return false;
