@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use stoa_chain::genesis::Genesis;
 use stoa_chain::modules::auth::{Account, GenesisAccount};
+use stoa_chain::modules::consensus;
 use stoa_chain::modules::provider::Provider;
 use stoa_chain::types::{Address, Amount, Coins, Denom};
 use stoa_client::keys::{Algorithm, SecretKey};
@@ -49,7 +50,8 @@ pub fn genesis(accounts: u32, providers: u32) -> Result<Genesis> {
     }
     genesis.auth.next_number = u64::from(accounts);
     // Benches execute more in a block than a network would.
-    genesis.auth.params.max_block_gas = u64::MAX;
+    genesis.consensus.params =
+        Some(consensus::Params { max_block_gas: None, ..consensus::Params::default() });
     genesis.bank.supply.set(denom, Amount::from_raw(FUNDS * u128::from(accounts)));
     for number in 0..providers {
         genesis.provider.providers.push(provider(number)?);

@@ -5,15 +5,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use stoa_chain::{
     ctx::Block,
-    modules::auth::{Account, GenesisAccount, Vesting},
+    modules::{
+        auth::{Account, GenesisAccount, Vesting},
+        consensus,
+    },
     types::{Address, Amount, Coin, Coins},
 };
+use stoa_proto::{tendermint::types, Duration};
 use time::{format_description::well_known::Rfc3339, OffsetDateTime};
 
 use crate::{numbers, AppState, GenesisError, Preset};
 
 /// CometBFT's name for ed25519 public keys in JSON.
 pub const ED25519: &str = "tendermint/PubKeyEd25519";
+
+const NANOSECONDS: i64 = 1_000_000_000;
 
 /// The whole `genesis.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +61,57 @@ pub struct ConsensusParams {
     /// Vote extensions.
     #[serde(default)]
     pub abci: AbciParams,
+}
+
+impl ConsensusParams {
+    /// What the state machine keeps of them.
+    ///
+    /// # Errors
+    /// The field that CometBFT or the state machine refuses.
+    pub fn to_state(&self) -> Result<consensus::Params, String> {
+        let nanos = self.evidence.max_age_duration;
+        let age = Duration {
+            seconds: nanos / NANOSECONDS,
+            nanos: i32::try_from(nanos % NANOSECONDS).unwrap_or_default(),
+        };
+        consensus::Params::try_from(types::ConsensusParams {
+            block: Some(types::BlockParams {
+                max_bytes: self.block.max_bytes,
+                max_gas: self.block.max_gas,
+            }),
+            evidence: Some(types::EvidenceParams {
+                max_age_num_blocks: self.evidence.max_age_num_blocks,
+                max_age_duration: Some(age),
+                max_bytes: self.evidence.max_bytes,
+            }),
+            validator: Some(types::ValidatorParams {
+                pub_key_types: self.validator.pub_key_types.clone(),
+            }),
+            version: None,
+            abci: Some(types::AbciParams {
+                vote_extensions_enable_height: self.abci.vote_extensions_enable_height,
+            }),
+        })
+    }
+
+    /// Those that the state machine keeps, with this program's version.
+    pub fn from_state(params: &consensus::Params) -> Self {
+        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Self {
+            block: BlockParams {
+                max_bytes: signed(params.max_block_bytes),
+                max_gas: params.max_block_gas.map_or(-1, signed),
+            },
+            evidence: EvidenceParams {
+                max_age_num_blocks: signed(params.max_evidence_age_blocks),
+                max_age_duration: signed(params.max_evidence_age_nanos),
+                max_bytes: signed(params.max_evidence_bytes),
+            },
+            validator: ValidatorKeyParams { pub_key_types: vec!["ed25519".to_owned()] },
+            version: VersionParams { app: crate::presets::APP_VERSION },
+            abci: AbciParams::default(),
+        }
+    }
 }
 
 /// Bounds of a block.
@@ -179,6 +236,14 @@ impl Document {
             app_hash: String::new(),
             app_state: preset.app_state(),
         }
+    }
+
+    /// Takes an exported state: what the engine enforces goes where the engine reads it.
+    pub fn adopt_state(&mut self, mut state: AppState) {
+        if let Some(params) = state.consensus.params.take() {
+            self.consensus_params = ConsensusParams::from_state(&params);
+        }
+        self.app_state = state;
     }
 
     /// Reads a document; that it makes sense, [`Self::validate`] says.

@@ -1,24 +1,16 @@
 //! Settings that chains begin with.
 
-use stoa_chain::modules::{auth, bank};
+use stoa_chain::modules::{bank, consensus};
 
-use crate::{
-    document::{
-        AbciParams, BlockParams, ConsensusParams, EvidenceParams, ValidatorKeyParams, VersionParams,
-    },
-    AppState,
-};
+use crate::{AppState, ConsensusParams};
 
 /// Protocol version of the state machine, reported by Info.
 pub const APP_VERSION: u64 = 1;
 
-/// Bytes of a block.
-const MAX_BLOCK_BYTES: i64 = 4 << 20;
-
 /// In seconds.
 const MINUTE: u64 = 60;
 
-const NANOSECONDS: i64 = 1_000_000_000;
+const NANOSECONDS: u64 = 1_000_000_000;
 
 /// A set of settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,24 +37,12 @@ impl std::str::FromStr for Preset {
 impl Preset {
     /// What CometBFT enforces. Evidence lives as long as stake stays bonded after it leaves.
     pub fn consensus_params(self) -> ConsensusParams {
-        let (age_blocks, age_seconds) = match self {
-            Self::Devnet => (1_200, 120),
-            Self::Mainnet => (1_814_400, 21 * 86_400),
-        };
-        ConsensusParams {
-            block: BlockParams {
-                max_bytes: MAX_BLOCK_BYTES,
-                max_gas: i64::try_from(auth::Params::default().max_block_gas).unwrap_or(-1),
-            },
-            evidence: EvidenceParams {
-                max_age_num_blocks: age_blocks,
-                max_age_duration: age_seconds * NANOSECONDS,
-                max_bytes: 1 << 20,
-            },
-            validator: ValidatorKeyParams { pub_key_types: vec!["ed25519".to_owned()] },
-            version: VersionParams { app: APP_VERSION },
-            abci: AbciParams::default(),
+        let mut params = consensus::Params::default();
+        if matches!(self, Self::Devnet) {
+            params.max_evidence_age_blocks = 1_200;
+            params.max_evidence_age_nanos = 120 * NANOSECONDS;
         }
+        ConsensusParams::from_state(&params)
     }
 
     /// The modules' parameters, without accounts.

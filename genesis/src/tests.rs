@@ -91,10 +91,26 @@ fn unknown_and_missing_fields_are_refused() {
     assert!(error.contains("genesis_time"), "{error}");
 }
 
+fn one_gas() -> stoa_chain::modules::consensus::Params {
+    stoa_chain::modules::consensus::Params { max_block_gas: None, ..Default::default() }
+}
+
+#[test]
+fn an_exported_state_gives_the_engine_what_governance_has_set() {
+    let mut document = whole();
+    let mut state = document.app_state.clone();
+    state.consensus.params = Some(one_gas());
+    document.adopt_state(state);
+    assert_eq!(document.consensus_params.block.max_gas, -1);
+    assert_eq!(document.app_state.consensus.params, None);
+    assert_eq!(document.consensus_params.to_state(), Ok(one_gas()));
+    document.validate().unwrap();
+}
+
 #[test]
 fn every_field_is_looked_at() {
     type Spoil = fn(&mut Document);
-    let cases: [(Spoil, &str); 17] = [
+    let cases: [(Spoil, &str); 18] = [
         (|d| d.chain_id = "a b".to_owned(), "chain_id"),
         (|d| d.initial_height = 0, "initial_height"),
         (|d| d.app_hash = "00".to_owned(), "app_hash"),
@@ -103,6 +119,7 @@ fn every_field_is_looked_at() {
         (|d| d.consensus_params.evidence.max_age_duration = 0, "evidence"),
         (|d| d.consensus_params.evidence.max_bytes = i64::MAX, "evidence.max_bytes"),
         (|d| d.consensus_params.validator.pub_key_types.clear(), "pub_key_types"),
+        (|d| d.app_state.consensus.params = Some(one_gas()), "app_state.consensus.params"),
         (|d| d.validators.clear(), "collect-gentxs"),
         (|d| d.validators[1].power = 0, "validators[1]: power 0"),
         (|d| d.validators[1].pub_key = d.validators[0].pub_key.clone(), "validators[1]: address"),

@@ -2,16 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{document::Validator, ConsensusParams, Document, GenesisError};
+use crate::{document::Validator, AppState, ConsensusParams, Document, GenesisError};
 
 /// Longest chain id in bytes, CometBFT's bound.
 const MAX_CHAIN_ID: usize = 50;
-
-/// Largest block of CometBFT, in bytes.
-const MAX_BLOCK_BYTES: i64 = 100 << 20;
-
-/// Smallest block that has room for a transaction of the largest size beside votes.
-const MIN_BLOCK_BYTES: i64 = 256 << 10;
 
 /// Sum of voting powers that CometBFT can compute with.
 const MAX_TOTAL_POWER: i64 = i64::MAX / 8;
@@ -33,7 +27,7 @@ impl Document {
             let reason = "leave it empty: the state machine computes it from app_state";
             return Err(GenesisError::field("app_hash", reason));
         }
-        check_params(&self.consensus_params)?;
+        check_params(&self.consensus_params, &self.app_state)?;
         check_validators(&self.validators)?;
         self.check_voting()
     }
@@ -85,34 +79,19 @@ pub fn check_chain_id(chain_id: &str) -> Result<(), GenesisError> {
     Ok(())
 }
 
-fn check_params(params: &ConsensusParams) -> Result<(), GenesisError> {
-    let refuse = |name: &str, reason: String| {
-        Err(GenesisError::field(format!("consensus_params.{name}"), reason))
-    };
-    let block = &params.block;
-    if !(MIN_BLOCK_BYTES..=MAX_BLOCK_BYTES).contains(&block.max_bytes) {
-        let range =
-            format!("{} is not from {MIN_BLOCK_BYTES} to {MAX_BLOCK_BYTES}", block.max_bytes);
-        return refuse("block.max_bytes", range);
+/// Whether the engine and the state machine take them, and whether the state says the same of them
+/// where it says something.
+fn check_params(params: &ConsensusParams, state: &AppState) -> Result<(), GenesisError> {
+    let kept = params
+        .to_state()
+        .map_err(|reason| GenesisError::field("consensus_params".to_owned(), reason))?;
+    match &state.consensus.params {
+        Some(said) if *said != kept => {
+            let reason = "they are not those of consensus_params; leave them out";
+            Err(GenesisError::field("app_state.consensus.params", reason))
+        }
+        _ => Ok(()),
     }
-    if block.max_gas < -1 || block.max_gas == 0 {
-        return refuse("block.max_gas", "use a positive number, or -1 for no bound".to_owned());
-    }
-    let evidence = &params.evidence;
-    if evidence.max_age_num_blocks < 1 || evidence.max_age_duration < 1 {
-        return refuse("evidence", "both maximal ages must be positive".to_owned());
-    }
-    if evidence.max_bytes < 0 || evidence.max_bytes > block.max_bytes {
-        return refuse("evidence.max_bytes", "it must fit in a block".to_owned());
-    }
-    if params.validator.pub_key_types != ["ed25519"] {
-        return refuse("validator.pub_key_types", "validators have ed25519 keys alone".to_owned());
-    }
-    if params.abci.vote_extensions_enable_height != 0 {
-        let reason = "0: this chain has no vote extensions";
-        return refuse("abci.vote_extensions_enable_height", reason.to_owned());
-    }
-    Ok(())
 }
 
 fn check_validators(validators: &[Validator]) -> Result<(), GenesisError> {

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "amino")]
 pub mod amino;
+pub mod auth;
 
 pub use cosmos_sdk_proto::{
     cosmos, tendermint,

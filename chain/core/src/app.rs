@@ -7,7 +7,7 @@ use crate::gas::Meter;
 use crate::genesis::Genesis;
 use crate::input::BlockInput;
 use crate::modules::auth::{self, admit, Admission, SignatureCheck, Signatures};
-use crate::modules::staking;
+use crate::modules::{consensus, staking};
 use crate::store::{Changes, MemoryStore, Store, INDEX_SPACE};
 use crate::tx::{self, Simulation, Tx, TxResult};
 use crate::types::{Amount, Coins, Denom, Rate};
@@ -23,6 +23,8 @@ pub struct BlockResult {
     pub events: Vec<Event>,
     /// Whose voting power is another from the block after the next on.
     pub validator_updates: Vec<ValidatorUpdate>,
+    /// What the engine enforces from the next block on, where that has changed.
+    pub consensus_params: Option<consensus::Params>,
 }
 
 /// A validator's voting power for the consensus engine.
@@ -62,13 +64,15 @@ pub fn finalize_block<T: AsRef<[u8]>>(
     txs: &[T],
     signatures: &dyn Signatures,
 ) -> BlockResult {
+    let before = consensus::params(&Ctx::new(store, input.block.clone()));
     let mut ctx = begin(store, input);
     let mut events = ctx.take_events();
     let indexed = (0u32..).zip(txs);
     let txs = indexed.map(|(i, tx)| tx::deliver(&mut ctx, i, tx.as_ref(), signatures)).collect();
     let validator_updates = crate::modules::end_block(&mut ctx);
     events.extend(ctx.take_events());
-    BlockResult { changes: ctx.into_changes(), txs, events, validator_updates }
+    let consensus_params = consensus::changed(&ctx, &before);
+    BlockResult { changes: ctx.into_changes(), txs, events, validator_updates, consensus_params }
 }
 
 /// The block's beginning, on which its transactions are executed.
@@ -130,7 +134,7 @@ pub fn prepare_proposal(
 ) -> Vec<Vec<u8>> {
     let mut ctx = begin(store, input);
     ctx.take_events();
-    let mut room = Room { bytes: max_bytes, gas: auth::params(&ctx).max_block_gas };
+    let mut room = Room { bytes: max_bytes, gas: consensus::max_block_gas(&ctx) };
     let mut chosen = Vec::new();
     let mut index = 0u32;
     for (tx, bytes) in by_price(txs) {
@@ -157,7 +161,7 @@ pub fn process_proposal<T: AsRef<[u8]>>(
 ) -> Result<(), String> {
     let mut ctx = begin(store, input);
     ctx.take_events();
-    let mut room = Room { bytes: u64::MAX, gas: auth::params(&ctx).max_block_gas };
+    let mut room = Room { bytes: u64::MAX, gas: consensus::max_block_gas(&ctx) };
     for (index, bytes) in (0u32..).zip(txs) {
         let refused = |why: String| format!("transaction {index}: {why}");
         let tx = tx::decode(bytes.as_ref(), true).map_err(|why| refused(why.to_string()))?;
@@ -273,7 +277,7 @@ fn gas_price(tx: &Tx) -> u128 {
 }
 
 fn check_block_gas(ctx: &Ctx<'_>, gas_limit: u64) -> Result<(), SdkError> {
-    let most = auth::params(ctx).max_block_gas;
+    let most = consensus::max_block_gas(ctx);
     if gas_limit > most {
         return Err(SdkError::InvalidRequest(format!(
             "gas limit {gas_limit} is over a block's {most}"

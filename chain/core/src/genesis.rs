@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ctx::Ctx;
 use crate::modules::{
-    audit, auth, authz, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint,
-    provider, slashing, staking, upgrade,
+    audit, auth, authz, bank, cert, consensus, deployment, distribution, escrow, feegrant, gov,
+    market, mint, provider, slashing, staking, upgrade,
 };
 
 /// Every module's part, named as the module is.
@@ -48,6 +48,8 @@ pub struct Genesis {
     pub feegrant: feegrant::Genesis,
     /// Plans and what was upgraded.
     pub upgrade: upgrade::Genesis,
+    /// What the engine enforces.
+    pub consensus: consensus::Genesis,
 }
 
 /// Writes every module's part, then looks at the whole.
@@ -75,6 +77,7 @@ pub fn init(ctx: &mut Ctx<'_>, genesis: &Genesis) -> Result<(), String> {
     authz::init(ctx, &genesis.authz).map_err(within("authz"))?;
     feegrant::init(ctx, &genesis.feegrant).map_err(within("feegrant"))?;
     upgrade::init(ctx, &genesis.upgrade).map_err(within("upgrade"))?;
+    consensus::init(ctx, &genesis.consensus).map_err(within("consensus"))?;
     let broken = crate::modules::check_invariants(ctx);
     if broken.is_empty() {
         Ok(())
@@ -103,5 +106,6 @@ pub fn export(ctx: &Ctx<'_>) -> Genesis {
         authz: authz::export(ctx),
         feegrant: feegrant::export(ctx),
         upgrade: upgrade::export(ctx),
+        consensus: consensus::export(ctx),
     }
 }

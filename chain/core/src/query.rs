@@ -37,6 +37,7 @@ impl Router {
         modules::authz::routes(&mut router);
         modules::feegrant::routes(&mut router);
         modules::upgrade::routes(&mut router);
+        modules::consensus::routes(&mut router);
         router
     }
 

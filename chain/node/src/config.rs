@@ -263,7 +263,7 @@ impl Config {
 
     fn bare() -> Self {
         Self {
-            abci: AbciConfig { laddr: String::new(), frame_limit_mib: 65, max_connections: 16 },
+            abci: AbciConfig { laddr: String::new(), frame_limit_mib: 110, max_connections: 16 },
             app: AppConfig { min_gas_prices: String::new(), retain_blocks: 0 },
             grpc: GrpcConfig { laddr: String::new(), max_connections: 256 },
             rest: RestConfig { address: String::new(), max_connections: 256, cors: false },

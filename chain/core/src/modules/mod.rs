@@ -23,6 +23,7 @@
 //! | 0x68.. | authz |
 //! | 0x6c.. | feegrant |
 //! | 0x70.. | upgrade |
+//! | 0x74 | consensus |
 //! | 0x90.. | provider's indexes |
 //! | 0xa0 | the queue of deadlines |
 //! | 0xb0.. | market's indexes |
@@ -37,6 +38,7 @@ pub mod auth;
 pub mod authz;
 pub mod bank;
 pub mod cert;
+pub mod consensus;
 pub mod deadlines;
 pub mod deployment;
 pub mod distribution;

@@ -9,7 +9,8 @@ use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::event::Event;
 use crate::gas::Meter;
-use crate::modules::auth::{self, admit, Admission, Signatures};
+use crate::modules::auth::{admit, Admission, Signatures};
+use crate::modules::consensus;
 
 /// What a transaction came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -115,7 +116,7 @@ fn run(ctx: &mut Ctx<'_>, index: u32, tx: Tx, admission: Admission<'_>) -> Deliv
     ctx.set_meter(match admission {
         Admission::Full(_) => Meter::with_limit(gas_wanted),
         // What no block has gas for is not worth anybody's time to find out.
-        Admission::Simulate => Meter::with_limit(auth::params(ctx).max_block_gas),
+        Admission::Simulate => Meter::with_limit(consensus::max_block_gas(ctx)),
     });
     debug_assert_eq!(ctx.events_so_far(), 0, "events are taken after each transaction");
     let admitted = ctx.attempt(|ctx| {

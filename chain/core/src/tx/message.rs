@@ -7,8 +7,8 @@ use crate::ctx::Ctx;
 use crate::error::{Failure, SdkError};
 use crate::modules::authz;
 use crate::modules::{
-    audit, auth, bank, cert, deployment, distribution, escrow, feegrant, gov, market, mint,
-    provider, slashing, staking, upgrade,
+    audit, auth, bank, cert, consensus, deployment, distribution, escrow, feegrant, gov, market,
+    mint, provider, slashing, staking, upgrade,
 };
 use crate::types::Address;
 
@@ -157,6 +157,7 @@ messages! {
     CommunityPoolSpend = distribution::CommunityPoolSpend,
     DepositValidatorRewardsPool = distribution::DepositValidatorRewardsPool,
     UpdateDistributionParams = distribution::UpdateParams,
+    UpdateConsensusParams = consensus::UpdateParams,
     UpdateMintParams = mint::UpdateParams,
     UpdateAuthParams = auth::UpdateParams,
     UpdateBankParams = bank::UpdateParams,

@@ -14,6 +14,7 @@ use stoa_chain::app;
 use stoa_chain::ctx::{Block, Ctx};
 use stoa_chain::genesis::Genesis;
 use stoa_chain::modules::auth::{self, Account, GenesisAccount, PublicKey, VerifyEach};
+use stoa_chain::modules::consensus;
 use stoa_chain::store::MemoryStore;
 use stoa_chain::tx::TxResult;
 use stoa_chain::types::{Address, Amount, Coins, Denom};
@@ -135,10 +136,18 @@ impl Chain {
     }
 
     pub fn with_block_gas(max_block_gas: u64) -> Self {
-        Self::with_params(auth::Params { max_block_gas, ..auth::Params::default() })
+        Self::with(|genesis| {
+            let max_block_gas = Some(max_block_gas);
+            genesis.consensus.params =
+                Some(consensus::Params { max_block_gas, ..Default::default() });
+        })
     }
 
     pub fn with_params(params: auth::Params) -> Self {
+        Self::with(|genesis| genesis.auth.params = params)
+    }
+
+    fn with(change: impl FnOnce(&mut Genesis)) -> Self {
         let keys = [Key::secp256k1(1), Key::secp256k1(2), Key::ed25519(3)];
         let mut genesis = Genesis::default();
         for (number, key) in (0u64..).zip(&keys) {
@@ -148,7 +157,7 @@ impl Chain {
             genesis.auth.accounts.push(GenesisAccount { address: key.address(), account });
         }
         genesis.auth.next_number = 3;
-        genesis.auth.params = params;
+        change(&mut genesis);
         genesis.bank.supply.set(ustoa(), Amount::from_raw(3 * FUNDS));
         let mut store = MemoryStore::default();
         store.apply(&app::init_chain(&genesis, block(0)).unwrap().changes);

@@ -35,9 +35,10 @@ pub struct ServerOptions {
 }
 
 impl Default for ServerOptions {
-    /// A block of 64 MiB with some room for its header and votes, 16 connections.
+    /// CometBFT's largest block, of 100 MiB, with some room for its header and votes; 16
+    /// connections.
     fn default() -> Self {
-        Self { frame_limit: (64 << 20) + (1 << 20), max_connections: 16 }
+        Self { frame_limit: 110 << 20, max_connections: 16 }
     }
 }
 

@@ -9,11 +9,12 @@ use stoa_chain::{
     error::Failure,
     genesis::Genesis,
     input::BlockInput,
+    modules::consensus,
     store::{Changes, Entries, MemoryStore, Store},
     tx::Simulation,
     types::{Denom, Rate},
 };
-use tendermint_proto::google::protobuf::Timestamp;
+use tendermint_proto::{google::protobuf::Timestamp, v0_38::types::ConsensusParams};
 use tokio::sync::watch;
 
 use super::{convert, signatures::SignatureCache};
@@ -186,13 +187,15 @@ impl Machine {
         initial_height: u64,
         now: u64,
         app_state: &[u8],
+        engine: Option<ConsensusParams>,
     ) -> Result<(AppHash, Vec<ValidatorUpdate>), MachineError> {
         let height = self.database.height();
         if height != 0 {
             return Err(MachineError::BegunAlready(height));
         }
-        let genesis: Genesis = serde_json::from_slice(app_state)
+        let mut genesis: Genesis = serde_json::from_slice(app_state)
             .map_err(|error| MachineError::Genesis(error.to_string()))?;
+        adopt(&mut genesis, engine).map_err(MachineError::Genesis)?;
         let block = Block { chain_id: chain_id.to_owned(), height: 0, now };
         let Beginning { changes, validators } =
             app::init_chain(&genesis, block.clone()).map_err(MachineError::Genesis)?;
@@ -307,6 +310,20 @@ impl Machine {
 
     fn working(&self) -> MutexGuard<'_, Working> {
         self.working.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state begins with what the engine enforces. Where the state's document says something too,
+/// it says the same.
+fn adopt(genesis: &mut Genesis, engine: Option<ConsensusParams>) -> Result<(), String> {
+    let Some(engine) = engine else { return Ok(()) };
+    let engine = consensus::Params::try_from(engine)
+        .map_err(|wrong| format!("consensus_params: {wrong}"))?;
+    match genesis.consensus.params.replace(engine.clone()) {
+        Some(said) if said != engine => {
+            Err("consensus.params are not the document's consensus_params".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -116,7 +116,8 @@ impl Application for App {
     fn init_chain(&self, request: RequestInitChain) -> ResponseInitChain {
         let height = u64::try_from(request.initial_height).unwrap_or_default().max(1);
         let now = convert::seconds(request.time.as_ref());
-        match self.machine.init_chain(&request.chain_id, height, now, &request.app_state_bytes) {
+        let (state, engine) = (&request.app_state_bytes, request.consensus_params);
+        match self.machine.init_chain(&request.chain_id, height, now, state, engine) {
             Ok((app_hash, validators)) => ResponseInitChain {
                 app_hash: app_hash.to_vec().into(),
                 validators: validators.into_iter().map(convert::validator_update).collect(),

@@ -53,11 +53,11 @@ pub fn export(home: &Home, args: &ExportArgs) -> Result<()> {
     let height = args.height.unwrap_or_else(|| snapshot.height());
     let now = snapshot.time_at(height)?;
     let block = Block { chain_id: document.chain_id.clone(), height, now };
-    document.app_state = if height == snapshot.height() {
+    document.adopt_state(if height == snapshot.height() {
         app::export(&snapshot, block)
     } else {
         app::export(&past(&snapshot, height)?, block)
-    };
+    });
     document.initial_height = i64::try_from(height.saturating_add(1))?;
     document.genesis_time = OffsetDateTime::from_unix_timestamp(i64::try_from(now)?)?;
     document.list_validators()?;

@@ -169,13 +169,6 @@ impl Rpc {
         self.call("validators", params).await
     }
 
-    /// The consensus parameters of the last block.
-    pub async fn consensus_params(&self) -> Result<tendermint::consensus::Params, RpcError> {
-        let answer: endpoint::consensus_params::Response =
-            self.call("consensus_params", json!({})).await?;
-        Ok(answer.consensus_params)
-    }
-
     /// A page of the transactions that a query on events finds; pages count from 1.
     pub async fn tx_search(
         &self,

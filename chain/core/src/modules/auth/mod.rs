@@ -39,6 +39,10 @@ const MAX_MEMO_BYTES: u32 = 65_536;
 /// Most that [`Params::max_signers`] may be.
 const MAX_SIGNERS: u32 = 256;
 
+/// Most that [`Params::max_unordered_seconds`] may be: what is used until then
+/// is remembered.
+const MAX_UNORDERED_SECONDS: u32 = 86_400;
+
 /// Bounds on transactions.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,20 +51,13 @@ pub struct Params {
     pub max_memo_bytes: u32,
     /// Signers of one transaction.
     pub max_signers: u32,
-    /// Sum of the gas limits of a block's transactions.
-    pub max_block_gas: u64,
     /// How far ahead an unordered transaction's timeout may lie.
     pub max_unordered_seconds: u32,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self {
-            max_memo_bytes: 256,
-            max_signers: 8,
-            max_block_gas: 200_000_000,
-            max_unordered_seconds: 600,
-        }
+        Self { max_memo_bytes: 256, max_signers: 8, max_unordered_seconds: 600 }
     }
 }
 
@@ -70,9 +67,12 @@ impl Params {
     /// # Errors
     /// Bounds in which no transaction fits.
     pub fn validate(&self) -> Result<(), String> {
-        if self.max_block_gas == 0 || self.max_signers == 0 {
-            let text = "max_block_gas and max_signers are over 0, or no transaction fits";
-            return Err(text.to_owned());
+        if self.max_signers == 0 {
+            return Err("max_signers is over 0, or no transaction fits".to_owned());
+        }
+        if !(1..=MAX_UNORDERED_SECONDS).contains(&self.max_unordered_seconds) {
+            let most = MAX_UNORDERED_SECONDS;
+            return Err(format!("max_unordered_seconds is over 0 and at most {most}"));
         }
         if self.max_memo_bytes > MAX_MEMO_BYTES || self.max_signers > MAX_SIGNERS {
             return Err(format!(

@@ -154,16 +154,17 @@ fn query_by_number(
 fn query_params(
     ctx: &Ctx<'_>,
     _: pb::QueryParamsRequest,
-) -> Result<pb::QueryParamsResponse, Failure> {
+) -> Result<stoa_proto::auth::QueryParamsResponse, Failure> {
     let params = params(ctx);
-    let params = pb::Params {
+    let params = stoa_proto::auth::Params {
         max_memo_characters: u64::from(params.max_memo_bytes),
         tx_sig_limit: u64::from(params.max_signers),
         tx_size_cost_per_byte: crate::gas::TX_BYTE,
         sig_verify_cost_ed25519: crate::gas::VERIFY_ED25519,
         sig_verify_cost_secp256k1: crate::gas::VERIFY_SECP256K1,
+        max_unordered_seconds: params.max_unordered_seconds,
     };
-    Ok(pb::QueryParamsResponse { params: Some(params) })
+    Ok(stoa_proto::auth::QueryParamsResponse { params: Some(params) })
 }
 
 fn query_modules(

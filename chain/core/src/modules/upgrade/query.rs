@@ -9,12 +9,13 @@ use crate::modules::gov;
 use crate::query::Router;
 
 /// The modules whose state is versioned: all of them, with one number.
-const MODULES: [&str; 16] = [
+const MODULES: [&str; 17] = [
     "audit",
     "auth",
     "authz",
     "bank",
     "cert",
+    "consensus",
     "deployment",
     "distribution",
     "escrow",

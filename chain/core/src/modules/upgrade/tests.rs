@@ -171,7 +171,7 @@ fn queries_answer_plan_applied_height_versions_and_authority() {
         asked(&ctx, "ModuleVersions", &request)
     };
     let all = versions("").unwrap().module_versions;
-    assert!(all.iter().all(|module| module.version == 1) && all.len() == 16);
+    assert!(all.iter().all(|module| module.version == 1) && all.len() == 17);
     assert_eq!(versions("gov").unwrap().module_versions.len(), 1);
     assert_eq!(versions("ibc").unwrap_err().code, 2);
     let authority: pb::QueryAuthorityResponse =

@@ -4,7 +4,6 @@ use cosmos_sdk_proto::{
     cosmos::base::tendermint::v1beta1::{GetNodeInfoResponse, GetSyncingResponse, VersionInfo},
     tendermint::p2p::{DefaultNodeInfo, DefaultNodeInfoOther, ProtocolVersion},
 };
-use stoa_proto::consensus::v1::QueryParamsResponse;
 use tonic::Status;
 
 use super::{rpc_status, Engine};
@@ -52,10 +51,5 @@ impl Engine {
     pub(super) async fn syncing(&self) -> Result<GetSyncingResponse, Status> {
         let status = self.rpc.status().await.map_err(|error| rpc_status(&error))?;
         Ok(GetSyncingResponse { syncing: status.sync_info.catching_up })
-    }
-
-    pub(super) async fn consensus_params(&self) -> Result<QueryParamsResponse, Status> {
-        let params = self.rpc.consensus_params().await.map_err(|error| rpc_status(&error))?;
-        Ok(QueryParamsResponse { params: Some(params.into()) })
     }
 }

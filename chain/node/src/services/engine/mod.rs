@@ -36,10 +36,9 @@ const LATEST_BLOCK: &str = "/cosmos.base.tendermint.v1beta1.Service/GetLatestBlo
 const BLOCK: &str = "/cosmos.base.tendermint.v1beta1.Service/GetBlockByHeight";
 const LATEST_VALIDATORS: &str = "/cosmos.base.tendermint.v1beta1.Service/GetLatestValidatorSet";
 const VALIDATORS: &str = "/cosmos.base.tendermint.v1beta1.Service/GetValidatorSetByHeight";
-const CONSENSUS_PARAMS: &str = "/cosmos.consensus.v1.Query/Params";
 
 /// The paths that are the engine's.
-pub const PATHS: [&str; 11] = [
+pub const PATHS: [&str; 10] = [
     BROADCAST,
     TX,
     SEARCH,
@@ -50,7 +49,6 @@ pub const PATHS: [&str; 11] = [
     BLOCK,
     LATEST_VALIDATORS,
     VALIDATORS,
-    CONSENSUS_PARAMS,
 ];
 
 /// The engine's side of the services.
@@ -79,7 +77,6 @@ impl Engine {
             BLOCK => self.in_turn(self.block(request)).await,
             LATEST_VALIDATORS => self.in_turn(self.latest_validators(request)).await,
             VALIDATORS => self.in_turn(self.validators(request)).await,
-            CONSENSUS_PARAMS => self.in_turn(self.consensus_params()).await,
             _ => return None,
         };
         Some(answer)

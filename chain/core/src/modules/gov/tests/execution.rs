@@ -1,7 +1,11 @@
 //! What a proposal that passes does.
 
 use super::*;
-use crate::modules::distribution;
+use crate::app;
+use crate::ctx::Block;
+use crate::modules::auth::VerifyEach;
+use crate::modules::{consensus, distribution};
+use crate::store::MemoryStore;
 use cosmos_sdk_proto::cosmos::distribution::v1beta1 as distribution_pb;
 use cosmos_sdk_proto::cosmos::upgrade::v1beta1 as upgrade_pb;
 
@@ -131,4 +135,52 @@ fn the_community_pool_is_spent_by_proposals_alone_and_not_beyond_what_is_in_it()
     let reason = proposal(&ctx, second).unwrap().failed_reason;
     assert!(reason.contains("message 1") && reason.contains("community pool"), "{reason}");
     assert_export_is_whole(ctx);
+}
+
+fn consensus_params(params: &consensus::Params) -> Any {
+    let proto = cosmos_sdk_proto::tendermint::types::ConsensusParams::from(params.clone());
+    any(&stoa_proto::consensus::v1::MsgUpdateParams {
+        authority: authority().to_string(),
+        block: proto.block,
+        evidence: proto.evidence,
+        validator: proto.validator,
+        abci: proto.abci,
+    })
+}
+
+#[test]
+fn the_block_that_carries_out_other_sizes_of_blocks_tells_the_engine_and_no_other_does() {
+    let wanted = consensus::Params {
+        max_block_bytes: 1 << 20,
+        max_block_gas: Some(30_000_000),
+        ..consensus::Params::default()
+    };
+    let mut ctx = chain();
+    let id = submit(&mut ctx, vec![consensus_params(&wanted)]);
+    vote_for(&mut ctx, id, 11, pb::VoteOption::Yes);
+    let block = ctx.block().clone();
+    let mut store = MemoryStore::default();
+    store.apply(&ctx.into_changes());
+    let mut run = |height: u64, seconds: u64| {
+        let block = Block { height, now: block.now + seconds, ..block.clone() };
+        let result = app::finalize_block::<Vec<u8>>(&store, block.into(), &[], &VerifyEach);
+        store.apply(&result.changes);
+        result.consensus_params
+    };
+    assert_eq!(run(block.height + 1, PERIOD - 1), None);
+    assert_eq!(run(block.height + 2, PERIOD), Some(wanted.clone()));
+    assert_eq!(run(block.height + 3, PERIOD + 1), None);
+    let block = Block { height: block.height + 3, ..block };
+    let ctx = Ctx::new(&store, block);
+    assert_eq!((status(&ctx, id), consensus::params(&ctx)), (Status::Passed, wanted));
+    assert_eq!(consensus::max_block_gas(&ctx), 30_000_000);
+}
+
+#[test]
+fn sizes_of_blocks_that_the_engine_would_stop_on_are_not_even_proposed() {
+    let mut ctx = chain();
+    let wrong = consensus::Params { max_evidence_bytes: 5 << 20, ..consensus::Params::default() };
+    let msg = submit_msg(vec![consensus_params(&wrong)], DEPOSIT);
+    let Err(failure) = send::<SubmitProposal>(&mut ctx, msg) else { panic!("it is proposed") };
+    assert!(failure.message.contains("evidence.max_bytes"), "{failure}");
 }
