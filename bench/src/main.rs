@@ -10,6 +10,7 @@ mod finalize;
 mod machine;
 mod network;
 mod node;
+mod provider;
 mod queries;
 mod report;
 mod state;
@@ -33,6 +34,9 @@ struct Args {
     /// Leave out the figures that start real networks.
     #[arg(long)]
     no_network: bool,
+    /// Leave out the figures that take a Docker engine, and root.
+    #[arg(long)]
+    no_engine: bool,
     /// Where the figures go.
     #[arg(long, default_value = "bench/results/latest.json")]
     out: PathBuf,
@@ -51,6 +55,13 @@ const MACHINE: &[Bench] = &[
     ("node.idle_block", node::idle_block),
     ("sync.1m_records", sync::million_records),
     ("node.grpc", queries::grpc),
+    ("provider.memory", provider::memory),
+];
+
+/// What takes a Docker engine.
+const ENGINE: &[Bench] = &[
+    ("provider.lease_to_answer", provider::lease_to_answer),
+    ("provider.adopt", provider::adoption),
 ];
 
 const NETWORK: &[Bench] = &[
@@ -65,7 +76,8 @@ fn main() -> Result<()> {
     }
     let mut report = Report::new()?;
     let network = if args.no_network { &[] } else { NETWORK };
-    for (name, run) in MACHINE.iter().chain(network) {
+    let engine = if args.no_engine { &[] } else { ENGINE };
+    for (name, run) in MACHINE.iter().chain(engine).chain(network) {
         if name.starts_with(&args.only) || args.only.starts_with(name) {
             eprintln!("measuring {name} ...");
             run(&mut report)?;

@@ -228,6 +228,7 @@ async fn connect_engine(config: &Config, provider: &str) -> anyhow::Result<Docke
     loop {
         match DockerBackend::connect(config.runtime(provider)?).await {
             Ok(backend) => {
+                put_on_belt(config).await;
                 report_checks(&backend).await;
                 return Ok(backend);
             }
@@ -240,8 +241,17 @@ async fn connect_engine(config: &Config, provider: &str) -> anyhow::Result<Docke
     }
 }
 
-/// Says what the machine lacks, and installs the host's rule against what
-/// workloads send to it.
+/// Puts the host's rule there against what workloads send to it.
+async fn put_on_belt(config: &Config) {
+    if !config.workloads.firewall {
+        return;
+    }
+    if let Err(problem) = crate::runtime::belt::install().await {
+        tracing::warn!("the host's firewall rule against workloads: {problem}");
+    }
+}
+
+/// Says what the machine lacks.
 async fn report_checks(backend: &DockerBackend) {
     use crate::runtime::{Backend as _, Verdict};
     match backend.checks().await {

@@ -59,6 +59,7 @@ pub(crate) fn machine() -> Inventory {
         storage_quota: false,
         gvisor: false,
         user_namespaces: false,
+        gpus: vec![],
     }
 }
 
@@ -192,6 +193,7 @@ pub(crate) fn service_goal(name: &str, count: u32, version: &str) -> ServiceGoal
         volumes: vec![],
         ports: vec![PortSpec { port: 80, protocol: Protocol::Tcp }],
         read_only_root: false,
+        gpu: None,
         manifest_version: version.into(),
         generation: 1,
     };
@@ -214,6 +216,9 @@ pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
         out_of_memory: false,
         restarts: 0,
         spec_hash: spec.hash(),
+        shape: spec.shape(),
+        limits: spec.limits(),
+        probe_port: spec.probe_port(),
         manifest_version: spec.manifest_version.clone(),
         generation: 1,
         image: spec.image.clone(),
@@ -228,6 +233,7 @@ pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
             link_address: Some([10, 0, 0, 2].into()),
             workload_address: Some([10, 0, 0, 3].into()),
         }),
+        answers: None,
     }
 }
 

@@ -11,21 +11,27 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use stoa_provider::runtime::{
-    Applied, Backend, ContainerState, DockerBackend, ImageBlob, InstanceKey, LogRequest,
-    RegistryCredentials, RuntimeConfig, RuntimeError, VolumeClass, VolumeSpec,
-    WORKLOAD_CAPABILITIES,
+    Applied, Backend, ContainerState, DockerBackend, GpuRequest, ImageBlob, InstanceKey,
+    LogRequest, RegistryCredentials, RuntimeConfig, RuntimeError, VolumeClass, VolumePlace,
+    VolumeSpec, WORKLOAD_CAPABILITIES,
 };
 use support::{docker, exec, exec_fails, Provider};
 
 #[tokio::test]
 async fn an_instance_is_made_adopted_replaced_and_removed() {
-    let provider = Provider::start("life").await;
+    let disk = tempfile::tempdir().unwrap();
+    let place = VolumePlace::Directory { directory: disk.path().into() };
+    let with_disk = |config: &mut RuntimeConfig| {
+        config.volume_places.insert("beta2".into(), place);
+    };
+    let provider = Provider::start_with("life", with_disk).await;
     let image = provider.busybox().await;
     let mut spec = provider.spec("life-lease", "web", &image);
     spec.volumes = vec![VolumeSpec {
         name: "data".into(),
         bytes: 1 << 20,
         class: VolumeClass::Persistent,
+        storage_class: "beta2".into(),
         mount: "/data".into(),
         read_only: false,
     }];
@@ -34,6 +40,8 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
     assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Unchanged);
     let workload = backend.names().instance(&spec.key).workload;
     exec(&workload, "echo kept > /data/file");
+    let on_disk = disk.path().join(backend.names().volume(&spec.key, "data"));
+    assert_eq!(std::fs::read_to_string(on_disk.join("file")).unwrap(), "kept\n", "its class's");
 
     // A second daemon on the same engine finds it and leaves it alone.
     let restarted = provider.reconnect().await;
@@ -57,6 +65,22 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
     assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Replaced);
     assert_eq!(exec(&workload, "cat /data/file; echo $VERSION"), "kept\n2\n");
 
+    // More memory and cpu come to the container that runs.
+    (spec.memory_bytes, spec.cpu_millis) = (96 << 20, 150);
+    let same = restarted.observe_instance(&spec.key).await.unwrap().workload.unwrap();
+    assert!(!same.is_of(&spec));
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Resized);
+    let resized = restarted.observe_instance(&spec.key).await.unwrap().workload.unwrap();
+    assert!(resized.is_of(&spec) && resized.id == same.id && resized.pid == same.pid);
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Unchanged);
+    let limits = docker(&[
+        "inspect",
+        "-f",
+        "{{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.NanoCpus}}",
+        &workload,
+    ]);
+    assert_eq!(limits.trim(), "100663296 100663296 150000000");
+
     backend.stop(&spec.key).await.unwrap();
     let stopped = backend.observe_instance(&spec.key).await.unwrap();
     assert_eq!(stopped.workload.unwrap().state, ContainerState::Exited);
@@ -66,8 +90,18 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
     let seen = backend.observe().await.unwrap();
     assert!(seen.instances.is_empty(), "{seen:?}");
     assert!(seen.leases_with_volumes.contains("life-lease"), "volumes outlive the instance");
+    // One whose volume's directory is not there is not given an empty one.
+    let away = disk.path().join("unmounted");
+    std::fs::rename(&on_disk, &away).unwrap();
+    let error = backend.apply(&spec).await.unwrap_err().to_string();
+    assert!(error.contains("is its disk mounted"), "{error}");
+    std::fs::rename(&away, &on_disk).unwrap();
+    backend.apply(&spec).await.unwrap();
+    assert_eq!(exec(&workload, "cat /data/file"), "kept\n");
+
     backend.remove_lease("life-lease").await.unwrap();
     backend.remove_lease("life-lease").await.unwrap();
+    assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "its bytes went as well");
     assert!(backend.observe().await.unwrap().leases_with_volumes.is_empty());
     assert_eq!(backend.collect_images([image.id.as_str()]).await.unwrap(), 0);
     assert_eq!(backend.collect_images([]).await.unwrap(), 1);
@@ -75,7 +109,10 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
 
 #[tokio::test]
 async fn a_workload_is_confined() {
-    let provider = Provider::start("walls").await;
+    const OPEN_FILES: i64 = 1000;
+    let few = |config: &mut RuntimeConfig| config.open_files_limit = OPEN_FILES;
+    let provider = Provider::start_with("walls", few).await;
+    let open_files = OPEN_FILES.to_string();
     let image = provider.busybox().await;
     let mut spec = provider.spec("walls-lease", "api", &image);
     spec.cpu_millis = 64_000; // more than this machine has: sold by over-commit
@@ -83,9 +120,18 @@ async fn a_workload_is_confined() {
         name: "scratch".into(),
         bytes: 1 << 20,
         class: VolumeClass::Ram,
+        storage_class: String::new(),
         mount: "/scratch".into(),
         read_only: false,
     }];
+    spec.volumes.push(VolumeSpec { mount: "/dev/shm".into(), ..spec.volumes[0].clone() });
+    spec.volumes.push(VolumeSpec {
+        name: "fixed".into(),
+        mount: "/fixed".into(),
+        class: VolumeClass::Ephemeral,
+        read_only: true,
+        ..spec.volumes[0].clone()
+    });
     provider.backend.apply(&spec).await.unwrap();
     let workload = provider.backend.names().instance(&spec.key).workload;
 
@@ -98,6 +144,11 @@ async fn a_workload_is_confined() {
     assert!(exec(&workload, "grep NoNewPrivs /proc/self/status").contains('1'));
     assert!(exec(&workload, "grep Seccomp: /proc/self/status").contains('2'));
     assert!(exec(&workload, "df -k /scratch").contains(" 1024 "), "the ram volume has its size");
+    assert!(exec(&workload, "df -k /dev/shm").contains(" 1024 "), "shared memory as sold");
+    exec(&workload, "touch /scratch/file /dev/shm/file");
+    exec_fails(&workload, "touch /fixed/file");
+    assert_eq!(exec(&workload, "ulimit -n").trim(), open_files);
+    assert!(exec(&workload, "cat /proc/1/cmdline").contains("init"), "something reaps orphans");
     let settings = docker(&[
         "inspect",
         "-f",
@@ -282,10 +333,44 @@ async fn logs_events_and_use_are_seen() {
     assert!(inventory.cpu_millis >= 1000 && inventory.disk_bytes > 0, "{inventory:?}");
     let checks = backend.checks().await.unwrap();
     assert!(checks.iter().any(|check| check.name == "host firewall rule"), "{checks:?}");
+
+    // A GPU is given only where the engine has one to give.
+    let units = u32::try_from(inventory.gpus.len()).unwrap() + 1;
+    let mut greedy = provider.spec("look-lease", "greedy", &image);
+    greedy.gpu = Some(GpuRequest { units, vendor: "nvidia".into(), models: vec![] });
+    let error = backend.apply(&greedy).await.unwrap_err().to_string();
+    assert!(error.contains("GPUs of nvidia are asked for"), "{error}");
+}
+
+#[tokio::test]
+async fn what_keeps_ending_can_be_stopped_in_between_and_is_counted_anew() {
+    let provider = Provider::start("ends").await;
+    let image = provider.busybox().await;
+    let mut spec = provider.spec("ends-lease", "web", &image);
+    (spec.command, spec.args) = (vec!["/bin/sh".into(), "-c".into()], vec!["exit 3".into()]);
+    let backend = &provider.backend;
+    backend.apply(&spec).await.unwrap();
+    let mut found = None;
+    for _ in 0..100 {
+        let workload = backend.observe_instance(&spec.key).await.unwrap().workload.unwrap();
+        if workload.restarts >= 3 && workload.state == ContainerState::Restarting {
+            found = Some(workload);
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let found = found.expect("the engine starts it again and again");
+    assert_eq!(found.exit_code, 3);
+    backend.stop(&spec.key).await.unwrap();
+    let stopped = backend.observe_instance(&spec.key).await.unwrap().workload.unwrap();
+    assert_eq!((stopped.state, stopped.id), (ContainerState::Exited, found.id));
+    assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Started);
+    let again = backend.observe_instance(&spec.key).await.unwrap().workload.unwrap();
+    assert!(again.restarts < found.restarts, "{again:?}");
 }
 
 /// What the child does, and the step at which it dies.
-const DEATHS: [(&str, &str); 12] = [
+const DEATHS: [(&str, &str); 14] = [
     ("make", "runtime.after_network_create"),
     ("make", "runtime.after_link_create"),
     ("make", "runtime.after_link_start"),
@@ -295,9 +380,11 @@ const DEATHS: [(&str, &str); 12] = [
     ("replace", "runtime.after_container_stop"),
     ("replace", "runtime.after_container_remove"),
     ("replace", "runtime.after_container_create"),
+    ("resize", "runtime.after_resize"),
     ("remove", "runtime.after_workload_remove"),
     ("remove", "runtime.after_link_remove"),
     ("close", "runtime.after_lease_containers_remove"),
+    ("close", "runtime.after_lease_volumes_remove"),
 ];
 const CHILD: &str = "STOA_TEST_CHILD";
 
@@ -311,14 +398,14 @@ async fn a_death_between_any_two_steps_is_continued() {
             provider.backend.apply(&spec).await.unwrap();
         }
         die_at(&format!("{task} {} {}", provider.id, image.id), step);
-        if task == "make" || task == "replace" {
+        if ["make", "replace", "resize"].contains(&task) {
             provider.backend.apply(&spec).await.unwrap();
             let seen = provider.backend.observe().await.unwrap();
             assert_eq!(seen.instances.len(), 1, "{step}: {seen:?}");
             assert!(seen.instances[&spec.key].is_serving(), "{step}: {seen:?}");
             assert_eq!(provider.containers().len(), 2, "{step}: no orphan");
             assert_eq!(provider.networks().len(), 1, "{step}: no orphan");
-        } else {
+        } else if step != "runtime.after_lease_volumes_remove" {
             let seen = provider.backend.observe().await.unwrap();
             assert!(!seen.instances.is_empty(), "{step}: what is left is still seen");
         }
@@ -354,6 +441,10 @@ async fn child_that_dies() {
             spec.env.push("NEW=1".into());
             backend.apply(&spec).await.unwrap();
         }
+        "resize" => {
+            spec.memory_bytes *= 2;
+            backend.apply(&spec).await.unwrap();
+        }
         "remove" => backend.remove_instance(&spec.key).await.unwrap(),
         _ => backend.remove_lease(&spec.key.lease).await.unwrap(),
     }
@@ -366,6 +457,7 @@ fn child_spec(provider: &str, image: &str) -> stoa_provider::runtime::WorkloadSp
         name: "data".into(),
         bytes: 1 << 20,
         class: VolumeClass::Persistent,
+        storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
     }];

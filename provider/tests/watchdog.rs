@@ -18,7 +18,7 @@ use support::{exec, Provider};
 use tokio::sync::Notify;
 
 const LEASE: &str = "disk-lease";
-const PATIENCE: Patience = Patience { settle: 0, update: 60 };
+const PATIENCE: Patience = Patience { settle: 0, update: 60, silent: 60 };
 const TRIES: u32 = 100;
 
 /// A daemon's engine, memory and watchdog, and its loop's steps by hand.
@@ -57,6 +57,7 @@ impl Stage {
             served: true,
             rollout: None,
             overuses: vec![],
+            crashes: Default::default(),
         };
         Self { provider, backend, leases, watchdog, goal, _dir: dir }
     }
@@ -106,20 +107,25 @@ impl Stage {
 #[tokio::test]
 async fn what_fills_its_disk_is_stopped_and_the_rest_goes_on() {
     let mut stage = Stage::set("disk", |spec| {
-        let (mut greedy, modest) = (spec("greedy"), spec("modest"));
-        greedy.ephemeral_bytes = 4 << 20;
-        vec![greedy, modest]
+        let small = |service| WorkloadSpec { ephemeral_bytes: 4 << 20, ..spec(service) };
+        vec![small("greedy"), spec("modest"), small("crumbs"), small("sly")]
     })
     .await;
-    stage.until("both run", |verdict| *verdict == Verdict::Ready).await;
+    stage.until("all run", |verdict| *verdict == Verdict::Ready).await;
     exec(&stage.container(0), "dd if=/dev/zero of=/fill bs=1M count=6");
     exec(&stage.container(1), "dd if=/dev/zero of=/fill bs=1M count=6");
+    // Empty files use up a file system's inodes; the engine's own files that
+    // it mounts into a container lie in no layer.
+    exec(&stage.container(2), "i=0; while [ $i -lt 1100 ]; do : > /crumb$i; i=$((i+1)); done");
+    exec(&stage.container(3), "dd if=/dev/zero of=/etc/hosts bs=1M count=6");
 
     let verdict = stage.until("stopped", |v| matches!(v, Verdict::Stopped(_))).await;
     let Verdict::Stopped(why) = verdict else { unreachable!("it was waited for") };
     assert!(why.starts_with("greedy[0] wrote 6"), "{why}");
     assert!(why.contains("of 4 MiB of ephemeral storage"), "{why}");
-    assert_eq!(stage.state(0).await, ContainerState::Exited);
+    for stopped in [0, 2, 3] {
+        assert_eq!(stage.state(stopped).await, ContainerState::Exited, "{stopped}: {why}");
+    }
     assert_eq!(stage.state(1).await, ContainerState::Running);
 
     // It stays so, and the rest is still looked after.
@@ -133,8 +139,10 @@ async fn what_fills_its_disk_is_stopped_and_the_rest_goes_on() {
     assert_eq!(stage.state(0).await, ContainerState::Exited);
 
     // Another spec gets a new layer.
-    stage.goal.services[0].instances[0].ephemeral_bytes = 64 << 20;
-    stage.until("both run again", |verdict| *verdict == Verdict::Ready).await;
+    for stopped in [0, 2, 3] {
+        stage.goal.services[stopped].instances[0].ephemeral_bytes = 64 << 20;
+    }
+    stage.until("all run again", |verdict| *verdict == Verdict::Ready).await;
     assert_eq!(exec(&stage.container(0), "cat /fill 2>/dev/null || echo gone"), "gone\n");
 }
 
@@ -144,6 +152,7 @@ async fn a_persistent_volume_has_a_limit_of_its_own() {
         name: "data".into(),
         bytes,
         class: VolumeClass::Persistent,
+        storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
     };

@@ -64,11 +64,20 @@ impl Bidder {
         let mut recovered = false;
         while self.views.changed().await.is_ok() {
             let Some(view) = self.views.borrow_and_update().clone() else { continue };
+            // A full disk ends no daemon: without a journal no bid is sent,
+            // and the next block is another try.
             if !recovered {
-                self.intents.recover(|order| view.bids.contains_key(order))?;
-                recovered = true;
+                match self.intents.recover(|order| view.bids.contains_key(order)) {
+                    Ok(()) => recovered = true,
+                    Err(error) => {
+                        tracing::error!("the journal of bids: {error}; no bids until it is well");
+                        continue;
+                    }
+                }
             }
-            self.round(&view).await?;
+            if let Err(error) = self.round(&view).await {
+                tracing::error!("bidding: {error:#}; again at the next block");
+            }
         }
         Ok(())
     }

@@ -74,10 +74,12 @@ impl Intents {
         self.entries.iter()
     }
 
-    /// Writes down what is about to be sent; durable when this returns.
+    /// Writes down what is about to be sent; durable when this returns. What
+    /// could not be written is not intended.
     pub fn intend(&mut self, bids: impl IntoIterator<Item = (String, Intent)>) -> io::Result<()> {
+        let before = self.entries.clone();
         self.entries.extend(bids);
-        self.save()
+        self.save().inspect_err(|_| self.entries = before)
     }
 
     /// What became of some of them: none means that it never reached the

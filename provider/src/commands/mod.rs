@@ -1,6 +1,7 @@
 //! The command line.
 
 mod daemon;
+mod firewall;
 mod init;
 mod status;
 mod withdraw;
@@ -62,6 +63,10 @@ pub enum Command {
     Status(StatusArguments),
     /// Fetches what live leases have earned, now.
     Withdraw,
+    /// Installs, removes or shows the rule of this machine's firewall that
+    /// drops what workloads send to it. The daemon installs it by itself.
+    #[command(subcommand)]
+    Firewall(firewall::Action),
     /// Prints the version.
     Version,
 }
@@ -93,6 +98,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Run => daemon::run(globals.load()?).await,
         Command::Status(status) => status::run(globals.load()?, &status).await,
         Command::Withdraw => withdraw::run(globals.load()?).await,
+        Command::Firewall(action) => firewall::run(action).await,
         Command::Version => {
             println!("stoa-provider {}", env!("CARGO_PKG_VERSION"));
             Ok(())

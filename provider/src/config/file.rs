@@ -10,6 +10,7 @@ use stoa_client::keys::Backend;
 
 use super::edge::{Ips, Ports};
 use super::sizes::{Cores, Size};
+use super::workloads::Workloads;
 
 /// Volumes of these classes outlive their containers.
 pub const PERSISTENT_CLASSES: [&str; 4] = ["default", "beta1", "beta2", "beta3"];
@@ -43,6 +44,8 @@ pub struct Config {
     pub storage: Storage,
     #[serde(default)]
     pub engine: Engine,
+    #[serde(default)]
+    pub workloads: Workloads,
     #[serde(default)]
     pub timing: Timing,
     /// In builds with fail points: the step at which the daemon kills itself.

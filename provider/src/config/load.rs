@@ -103,6 +103,7 @@ impl Config {
         }
         self.ports.range()?;
         self.ips.validate()?;
+        self.workloads.validate()?;
         self.validate_numbers()?;
         self.network_pool().map(|_| ())
     }
@@ -181,6 +182,7 @@ impl Config {
         runtime.pool = self.network_pool()?;
         runtime.stop_grace = std::time::Duration::from_secs(self.engine.stop_grace_seconds);
         runtime.image_limits.archive_bytes = self.storage.max_blob.0;
+        self.workloads.put_into(&mut runtime);
         Ok(runtime)
     }
 

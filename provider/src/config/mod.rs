@@ -6,6 +6,7 @@ mod file;
 mod load;
 mod sizes;
 mod template;
+mod workloads;
 
 pub use edge::{Ips, Ports};
 pub use file::{
@@ -15,3 +16,4 @@ pub use file::{
 pub use load::{ConfigError, Overrides};
 pub use sizes::{Cores, Size};
 pub use template::{render, Setting};
+pub use workloads::Workloads;

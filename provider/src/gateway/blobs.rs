@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::leases::{live_leases, own_deployment};
 use super::manifests::blobs_of;
 use super::Context;
-use crate::store::{BlobError, BlobState, BlobStore, Upload};
+use crate::store::{self, BlobError, BlobState, BlobStore, Upload};
 
 /// A client that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -176,6 +176,10 @@ fn refusal(error: BlobError) -> Status {
         BlobError::Busy(_) => Status::aborted(text),
         BlobError::Mismatch(..) => Status::data_loss(text),
         BlobError::Quota(_) => Status::resource_exhausted(text),
+        BlobError::Io(ref error) if store::is_full(error) => {
+            tracing::error!("the data directory's disk is full: {text}");
+            Status::resource_exhausted("the provider's disk is full; what came is kept: try later")
+        }
         BlobError::Io(_) => internal(text),
     }
 }

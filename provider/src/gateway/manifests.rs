@@ -15,6 +15,7 @@ use super::blobs::status_of;
 use super::caller::Caller;
 use super::leases::{live_leases, own_deployment, unobservable, OwnLease};
 use super::Context;
+use crate::store;
 
 /// Keeps the manifest of a deployment with a live lease here. Answers with
 /// the blobs that the groups leased here still need.
@@ -57,6 +58,9 @@ pub(super) async fn submit(
     let blobs = blobs_of(&manifest, &leases);
     let stored = context.manifests.put(&bytes, manifest).map_err(|error| {
         tracing::error!("keeping a manifest: {error}");
+        if store::is_full(&error) {
+            return Status::resource_exhausted("the provider's disk is full; try later");
+        }
         Status::internal("the manifest could not be kept; the provider's log says why")
     })?;
     tracing::info!(deployment = %id.text(), version = %stored.version, "manifest accepted");

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use stoa_client::proto::market::v1::GpuOffer;
 use stoa_manifest::{Group, Proto, Service, Storage};
 
+use super::crashes::CrashLoop;
+use super::order::in_starting_order;
 use crate::runtime::{
-    ImageRef, InstanceKey, LoadedImage, PortSpec, Protocol, VolumeClass, VolumeSpec, WorkloadSpec,
+    GpuModel, GpuRequest, ImageRef, InstanceKey, LoadedImage, PortSpec, Protocol, VolumeClass,
+    VolumeSpec, WorkloadSpec,
 };
 use crate::store::{Overuse, Rollout};
 
@@ -15,7 +19,7 @@ use crate::store::{Overuse, Rollout};
 pub struct Goal {
     /// The manifest's, in hex.
     pub version: String,
-    /// In the manifest's order.
+    /// In the order in which they are started and updated.
     pub services: Vec<ServiceGoal>,
     /// Another version ran completely before: this is an update, which goes
     /// service by service and may have to be undone.
@@ -26,6 +30,8 @@ pub struct Goal {
     pub rollout: Option<Rollout>,
     /// Instances that are to stay stopped.
     pub overuses: Vec<Overuse>,
+    /// Instances that keep ending.
+    pub crashes: BTreeMap<InstanceKey, CrashLoop>,
 }
 
 /// A service's instances.
@@ -47,20 +53,26 @@ impl Goal {
     }
 }
 
-/// The services of a group as specs. `images` has each image that they name.
-pub(super) fn services(
+/// The services of a group as specs. `images` has each image that they name,
+/// `offers` the GPU models that the bid named.
+pub fn services(
     lease: &str,
     version: &str,
     group: &Group,
     images: &BTreeMap<String, LoadedImage>,
+    offers: &[GpuOffer],
 ) -> Result<Vec<ServiceGoal>, String> {
-    group
-        .services
-        .iter()
+    in_starting_order(&group.services)
+        .into_iter()
         .map(|service| {
+            check_promises(service)?;
             let image = images.get(&service.image).ok_or("an image is not loaded")?;
+            let gpu = gpu_request(service, offers)?;
             let instances = (0..service.count)
-                .map(|index| spec(lease, version, service, index, image))
+                .map(|index| WorkloadSpec {
+                    gpu: gpu.clone(),
+                    ..spec(lease, version, service, index, image)
+                })
                 .collect();
             Ok(ServiceGoal { name: service.name.clone(), instances })
         })
@@ -88,9 +100,61 @@ fn spec(
         volumes: volumes(service),
         ports: ports(service),
         read_only_root: image.read_only_root,
+        gpu: None,
         manifest_version: version.into(),
         generation: 1,
     }
+}
+
+/// Refuses what would be run otherwise than it is asked for.
+fn check_promises(service: &Service) -> Result<(), String> {
+    match service.params.as_ref().and_then(|params| params.tee.as_ref()) {
+        Some(_) => Err(format!(
+            "{}: `tee` asks for confidential computing, which this provider does not have; remove \
+             it or exclude this provider",
+            service.name
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The GPUs of each instance: of the model that the bid named, where it named
+/// one, and of any that the manifest takes otherwise.
+fn gpu_request(service: &Service, offers: &[GpuOffer]) -> Result<Option<GpuRequest>, String> {
+    let gpu = &service.resources.gpu;
+    if gpu.units == 0 {
+        return Ok(None);
+    }
+    let units = u32::try_from(gpu.units).map_err(|_| format!("{} GPUs", gpu.units))?;
+    let offered = offers.iter().find(|offer| offer.unit == service.resources.id);
+    let mut request = GpuRequest { units, vendor: String::new(), models: vec![] };
+    for attribute in &gpu.attributes {
+        let (vendor, mut model) = gpu_model(&attribute.key)
+            .ok_or_else(|| format!("{}: the GPU attribute `{}`", service.name, attribute.key))?;
+        request.vendor = vendor;
+        match offered.map(|offer| offer.model.as_str()).filter(|offer| !offer.is_empty()) {
+            Some(offer) if model.model == "*" => model.model = offer.into(),
+            Some(offer) if model.model != offer => continue,
+            _ => {}
+        }
+        request.models.push(model);
+    }
+    Ok(Some(request))
+}
+
+/// Of `vendor/VENDOR/model/MODEL[/ram/NGi][/interface/pcie|sxm]`.
+fn gpu_model(key: &str) -> Option<(String, GpuModel)> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let ["vendor", vendor, "model", model, rest @ ..] = parts.as_slice() else { return None };
+    let mut found = GpuModel { model: (*model).to_owned(), ..GpuModel::default() };
+    for pair in rest.chunks(2) {
+        match pair {
+            ["ram", memory] => found.memory = (*memory).to_owned(),
+            ["interface", interface] => found.interface = (*interface).to_owned(),
+            _ => return None,
+        }
+    }
+    Some(((*vendor).to_owned(), found))
 }
 
 fn ephemeral_bytes(service: &Service) -> u64 {
@@ -117,6 +181,10 @@ fn volumes(service: &Service) -> Vec<VolumeSpec> {
                 name: volume_name(&storage.name),
                 bytes: storage.size,
                 class: class(storage),
+                storage_class: match class(storage) {
+                    VolumeClass::Persistent => storage.class().to_owned(),
+                    _ => String::new(),
+                },
                 mount: mount.mount.clone(),
                 read_only: mount.read_only,
             })
@@ -185,7 +253,7 @@ deployment: {db: {here: {profile: db, count: 2}}}
     fn a_service_becomes_its_instances() {
         let manifest = manifest(SDL);
         let images = BTreeMap::from([("postgres:16".to_string(), image('a'))]);
-        let services = services("t/1/1/1/p", "ff", &manifest.groups[0], &images).unwrap();
+        let services = services("t/1/1/1/p", "ff", &manifest.groups[0], &images, &[]).unwrap();
         let [db] = &services[..] else { panic!("{services:?}") };
         assert_eq!(db.instances.len(), 2);
         let spec = &db.instances[1];
@@ -196,6 +264,7 @@ deployment: {db: {here: {profile: db, count: 2}}}
         assert_eq!(spec.ports.len(), 2);
         let volume = |mount: &str| spec.volumes.iter().find(|v| v.mount == mount).unwrap().clone();
         assert_eq!(volume("/data").class, VolumeClass::Persistent);
+        assert_eq!(volume("/data").storage_class, "beta1");
         assert!(volume("/data").name.starts_with("h-"), "a space is no engine's name");
         assert_eq!(volume("/scratch").class, VolumeClass::Ephemeral);
         assert_eq!(volume("/dev/shm").class, VolumeClass::Ram);
@@ -205,6 +274,36 @@ deployment: {db: {here: {profile: db, count: 2}}}
     #[test]
     fn an_image_that_is_not_loaded_is_an_error() {
         let manifest = manifest(SDL);
-        assert!(services("l", "ff", &manifest.groups[0], &BTreeMap::new()).is_err());
+        assert!(services("l", "ff", &manifest.groups[0], &BTreeMap::new(), &[]).is_err());
+    }
+
+    #[test]
+    fn gpus_are_of_the_model_that_the_bid_named() {
+        let gpus = "gpu: {units: 2, attributes: {vendor: {nvidia: [{model: a100, ram: 80Gi}, \
+                    {model: t4}]}}}\n        cpu:";
+        let manifest = manifest(&SDL.replacen("cpu:", gpus, 1));
+        let images = BTreeMap::from([("postgres:16".to_string(), image('a'))]);
+        let request = |offers: &[GpuOffer]| {
+            let services = services("l", "ff", &manifest.groups[0], &images, offers).unwrap();
+            services[0].instances[0].gpu.clone().unwrap()
+        };
+        let any = request(&[]);
+        assert_eq!((any.units, any.vendor.as_str(), any.models.len()), (2, "nvidia", 2));
+        let unit = manifest.groups[0].services[0].resources.id;
+        let one = request(&[GpuOffer { unit, model: "a100".into() }]);
+        assert_eq!(one.models.len(), 1);
+        assert_eq!((one.models[0].model.as_str(), one.models[0].memory.as_str()), ("a100", "80Gi"));
+    }
+
+    #[test]
+    fn confidential_computing_is_refused_rather_than_left_out() {
+        let mut manifest = manifest(SDL);
+        let images = BTreeMap::from([("postgres:16".to_string(), image('a'))]);
+        let params = manifest.groups[0].services[0].params.as_mut().unwrap();
+        params.tee =
+            serde_json::from_value(serde_json::json!({"type": "cpu", "attestation": true}))
+                .unwrap();
+        let error = services("l", "ff", &manifest.groups[0], &images, &[]).unwrap_err();
+        assert!(error.contains("tee"), "{error}");
     }
 }

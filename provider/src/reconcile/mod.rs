@@ -4,10 +4,12 @@
 
 mod board;
 mod closing;
+mod crashes;
 mod garbage;
 mod goal;
 mod images;
 mod observed;
+mod order;
 mod plan;
 mod reconciler;
 mod shared;
@@ -18,7 +20,8 @@ mod watchdog;
 mod work;
 
 pub use board::Board;
-pub use goal::{Goal, ServiceGoal};
+pub use crashes::CrashLoop;
+pub use goal::{services, Goal, ServiceGoal};
 pub use images::{ImageEngine, Images};
 pub use plan::{plan, Patience, Plan, Step, Verdict};
 pub use reconciler::{Parts, Reconciler};

@@ -3,8 +3,9 @@
 use time::format_description::well_known::Rfc3339;
 use time::OffsetDateTime;
 
+use super::plan::Patience;
 use super::Goal;
-use crate::runtime::{ContainerState, Health, ObservedInstance, WorkloadSpec};
+use crate::runtime::{ContainerState, Health, ObservedContainer, ObservedInstance, WorkloadSpec};
 use crate::store::Overuse;
 
 /// The verdict on one instance.
@@ -16,56 +17,93 @@ pub(super) enum Fit {
     Ready,
     /// It runs, not long enough or not healthy yet.
     Settling,
+    /// It runs and nobody hears it, for longer than a start takes.
+    Silent(String),
     /// It runs and fails; the engine tries it again.
     Failing(String),
+    /// It ends again and again: it is to be stopped for a while.
+    Loops(String),
+    /// That, and it is stopped until its rest is over.
+    Resting(String),
     /// It wrote more than it was sold, and must not go on.
     Over(String),
     /// That, and it is stopped.
     Stopped(String),
 }
 
-/// Compares one of the goal's instances. `now` in Unix seconds, `settle` in
-/// seconds.
+/// Compares one of the goal's instances. `now` in Unix seconds.
 pub(super) fn fit(
     goal: &Goal,
     spec: &WorkloadSpec,
     seen: Option<&ObservedInstance>,
     now: u64,
-    settle: u64,
+    patience: Patience,
 ) -> Fit {
     let Some(seen) = seen else { return Fit::Apply };
     if let Some(stopped) = over(goal, spec, seen) {
         return stopped;
     }
     let (Some(workload), Some(link)) = (&seen.workload, &seen.link) else { return Fit::Apply };
-    if workload.spec_hash != spec.hash() || !link.is_running() || seen.network.is_none() {
+    if !workload.is_of(spec) || !link.is_running() || seen.network.is_none() {
         return Fit::Apply;
     }
-    match (workload.state, workload.health) {
-        (ContainerState::Restarting, _) => {
-            let memory = if workload.out_of_memory { ", out of memory" } else { "" };
-            Fit::Failing(format!("it ends with code {}{memory}", workload.exit_code))
+    if let Some(found) = goal.crashes.get(&spec.key) {
+        let why = format!(
+            "{}, {} times in a row; it rests {} s before the next start",
+            ended(workload),
+            found.ends,
+            found.rest
+        );
+        match workload.state {
+            ContainerState::Created | ContainerState::Exited if found.resting => {
+                return Fit::Resting(why)
+            }
+            _ if found.is_due(workload, now) => return Fit::Loops(why),
+            _ => {}
         }
+    }
+    match (workload.state, workload.health) {
+        (ContainerState::Restarting, _) => Fit::Failing(ended(workload)),
         (ContainerState::Running, Health::Unhealthy) => {
             Fit::Failing("its health check fails".into())
         }
         (ContainerState::Running, Health::Starting) => Fit::Settling,
         (ContainerState::Running, Health::Healthy) => Fit::Ready,
-        (ContainerState::Running, Health::Unchecked) => {
-            let started = workload.started_at.as_deref().and_then(unix_seconds).unwrap_or(now);
-            match now.saturating_sub(started) >= settle {
-                true => Fit::Ready,
-                false => Fit::Settling,
-            }
-        }
+        (ContainerState::Running, Health::Unchecked) => unchecked(seen, workload, now, patience),
         (ContainerState::Created | ContainerState::Exited | ContainerState::Other, _) => Fit::Apply,
     }
+}
+
+/// Without a check of the image's own it is heard whether the port answers,
+/// and else seen whether it keeps running.
+fn unchecked(
+    seen: &ObservedInstance,
+    workload: &ObservedContainer,
+    now: u64,
+    patience: Patience,
+) -> Fit {
+    let started = workload.started_at.as_deref().and_then(unix_seconds).unwrap_or(now);
+    let age = now.saturating_sub(started);
+    match seen.answers {
+        Some(false) if age < patience.silent => Fit::Settling,
+        Some(false) => {
+            let port = workload.probe_port.unwrap_or_default();
+            Fit::Silent(format!("nothing listens on its port {port}"))
+        }
+        Some(true) | None if age < patience.settle => Fit::Settling,
+        Some(true) | None => Fit::Ready,
+    }
+}
+
+fn ended(workload: &ObservedContainer) -> String {
+    let memory = if workload.out_of_memory { ", out of memory" } else { "" };
+    format!("it ends with code {}{memory}", workload.exit_code)
 }
 
 /// Whether it is the very container that wrote too much. One of another spec
 /// is replaced, and writes into a new layer.
 fn over(goal: &Goal, spec: &WorkloadSpec, seen: &ObservedInstance) -> Option<Fit> {
-    let workload = seen.workload.as_ref().filter(|w| w.spec_hash == spec.hash())?;
+    let workload = seen.workload.as_ref().filter(|w| w.is_of(spec))?;
     let why = overuse_text(goal.overuse_of(&workload.id)?);
     Some(match workload.state {
         ContainerState::Running | ContainerState::Restarting => Fit::Over(why),

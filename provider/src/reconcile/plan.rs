@@ -14,6 +14,8 @@ pub enum Step {
     Begin { service: String },
     /// Makes an instance run as its spec says.
     Apply(Box<WorkloadSpec>),
+    /// Stops an instance that ends again and again, until its rest is over.
+    Rest(InstanceKey),
     /// Stops an instance that wrote more than it was sold.
     Stop { key: InstanceKey, why: String },
     /// Ends an instance that the manifest no longer has.
@@ -52,6 +54,9 @@ pub struct Patience {
     pub settle: u64,
     /// A service that an update touches must be ready within it.
     pub update: u64,
+    /// An instance whose port is silent counts as ready after it at a first
+    /// start, and as failing later.
+    pub silent: u64,
 }
 
 type Seen = BTreeMap<InstanceKey, ObservedInstance>;
@@ -72,11 +77,17 @@ fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan
     let mut fails = vec![];
     let mut stopped = vec![];
     for spec in goal.specs() {
-        match fit(goal, spec, seen.get(&spec.key), now, patience.settle) {
+        match fit(goal, spec, seen.get(&spec.key), now, patience) {
             Fit::Apply => steps.push(Step::Apply(Box::new(spec.clone()))),
             Fit::Ready => {}
             Fit::Settling => waits.push(name(spec)),
-            Fit::Failing(why) => fails.push(format!("{}: {why}", name(spec))),
+            Fit::Failing(why) | Fit::Resting(why) => fails.push(format!("{}: {why}", name(spec))),
+            Fit::Silent(why) if goal.served => fails.push(format!("{}: {why}", name(spec))),
+            Fit::Silent(_) => {}
+            Fit::Loops(why) => {
+                steps.push(Step::Rest(spec.key.clone()));
+                fails.push(format!("{}: {why}", name(spec)));
+            }
             Fit::Over(why) => {
                 steps.push(Step::Stop { key: spec.key.clone(), why: why.clone() });
                 fails.push(format!("{} {why}", name(spec)));
@@ -119,11 +130,15 @@ fn update_service(
         .filter(|rollout| rollout.service == service.name && rollout.version == goal.version);
     let late = begun.is_some_and(|r| now.saturating_sub(r.since) >= patience.update);
     for spec in &service.instances {
-        let (steps, what) = match fit(goal, spec, seen.get(&spec.key), now, patience.settle) {
+        let (steps, what) = match fit(goal, spec, seen.get(&spec.key), now, patience) {
             Fit::Ready => continue,
             Fit::Apply => (begin_and_apply(service, spec, begun.is_none()), "is started".into()),
             Fit::Settling => (begin_if(service, begun.is_none()), "is not ready yet".into()),
-            Fit::Failing(why) | Fit::Stopped(why) => (begin_if(service, begun.is_none()), why),
+            Fit::Failing(why)
+            | Fit::Silent(why)
+            | Fit::Loops(why)
+            | Fit::Resting(why)
+            | Fit::Stopped(why) => (begin_if(service, begun.is_none()), why),
             Fit::Over(why) => (stop(service, spec, begun.is_none(), &why), why),
         };
         let what = format!("{}: {what}", name(spec));
@@ -175,12 +190,13 @@ fn name(spec: &WorkloadSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconcile::CrashLoop;
     use crate::runtime::{ContainerState, Health};
     use crate::store::{Overuse, Rollout};
     use crate::tests_support::{observed, service_goal};
 
     const NOW: u64 = 1_000_000;
-    const PATIENCE: Patience = Patience { settle: 2, update: 60 };
+    const PATIENCE: Patience = Patience { settle: 2, update: 60, silent: 20 };
 
     fn goal(services: Vec<ServiceGoal>) -> Goal {
         Goal {
@@ -190,6 +206,7 @@ mod tests {
             served: false,
             rollout: None,
             overuses: vec![],
+            crashes: Default::default(),
         }
     }
 
@@ -233,13 +250,17 @@ mod tests {
     fn what_runs_is_adopted_and_what_is_half_there_is_completed() {
         let goal = Goal { served: true, ..goal(vec![service_goal("web", 1, "a")]) };
         let key = goal.services[0].instances[0].key.clone();
-        let broken: [fn(&mut ObservedInstance); 6] = [
+        let broken: [fn(&mut ObservedInstance); 7] = [
             |seen| seen.workload = None,
             |seen| seen.link = None,
             |seen| seen.network = None,
             |seen| seen.link.as_mut().unwrap().state = ContainerState::Exited,
             |seen| seen.workload.as_mut().unwrap().state = ContainerState::Created,
-            |seen| seen.workload.as_mut().unwrap().spec_hash = "other".into(),
+            |seen| {
+                let workload = seen.workload.as_mut().unwrap();
+                (workload.spec_hash, workload.shape) = ("other".into(), "other".into());
+            },
+            |seen| seen.workload.as_mut().unwrap().limits.memory_bytes += 1,
         ];
         for (number, damage) in broken.into_iter().enumerate() {
             let mut seen = running(&goal);
@@ -263,6 +284,70 @@ mod tests {
         assert!(
             matches!(look(&goal, &seen).verdict, Verdict::Failing(why) if why.contains("code 3"))
         );
+    }
+
+    #[test]
+    fn what_loops_is_stopped_rests_and_is_started_again() {
+        let mut goal = Goal { served: true, ..goal(vec![service_goal("web", 1, "a")]) };
+        let key = goal.services[0].instances[0].key.clone();
+        let mut seen = running(&goal);
+        let state = |seen: &mut Seen, state, since| {
+            let mut one = observed(&service_goal("web", 1, "a").instances[0], since);
+            let workload = one.workload.as_mut().unwrap();
+            (workload.state, workload.exit_code) = (state, 3);
+            seen.insert(key.clone(), one);
+        };
+        let found = |resting| CrashLoop { ends: 6, rest: 20, resting };
+        goal.crashes.insert(key.clone(), found(false));
+        state(&mut seen, ContainerState::Restarting, NOW - 60);
+        let loops = look(&goal, &seen);
+        assert_eq!(loops.steps, [Step::Rest(key.clone())]);
+        let text = "code 3, 6 times in a row; it rests 20 s";
+        assert!(matches!(&loops.verdict, Verdict::Failing(why) if why.contains(text)), "{loops:?}");
+        // It runs for longer than a moment: left alone.
+        state(&mut seen, ContainerState::Running, NOW - 10);
+        assert_eq!(look(&goal, &seen), Plan { steps: vec![], verdict: Verdict::Ready });
+
+        goal.crashes.insert(key.clone(), found(true));
+        state(&mut seen, ContainerState::Exited, NOW - 10);
+        let resting = look(&goal, &seen);
+        assert_eq!(resting.steps, []);
+        assert_eq!(resting.verdict, loops.verdict);
+        goal.crashes.insert(key.clone(), found(false));
+        assert_eq!(applied(&look(&goal, &seen)), ["web[0]"]);
+        // An update need not wait for the rest of what it replaces.
+        goal.crashes.insert(key.clone(), found(true));
+        let new = Goal {
+            update: true,
+            served: false,
+            services: vec![service_goal("web", 1, "b")],
+            ..goal
+        };
+        assert_eq!(applied(&look(&new, &seen)), ["web[0]"]);
+    }
+
+    #[test]
+    fn a_port_that_nobody_listens_on_holds_up_a_start_and_undoes_an_update() {
+        let mut goal = goal(vec![service_goal("web", 1, "a")]);
+        let spec = goal.services[0].instances[0].clone();
+        let seen = |since, answers| {
+            let one = ObservedInstance { answers, ..observed(&spec, NOW - since) };
+            Seen::from([(spec.key.clone(), one)])
+        };
+        assert_eq!(look(&goal, &seen(19, Some(false))).steps, []);
+        assert_eq!(look(&goal, &seen(19, Some(true))).steps, [Step::Commit]);
+        assert_eq!(look(&goal, &seen(19, None)).steps, [Step::Commit], "nobody can say");
+        assert_eq!(look(&goal, &seen(20, Some(false))).steps, [Step::Commit]);
+        goal.served = true;
+        let silent = look(&goal, &seen(20, Some(false)));
+        assert_eq!(silent.steps, []);
+        assert!(matches!(silent.verdict, Verdict::Failing(why) if why.contains("port 80")));
+
+        (goal.served, goal.update) = (false, true);
+        let since = NOW - PATIENCE.update;
+        goal.rollout = Some(Rollout { version: "v2".into(), service: "web".into(), since });
+        let undone = look(&goal, &seen(30, Some(false))).steps;
+        assert!(matches!(&undone[..], [Step::Undo { why }] if why.contains("port 80")));
     }
 
     #[test]

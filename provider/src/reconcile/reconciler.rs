@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::closing::{self, Unknown};
 use super::images::ImageEngine;
 use super::shared::Shared;
-use super::work::{Outcome, Turn};
+use super::work::{now, Outcome, Turn};
 use super::{garbage, Board};
 use crate::chain::{ChainReads, LeaseView, View, Views};
 use crate::config::Config;
@@ -113,10 +113,11 @@ impl Reconciler {
     async fn look(&mut self, view: &View) {
         // Before the observation: a turn that ends meanwhile is not in it.
         let busy = self.shared.state().busy.clone();
-        let seen = match self.shared.backend.observe().await {
+        let mut seen = match self.shared.backend.observe().await {
             Ok(seen) => seen,
             Err(error) => return tracing::warn!("the engine cannot be observed: {error}"),
         };
+        self.shared.crashes().note(&mut seen.instances, now());
         let mut services = vec![];
         let mut turns = vec![];
         for lease in view.leases.values() {
@@ -234,7 +235,9 @@ impl Ended {
                 state.failures.remove(&self.lease);
                 match outcome {
                     Outcome::Waiting => state.unsettled.insert(self.lease.clone()),
-                    Outcome::Settled | Outcome::Stepped => state.unsettled.remove(&self.lease),
+                    Outcome::Settled | Outcome::Stepped | Outcome::Failing => {
+                        state.unsettled.remove(&self.lease)
+                    }
                 };
                 if outcome == Outcome::Stepped {
                     self.shared.wake.notify_one();

@@ -10,6 +10,7 @@ use stoa_client::TxQueue;
 use stoa_manifest::ImageRef;
 use tokio::sync::Notify;
 
+use super::crashes::Crashes;
 use super::images::{ImageEngine, Images};
 use super::reconciler::Parts;
 use super::{status, Board};
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub board: Arc<Board>,
     pub wake: Arc<Notify>,
     state: Mutex<State>,
+    crashes: Mutex<Crashes>,
 }
 
 /// What is remembered between turns; nothing that a restart must know.
@@ -62,6 +64,7 @@ impl Shared {
             board: parts.board,
             wake: parts.wake,
             state: Mutex::default(),
+            crashes: Mutex::default(),
         }
     }
 
@@ -154,6 +157,10 @@ impl Shared {
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.state();
         state.busy.is_empty() && state.unsettled.is_empty()
+    }
+
+    pub(super) fn crashes(&self) -> MutexGuard<'_, Crashes> {
+        self.crashes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -60,12 +60,17 @@ impl Watchdog {
     /// One round: marks what is over, and says how many instances are newly.
     pub async fn check(&self) -> Result<usize, WatchdogError> {
         let mut marked = 0;
+        let mut written = self.leases.write_rest();
         for over in self.backend.storage().await?.into_iter().filter(is_over) {
-            marked += usize::from(self.mark(&over)?);
+            let mark = self.mark(&over);
+            // One that cannot be written down is marked all the same.
+            marked += usize::from(*mark.as_ref().unwrap_or(&true));
+            written = written.and(mark.map(drop));
         }
         if marked > 0 {
             self.wake.notify_one();
         }
+        written?;
         Ok(marked)
     }
 
@@ -96,7 +101,9 @@ impl Watchdog {
             used_bytes: over.used_bytes,
             limit_bytes: over.limit_bytes,
         };
-        self.leases.update(&over.key.lease, |record| record.note_overuse(overuse))?;
+        self.leases.update_even_unwritten(&over.key.lease, |record| {
+            record.note_overuse(overuse.clone())
+        })?;
         failpoint("watchdog.after_mark");
         Ok(true)
     }

@@ -38,6 +38,8 @@ pub(super) enum Outcome {
     Stepped,
     /// It waits for time to pass: look again soon.
     Waiting,
+    /// Something fails that looking more often does not mend.
+    Failing,
 }
 
 impl Turn {
@@ -57,8 +59,14 @@ impl Turn {
                 shared.board.events(),
             )
             .await?;
-        let services = goal::services(&self.lease.name, &self.version, &self.group, &images)
-            .map_err(anyhow::Error::msg)?;
+        let services = goal::services(
+            &self.lease.name,
+            &self.version,
+            &self.group,
+            &images,
+            &self.lease.lease.gpus,
+        )
+        .map_err(anyhow::Error::msg)?;
         let served = self.record.serving.as_ref() == Some(&self.version);
         let goal = Goal {
             version: self.version.clone(),
@@ -67,6 +75,7 @@ impl Turn {
             served,
             rollout: self.record.rollout.clone(),
             overuses: self.record.overuses.clone(),
+            crashes: shared.crashes().of_lease(&self.lease.name),
         };
         let plan = plan(&goal, &self.seen, now(), self.patience(shared));
         self.post_verdict(shared, &plan.verdict);
@@ -80,13 +89,18 @@ impl Turn {
         Ok(match (stepped, plan.verdict) {
             (true, _) => Outcome::Stepped,
             (false, Verdict::Ready | Verdict::Stopped(_)) => Outcome::Settled,
+            (false, Verdict::Failing(_)) if served => Outcome::Failing,
             (false, _) => Outcome::Waiting,
         })
     }
 
     fn patience(&self, shared: &Shared) -> Patience {
         let timing = &shared.config.timing;
-        Patience { settle: timing.settle_seconds, update: timing.update_seconds }
+        Patience {
+            settle: timing.settle_seconds,
+            update: timing.update_seconds,
+            silent: shared.config.workloads.silent_seconds,
+        }
     }
 
     async fn take(&self, step: Step, shared: &Shared) -> anyhow::Result<()> {
@@ -103,6 +117,11 @@ impl Turn {
                 let done = shared.backend.apply(&spec).await?;
                 tracing::info!(lease = %name, instance = %spec.key, "applied: {done:?}");
                 failpoint("lease.after_apply");
+            }
+            Step::Rest(key) => {
+                shared.backend.stop(&key).await?;
+                shared.crashes().begin_rest(&key);
+                tracing::info!(lease = %name, instance = %key, "keeps ending; it rests");
             }
             Step::Stop { key, why } => {
                 shared.backend.stop(&key).await?;

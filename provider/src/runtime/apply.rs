@@ -4,18 +4,19 @@
 
 use std::time::Duration;
 
-use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, VolumeCreateRequest,
-};
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
 };
 
-use super::container::{link_body, link_hash, volume_labels, workload_body};
-use super::error::{absent_is_none, spec_error};
+use serde::{Deserialize, Serialize};
+
+use super::container::{limits_of, link_body, link_hash, workload_body};
+use super::error::absent_is_none;
 use super::names::{label, InstanceKey, InstanceNames};
 use super::network::WorkloadNetwork;
-use super::spec::{VolumeClass, WorkloadSpec};
+use super::observe::limits_in;
+use super::spec::WorkloadSpec;
 use super::{DockerBackend, RuntimeError};
 use crate::failpoint::failpoint;
 
@@ -25,7 +26,8 @@ const CONFLICT_PAUSE: Duration = Duration::from_millis(300);
 
 /// What applying a spec changed about the workload's container. A link
 /// container that had to be started anew is seen by observing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Applied {
     /// It ran already, as the spec says.
     Unchanged,
@@ -33,6 +35,8 @@ pub enum Applied {
     Started,
     /// There was no container; now one runs.
     Created,
+    /// It ran, and runs on with other limits.
+    Resized,
     /// The container was another spec's, or not usable, and was replaced.
     Replaced,
 }
@@ -73,7 +77,7 @@ impl DockerBackend {
         network: &WorkloadNetwork,
     ) -> Result<(), RuntimeError> {
         let image = self.ensure_link_image().await?;
-        let wanted = Wanted { hash: link_hash(&image, network), network };
+        let wanted = Wanted { hash: link_hash(&image, network), shape: String::new(), network };
         let found = self.inspect_container(&names.link).await?;
         let state = wanted.judge(self.names.provider_id(), &names.link, found.as_ref())?;
         if state == Found::Unfit {
@@ -91,58 +95,75 @@ impl DockerBackend {
         Ok(())
     }
 
-    /// Makes the persistent volumes; the engine returns one that is there.
-    async fn ensure_volumes(&self, spec: &WorkloadSpec) -> Result<(), RuntimeError> {
-        for volume in spec.volumes.iter().filter(|v| v.class == VolumeClass::Persistent) {
-            let name = self.names.volume(&spec.key, &volume.name);
-            let request = VolumeCreateRequest {
-                name: Some(name.clone()),
-                driver: Some("local".into()),
-                labels: Some(volume_labels(&spec.key, volume, &self.names)),
-                ..VolumeCreateRequest::default()
-            };
-            let during = format!("creating the volume {name}");
-            let call = self.docker.create_volume(request);
-            let made = self.bounded(during, self.config.deadlines.change, call).await?;
-            if made.labels.get(label::PROVIDER).map(String::as_str)
-                != Some(self.names.provider_id())
-            {
-                let problem = format!("a volume named {name} exists but is not this provider's");
-                return Err(spec_error(&spec.key, problem));
-            }
-        }
-        Ok(())
-    }
-
     async fn ensure_workload(
         &self,
         spec: &WorkloadSpec,
         names: &InstanceNames,
         network: &WorkloadNetwork,
     ) -> Result<Applied, RuntimeError> {
-        let wanted = Wanted { hash: spec.hash(), network };
+        let wanted = Wanted { hash: spec.hash(), shape: spec.shape(), network };
         let found = self.inspect_container(&names.workload).await?;
-        let state = wanted.judge(self.names.provider_id(), &names.workload, found.as_ref())?;
-        if state == Found::Running {
-            return Ok(Applied::Unchanged);
+        let mut state = wanted.judge(self.names.provider_id(), &names.workload, found.as_ref())?;
+        let limits = limits_in(found.as_ref().and_then(|found| found.host_config.as_ref()));
+        let resize = matches!(state, Found::Running | Found::Stopped) && limits != spec.limits();
+        if resize && !self.resize(spec, &names.workload).await? {
+            state = Found::Unfit;
         }
-        if state == Found::Unfit {
-            self.stop_container(&names.workload).await?;
-            failpoint("runtime.after_container_stop");
-            self.remove_container(&names.workload).await?;
-            failpoint("runtime.after_container_remove");
+        match state {
+            Found::Running if resize => return Ok(Applied::Resized),
+            Found::Running => return Ok(Applied::Unchanged),
+            Found::Stopped => self.start_container(&names.workload).await?,
+            Found::Absent => self.create_workload(spec, names, network).await?,
+            Found::Unfit => {
+                self.stop_container(&names.workload).await?;
+                failpoint("runtime.after_container_stop");
+                self.remove_container(&names.workload).await?;
+                failpoint("runtime.after_container_remove");
+                self.create_workload(spec, names, network).await?;
+            }
         }
-        if state != Found::Stopped {
-            let body = workload_body(spec, &self.names, network, &self.config, self.host);
-            self.create_container(&names.workload, body).await?;
-            failpoint("runtime.after_container_create");
-        }
-        self.start_container(&names.workload).await?;
         Ok(match state {
             Found::Unfit => Applied::Replaced,
             Found::Stopped => Applied::Started,
             Found::Absent | Found::Running => Applied::Created,
         })
+    }
+
+    async fn create_workload(
+        &self,
+        spec: &WorkloadSpec,
+        names: &InstanceNames,
+        network: &WorkloadNetwork,
+    ) -> Result<(), RuntimeError> {
+        // Held over the creation only where there is something to choose.
+        let choosing = match spec.gpu {
+            Some(_) => Some(self.choosing_gpus.lock().await),
+            None => None,
+        };
+        let gpus = self.choose_gpus(spec).await?;
+        let body = workload_body(spec, &self.names, network, &self.config, self.host, &gpus);
+        self.create_container(&names.workload, body).await?;
+        drop(choosing);
+        failpoint("runtime.after_container_create");
+        self.start_container(&names.workload).await
+    }
+
+    /// Changes the limits of a container in place; false where the engine
+    /// does not, as where more memory is in use than it is to have.
+    async fn resize(&self, spec: &WorkloadSpec, name: &str) -> Result<bool, RuntimeError> {
+        let call = self.docker.update_container(name, limits_of(spec, self.host));
+        let during = format!("resizing the container {name}");
+        match self.bounded(during, self.config.deadlines.change, call).await {
+            Ok(()) => {
+                failpoint("runtime.after_resize");
+                Ok(true)
+            }
+            Err(error @ (RuntimeError::Unknown { .. } | RuntimeError::Absent { .. })) => Err(error),
+            Err(error) => {
+                tracing::info!("{error}; it is replaced instead");
+                Ok(false)
+            }
+        }
     }
 
     async fn create_container(
@@ -175,6 +196,8 @@ impl DockerBackend {
 /// What a container of some name should be.
 struct Wanted<'a> {
     hash: String,
+    /// Empty: only the hash counts.
+    shape: String,
     network: &'a WorkloadNetwork,
 }
 
@@ -206,7 +229,9 @@ impl Wanted<'_> {
                 "a container named {name} exists but is not this provider's; remove it"
             )));
         }
-        if labelled(label::SPEC) != Some(&self.hash) || !self.is_attached(found) {
+        let same_shape = !self.shape.is_empty() && labelled(label::SHAPE) == Some(&self.shape);
+        let same = labelled(label::SPEC) == Some(&self.hash) || same_shape;
+        if !same || !self.is_attached(found) {
             return Ok(Found::Unfit);
         }
         let state = found.state.as_ref().and_then(|state| state.status);

@@ -1,16 +1,9 @@
-//! Whether this machine is fit, in words for the operator, and the belt: one
-//! host rule beside the networks' own isolation.
-
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+//! Whether this machine is fit, in words for the operator. Changes nothing.
 
 use bollard::query_parameters::ListNetworksOptions;
-use nix::unistd::Uid;
 use serde::Serialize;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
+use super::belt::{self, is_bridge_suffix};
 use super::names::label;
 use super::subnet::{AddressPool, Taken};
 use super::{DockerBackend, RuntimeError};
@@ -32,29 +25,14 @@ pub enum Verdict {
     Warning,
 }
 
-/// Drops what a workload sends to the host itself. The networks have no host
-/// address to send to; this holds even where that fails. The same text for
-/// every provider on the machine, so that each may install it.
-const BELT: &str = "table inet stoa_guard
-delete table inet stoa_guard
-table inet stoa_guard {
-\tchain input {
-\t\ttype filter hook input priority -10; policy accept;
-\t\tiifname \"st*\" drop
-\t}
-}
-";
-const NFT_DEADLINE: Duration = Duration::from_secs(10);
-
 impl DockerBackend {
-    /// Installs the belt where the machine allows, and reports what is good
-    /// and what could be better. An error only where the engine cannot be
-    /// asked.
+    /// Reports what is good and what could be better. An error only where the
+    /// engine cannot be asked.
     pub(super) async fn run_checks(&self) -> Result<Vec<Check>, RuntimeError> {
         let inventory = self.read_inventory().await?;
         let mut checks = vec![
             Check::good("engine", format!("version {}", inventory.engine_version)),
-            install_belt().await,
+            check_belt().await,
             self.check_pool().await?,
         ];
         checks.push(if inventory.storage_quota {
@@ -112,57 +90,21 @@ impl Check {
     }
 }
 
-/// Installs the host rule; every reason why not is a warning.
-async fn install_belt() -> Check {
+async fn check_belt() -> Check {
     let name = "host firewall rule";
-    if !Uid::effective().is_root() {
-        return Check::warning(name, "not installed: it takes root".into());
+    match belt::find().await {
+        Some(found) => {
+            let by = found.program();
+            let words =
+                format!("what comes from a workload's bridge to the host is dropped ({by})");
+            Check::good(name, words)
+        }
+        None => {
+            let words = "not there, and the networks' own isolation stands alone; `stoa-provider \
+                         firewall install`, as root, says why not";
+            Check::warning(name, words.into())
+        }
     }
-    if let Some(interface) = foreign_interface(Path::new("/sys/class/net")) {
-        let words = format!(
-            "not installed: the rule for st* would hit the interface {interface}, which is not \
-             a workload's bridge"
-        );
-        return Check::warning(name, words);
-    }
-    match run_nft().await {
-        Ok(()) => Check::good(name, "what comes from a workload's bridge is dropped".into()),
-        Err(problem) => Check::warning(name, format!("not installed: {problem}")),
-    }
-}
-
-async fn run_nft() -> Result<(), String> {
-    let mut child = Command::new("nft")
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| format!("nft cannot be run: {e}"))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(BELT.as_bytes()).await.map_err(|e| format!("nft: {e}"))?;
-    }
-    let output = tokio::time::timeout(NFT_DEADLINE, child.wait_with_output())
-        .await
-        .map_err(|_| "nft did not end in time".to_string())?
-        .map_err(|e| format!("nft: {e}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("nft says: {}", String::from_utf8_lossy(&output.stderr).trim()))
-}
-
-/// An interface that the rule's `st*` fits but that is no bridge of ours.
-fn foreign_interface(class: &Path) -> Option<String> {
-    let names = std::fs::read_dir(class).ok()?.flatten();
-    names
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .find(|name| name.strip_prefix("st").is_some_and(|rest| !is_bridge_suffix(rest)))
-}
-
-fn is_bridge_suffix(rest: &str) -> bool {
-    rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// The interface of a route, other than the default and our bridges, that
@@ -184,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_routes_and_interfaces_in_the_way() {
+    fn finds_routes_in_the_way() {
         let head = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\n";
         let default = "eth0\t00000000\t01000A0A\t3\t0\t0\t0\t00000000\n";
         let vpn = "tun0\t0000E10A\t00000000\t1\t0\t0\t0\t0000FFFF\n"; // 10.225.0.0/16
@@ -193,11 +135,5 @@ mod tests {
         let at = |lines: &[&str]| overlapping_route(&format!("{head}{}", lines.concat()), pool);
         assert_eq!(at(&[default, own]), None);
         assert_eq!(at(&[default, vpn]).as_deref(), Some("tun0"));
-
-        let class = tempfile::tempdir().unwrap();
-        std::fs::write(class.path().join("st0123456789ab"), "").unwrap();
-        assert_eq!(foreign_interface(class.path()), None);
-        std::fs::write(class.path().join("storage0"), "").unwrap();
-        assert_eq!(foreign_interface(class.path()).as_deref(), Some("storage0"));
     }
 }

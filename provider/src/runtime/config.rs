@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::gpu::GpuNaming;
 use super::subnet::AddressPool;
+use super::volumes::{VolumePlace, VolumePlaces};
 use super::RuntimeError;
 
 /// The longest provider id (a bech32 address is 43 characters).
@@ -34,6 +36,10 @@ pub struct RuntimeConfig {
     pub deadlines: Deadlines,
     /// Bounds on image tarballs.
     pub image_limits: ImageLimits,
+    /// Where volumes of a class of persistent storage lie.
+    pub volume_places: VolumePlaces,
+    /// What GPUs are, where their own names do not say it.
+    pub gpu_names: Vec<GpuNaming>,
 }
 
 /// How long the engine may take, by kind of call.
@@ -103,6 +109,8 @@ impl RuntimeConfig {
             stop_grace: Duration::from_secs(10),
             deadlines: Deadlines::default(),
             image_limits: ImageLimits::default(),
+            volume_places: VolumePlaces::new(),
+            gpu_names: vec![],
         }
     }
 
@@ -122,6 +130,16 @@ impl RuntimeConfig {
         }
         if self.log_file_megabytes == 0 || self.log_files == 0 {
             return Err(RuntimeError::Setup("log rotation needs at least 1 file of 1 MB".into()));
+        }
+        for (class, place) in &self.volume_places {
+            let VolumePlace::Directory { directory } = place else { continue };
+            if !directory.is_absolute() || !directory.is_dir() {
+                return Err(RuntimeError::Setup(format!(
+                    "volumes of the class {class}: {} is not an absolute path of a directory; \
+                     make it, or mount its disk",
+                    directory.display()
+                )));
+            }
         }
         Ok(())
     }

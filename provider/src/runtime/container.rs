@@ -4,16 +4,17 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount,
-    MountTmpfsOptions, MountType, MountVolumeOptions, ResourcesUlimits, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigCgroupnsModeEnum,
+    HostConfigLogConfig, Mount, MountTmpfsOptions, MountType, MountVolumeOptions, ResourcesUlimits,
+    RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::config::RuntimeConfig;
+use super::gpu::{device_requests, GpuDevice};
 use super::names::{label, InstanceKey, Names, Role};
 use super::network::{endpoint, WorkloadNetwork};
 use super::pause::PAUSE_PATH;
-use super::spec::{CanonicalForm, VolumeClass, VolumeSpec, WorkloadSpec};
+use super::spec::{CanonicalForm, Limits, VolumeClass, VolumeSpec, WorkloadSpec, LEAST_CPU_MILLIS};
 
 /// What published images need of root's powers inside their own namespaces,
 /// and no more: to hand files over and read them (`CHOWN`, `FOWNER`,
@@ -25,16 +26,11 @@ use super::spec::{CanonicalForm, VolumeClass, VolumeSpec, WorkloadSpec};
 pub const WORKLOAD_CAPABILITIES: [&str; 7] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
 
-/// Less memory than this cannot hold the runtime's own start of a container.
-const LEAST_MEMORY_BYTES: u64 = 16 << 20;
 const LINK_MEMORY_BYTES: i64 = 16 << 20;
 const LINK_PIDS: i64 = 16;
-/// The engine takes from a hundredth of a core to the machine's cores.
-const LEAST_CPU_MILLIS: u64 = 10;
 const NANO_CPUS_PER_MILLI: u64 = 1_000_000;
-/// 1,024 shares are one core's weight.
-const SHARES_PER_CORE: u64 = 1024;
-const MOST_SHARES: u64 = 262_144;
+/// What the engine gives a container's /dev/shm unless told otherwise.
+const SHARED_MEMORY_BYTES: u64 = 64 << 20;
 
 /// What of the host matters for a container's limits.
 #[derive(Debug, Clone, Copy)]
@@ -53,11 +49,13 @@ pub(super) fn workload_body(
     network: &WorkloadNetwork,
     config: &RuntimeConfig,
     host: HostFacts,
+    gpus: &[GpuDevice],
 ) -> ContainerCreateBody {
     let mut labels = names.labels(&spec.key, Role::Workload);
     labels.extend(
         [
             (label::SPEC, spec.hash()),
+            (label::SHAPE, spec.shape()),
             (label::MANIFEST, spec.manifest_version.clone()),
             (label::GENERATION, spec.generation.to_string()),
             (label::IMAGE, spec.image.source.clone()),
@@ -66,6 +64,13 @@ pub(super) fn workload_body(
         ]
         .map(|(name, value)| (name.to_string(), value)),
     );
+    if let Some(port) = spec.probe_port() {
+        labels.insert(label::PROBE.into(), port.to_string());
+    }
+    if !gpus.is_empty() {
+        let ids: Vec<&str> = gpus.iter().map(|gpu| gpu.id.as_str()).collect();
+        labels.insert(label::GPUS.into(), ids.join(","));
+    }
     ContainerCreateBody {
         hostname: Some(spec.key.service.clone()),
         image: Some(spec.image.id.clone()),
@@ -77,7 +82,7 @@ pub(super) fn workload_body(
         ),
         labels: Some(labels),
         stop_timeout: i64::try_from(config.stop_grace.as_secs()).ok(),
-        host_config: Some(workload_host_config(spec, names, network, config, host)),
+        host_config: Some(workload_host_config(spec, names, network, config, host, gpus)),
         networking_config: Some(endpoint(network, network.subnet.workload())),
         ..ContainerCreateBody::default()
     }
@@ -89,17 +94,17 @@ fn workload_host_config(
     network: &WorkloadNetwork,
     config: &RuntimeConfig,
     host: HostFacts,
+    gpus: &[GpuDevice],
 ) -> HostConfig {
-    let memory = clamped(spec.memory_bytes.max(LEAST_MEMORY_BYTES));
-    let millis = spec.cpu_millis.max(LEAST_CPU_MILLIS);
-    let shares = (millis.saturating_mul(SHARES_PER_CORE) / 1000).clamp(2, MOST_SHARES);
+    let limits = limits_of(spec, host);
     HostConfig {
-        memory: Some(memory),
-        memory_swap: Some(memory),
-        nano_cpus: Some(clamped(
-            millis.min(host.cores.saturating_mul(1000)).saturating_mul(NANO_CPUS_PER_MILLI),
-        )),
-        cpu_shares: Some(clamped(shares)),
+        memory: limits.memory,
+        memory_swap: limits.memory_swap,
+        nano_cpus: limits.nano_cpus,
+        cpu_shares: limits.cpu_shares,
+        device_requests: device_requests(gpus),
+        // In the container's memory, as all tmpfs: never more than that.
+        shm_size: Some(clamped(SHARED_MEMORY_BYTES.min(spec.limits().memory_bytes))),
         pids_limit: Some(config.pids_limit),
         ulimits: Some(vec![ulimit("nofile", config.open_files_limit), ulimit("core", 0)]),
         init: Some(true),
@@ -112,6 +117,20 @@ fn workload_host_config(
         // nowhere else: never to the host's resolver.
         dns: Some(vec![network.subnet.link().to_string()]),
         ..hardened(network, config)
+    }
+}
+
+/// What may be used, in the engine's words: for making a container as well as
+/// for changing one that runs.
+pub(super) fn limits_of(spec: &WorkloadSpec, host: HostFacts) -> ContainerUpdateBody {
+    let Limits { memory_bytes, cpu_shares } = spec.limits();
+    let millis = spec.cpu_millis.max(LEAST_CPU_MILLIS).min(host.cores.saturating_mul(1000));
+    ContainerUpdateBody {
+        memory: Some(clamped(memory_bytes)),
+        memory_swap: Some(clamped(memory_bytes)),
+        nano_cpus: Some(clamped(millis.saturating_mul(NANO_CPUS_PER_MILLI))),
+        cpu_shares: Some(clamped(cpu_shares)),
+        ..ContainerUpdateBody::default()
     }
 }
 
@@ -233,6 +252,9 @@ pub(super) fn volume_labels(
 ) -> HashMap<String, String> {
     let mut labels = names.labels(key, Role::Volume);
     labels.insert(label::VOLUME.into(), volume.name.clone());
+    if volume.class == VolumeClass::Persistent {
+        labels.insert(label::CLASS.into(), volume.storage_class.clone());
+    }
     labels
 }
 

@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 const MAX_ENTRIES: usize = 5_000_000;
 const BYTES_PER_BLOCK: u64 = 512;
 
-/// Bytes that a directory tree occupies. Follows no links; what cannot be
-/// read counts nothing. Blocking.
+/// Least that a file, directory or link counts: a file system runs out of
+/// inodes as well as of blocks, and an empty file takes no block.
+const LEAST_PER_ENTRY: u64 = 4096;
+
+/// Bytes that a directory tree occupies, at least 4 KiB an entry. Follows no
+/// links; what cannot be read counts nothing. Blocking.
 pub(super) fn used_bytes(root: &Path) -> u64 {
     let mut waiting: Vec<PathBuf> = vec![root.to_owned()];
     let mut total: u64 = 0;
@@ -22,7 +26,8 @@ pub(super) fn used_bytes(root: &Path) -> u64 {
                 return total;
             }
             let Ok(metadata) = entry.metadata() else { continue };
-            total = total.saturating_add(metadata.blocks().saturating_mul(BYTES_PER_BLOCK));
+            let blocks = metadata.blocks().saturating_mul(BYTES_PER_BLOCK);
+            total = total.saturating_add(blocks.max(LEAST_PER_ENTRY));
             if metadata.is_dir() {
                 waiting.push(entry.path());
             }
@@ -52,6 +57,10 @@ mod tests {
         std::os::unix::fs::symlink(outside.path(), dir.path().join("link")).unwrap();
         let used = used_bytes(dir.path());
         assert!((100_000..500_000).contains(&used), "{used}");
+        for number in 0..100 {
+            fs::write(dir.path().join(format!("empty{number}")), "").unwrap();
+        }
+        assert_eq!(used_bytes(dir.path()), used + 100 * LEAST_PER_ENTRY, "inodes run out, too");
         assert!(file_system(dir.path()).unwrap().0 > 0);
     }
 }

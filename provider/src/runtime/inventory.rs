@@ -1,12 +1,13 @@
 //! What the engine's machine has, before any over-commit.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::disk::file_system;
+use super::gpu::{self, GpuDevice};
 use super::{DockerBackend, RuntimeError};
 
 /// The machine behind the engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Thousandths of a core.
     pub cpu_millis: u64,
@@ -24,6 +25,9 @@ pub struct Inventory {
     pub gvisor: bool,
     /// Container root is not the host's root.
     pub user_namespaces: bool,
+    /// What the engine can give to containers.
+    #[serde(default)]
+    pub gpus: Vec<GpuDevice>,
 }
 
 impl DockerBackend {
@@ -39,6 +43,7 @@ impl DockerBackend {
                 }
             })
         };
+        let gpus = gpu::offered(&info, &self.config.gpu_names);
         let root = info.docker_root_dir.as_deref().unwrap_or("/var/lib/docker");
         let (disk_bytes, disk_free_bytes) =
             file_system(std::path::Path::new(root)).unwrap_or_default();
@@ -57,6 +62,7 @@ impl DockerBackend {
             ),
             gvisor: info.runtimes.unwrap_or_default().contains_key("runsc"),
             user_namespaces: security.iter().any(|option| option.contains("name=userns")),
+            gpus,
         })
     }
 }

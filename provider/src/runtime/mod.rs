@@ -12,12 +12,14 @@
 
 mod apply;
 mod archive;
+pub mod belt;
 mod checks;
 mod config;
 mod container;
 mod disk;
 mod engine;
 mod error;
+mod gpu;
 pub mod image;
 mod inside;
 mod inventory;
@@ -25,10 +27,13 @@ pub mod names;
 mod network;
 mod observe;
 mod pause;
+mod probe;
 mod remove;
 mod spec;
+mod storage;
 mod streams;
 mod subnet;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -43,6 +48,7 @@ pub use checks::{Check, Verdict};
 pub use config::{Deadlines, ImageLimits, RuntimeConfig};
 pub use container::WORKLOAD_CAPABILITIES;
 pub use error::RuntimeError;
+pub use gpu::{GpuDevice, GpuNaming};
 pub use image::{ImageBlob, LoadedImage, RegistryCredentials};
 pub use inside::{
     Connection, ExecInput, ExecOutput, ExecRequest, ExecSession, DIAL_DEADLINE, MAX_PATH,
@@ -52,11 +58,17 @@ pub use names::{InstanceKey, InstanceNames, Names};
 pub use observe::{
     ContainerState, Health, Observation, ObservedContainer, ObservedInstance, ObservedNetwork,
 };
-pub use spec::{ImageRef, PortSpec, Protocol, VolumeClass, VolumeSpec, WorkloadSpec};
-pub use streams::{EngineEvent, InstanceStats, LogPiece, LogRequest, StorageUse};
+pub use spec::{
+    GpuModel, GpuRequest, ImageRef, Limits, PortSpec, Protocol, VolumeClass, VolumeSpec,
+    WorkloadSpec,
+};
+pub use storage::StorageUse;
+pub use streams::{EngineEvent, InstanceStats, LogPiece, LogRequest};
 pub use subnet::AddressPool;
+pub use volumes::{VolumePlace, VolumePlaces};
 
 use container::HostFacts;
+use probe::Prober;
 
 /// What a provider needs of the place where workloads run.
 #[async_trait]
@@ -144,6 +156,9 @@ pub struct DockerBackend {
     host: HostFacts,
     /// Made when the first port is dialled.
     dialer: std::sync::OnceLock<stoa_tunnel::netns::Dialer>,
+    /// Held from the choice of a GPU until its container is there.
+    choosing_gpus: tokio::sync::Mutex<()>,
+    prober: Prober,
 }
 
 impl DockerBackend {
@@ -162,6 +177,8 @@ impl DockerBackend {
             engine_major: 0,
             host,
             dialer: std::sync::OnceLock::new(),
+            choosing_gpus: tokio::sync::Mutex::default(),
+            prober: Prober::start(),
         };
         let inventory = backend.read_inventory().await?;
         backend.engine_major =
@@ -182,7 +199,7 @@ impl DockerBackend {
     /// networks, volumes, image names. For a provider that is given up, and
     /// for tests.
     pub async fn purge(&self) -> Result<(), RuntimeError> {
-        self.remove_labelled(&self.provider_filter()).await?;
+        self.remove_labelled(&self.provider_filter(), &self.names.own_prefix()).await?;
         self.remove_all_images().await
     }
 
@@ -240,7 +257,7 @@ impl Backend for DockerBackend {
 
     async fn remove_lease(&self, lease: &str) -> Result<(), RuntimeError> {
         let filter = self.label_filter(&[(names::label::LEASE, lease)]);
-        self.remove_labelled(&filter).await
+        self.remove_labelled(&filter, &self.names.lease_prefix(lease)).await
     }
 
     async fn observe(&self) -> Result<Observation, RuntimeError> {

@@ -46,6 +46,15 @@ pub mod label {
     /// The instance's persistent volumes and the bytes that each may hold:
     /// `data=1073741824,logs=1048576`.
     pub const VOLUME_LIMITS: &str = "stoa.volume-limits";
+    /// Hash of all that needs a new container when it changes; what else
+    /// [`SPEC`] covers can change while it runs.
+    pub const SHAPE: &str = "stoa.shape";
+    /// The port that is dialled to see whether the workload serves.
+    pub const PROBE: &str = "stoa.probe";
+    /// The GPUs that the container has, by id, separated by commas.
+    pub const GPUS: &str = "stoa.gpus";
+    /// The class of persistent storage that a volume was sold as.
+    pub const CLASS: &str = "stoa.class";
     /// The volume's name in the manifest.
     pub const VOLUME: &str = "stoa.volume";
 }
@@ -119,6 +128,16 @@ impl Names {
     /// replicas that write one file system are nobody's wish.
     pub fn volume(&self, key: &InstanceKey, volume: &str) -> String {
         format!("{}-vol-{volume}", self.instance(key).workload)
+    }
+
+    /// What the names of all objects of a lease begin with.
+    pub fn lease_prefix(&self, lease: &str) -> String {
+        format!("st-{}-{}-", self.provider_short, short_hash(&[lease], 12))
+    }
+
+    /// What the names of all objects of this provider begin with.
+    pub fn own_prefix(&self) -> String {
+        format!("st-{}-", self.provider_short)
     }
 
     /// The provider's own name of an image that came as a blob. The host

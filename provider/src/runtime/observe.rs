@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use bollard::models::{ContainerInspectResponse, HealthStatusEnum, Network};
+use bollard::models::{ContainerInspectResponse, HealthStatusEnum, HostConfig, Network};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
 };
 use futures::{StreamExt, TryStreamExt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::names::{key_of, label, InstanceKey, Role};
 use super::network::subnet_of;
-use super::spec::ImageRef;
+use super::spec::{ImageRef, Limits, WorkloadSpec};
 use super::subnet::Subnet;
 use super::{DockerBackend, RuntimeError};
 
@@ -23,7 +23,7 @@ const PARALLEL_INSPECTIONS: usize = 8;
 /// All of this provider's objects at one look. An error instead of an
 /// observation means that nothing is known; it never means that nothing is
 /// there.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Observation {
     /// By instance, whichever of its objects exist.
     pub instances: BTreeMap<InstanceKey, ObservedInstance>,
@@ -34,15 +34,20 @@ pub struct Observation {
 }
 
 /// One instance, or what there is of it.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ObservedInstance {
     pub workload: Option<ObservedContainer>,
     pub link: Option<ObservedContainer>,
     pub network: Option<ObservedNetwork>,
+    /// Whether the port that it exposes takes connections; `None` where there
+    /// is none, where the image has a check of its own, or where nobody can
+    /// say.
+    #[serde(default)]
+    pub answers: Option<bool>,
 }
 
 /// A container.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObservedContainer {
     pub id: String,
     pub name: String,
@@ -58,6 +63,15 @@ pub struct ObservedContainer {
     /// Restarts by the engine since it was made.
     pub restarts: i64,
     pub spec_hash: String,
+    /// The spec's [`WorkloadSpec::shape`] when it was made.
+    #[serde(default)]
+    pub shape: String,
+    /// What it may use now.
+    #[serde(default)]
+    pub limits: Limits,
+    /// The port that tells whether it serves.
+    #[serde(default)]
+    pub probe_port: Option<u16>,
     pub manifest_version: String,
     pub generation: u64,
     pub image: ImageRef,
@@ -66,7 +80,7 @@ pub struct ObservedContainer {
 }
 
 /// An instance's network.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ObservedNetwork {
     pub id: String,
     pub name: String,
@@ -76,7 +90,7 @@ pub struct ObservedNetwork {
 }
 
 /// A container's state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ContainerState {
     Created,
@@ -89,7 +103,7 @@ pub enum ContainerState {
 }
 
 /// What the image's health check says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     /// The image has no check.
@@ -108,8 +122,8 @@ impl ObservedInstance {
         Some((netns, (address, port).into()))
     }
 
-    /// True where both containers run and the image's check, if any, does
-    /// not say otherwise.
+    /// True where both containers run and neither the image's check nor the
+    /// exposed port says otherwise.
     pub fn is_serving(&self) -> bool {
         let running =
             |c: &Option<ObservedContainer>| c.as_ref().is_some_and(ObservedContainer::is_running);
@@ -117,6 +131,7 @@ impl ObservedInstance {
         running(&self.workload)
             && running(&self.link)
             && matches!(health, Health::Unchecked | Health::Healthy)
+            && self.answers != Some(false)
     }
 }
 
@@ -125,7 +140,15 @@ impl ObservedContainer {
         self.state == ContainerState::Running
     }
 
+    /// Whether it is as the spec says. One that was resized has the hash of
+    /// the spec that it was made of, and other limits.
+    pub fn is_of(&self, spec: &WorkloadSpec) -> bool {
+        (self.spec_hash == spec.hash() || self.shape == spec.shape())
+            && self.limits == spec.limits()
+    }
+
     fn read(inspected: ContainerInspectResponse) -> Self {
+        let limits = limits_in(inspected.host_config.as_ref());
         let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
         let labelled = |name: &str| labels.get(name).cloned().unwrap_or_default();
         let state = inspected.state.unwrap_or_default();
@@ -143,6 +166,9 @@ impl ObservedContainer {
             out_of_memory: state.oom_killed.unwrap_or(false),
             restarts: inspected.restart_count.unwrap_or(0),
             spec_hash: labelled(label::SPEC),
+            shape: labelled(label::SHAPE),
+            limits,
+            probe_port: labelled(label::PROBE).parse().ok(),
             manifest_version: labelled(label::MANIFEST),
             generation: labelled(label::GENERATION).parse().unwrap_or(0),
             image: ImageRef {
@@ -186,6 +212,7 @@ impl DockerBackend {
             }
         }
         seen.leases_with_volumes = self.leases_with_volumes().await?;
+        self.prober.look(&mut seen).await;
         Ok(seen)
     }
 
@@ -203,11 +230,14 @@ impl DockerBackend {
             (label::INSTANCE, &key.index.to_string()),
         ]);
         let networks = self.list_networks(&filter).await?;
-        Ok(ObservedInstance {
+        let mut instance = ObservedInstance {
             workload: workload.map(ObservedContainer::read),
             link: link.map(ObservedContainer::read),
             network: networks.first().map(ObservedNetwork::read),
-        })
+            answers: None,
+        };
+        self.prober.look_at(key, &mut instance).await;
+        Ok(instance)
     }
 
     async fn inspect_all(&self) -> Result<Vec<ContainerInspectResponse>, RuntimeError> {
@@ -264,6 +294,15 @@ impl Observation {
             }
             _ => self.unreadable.push(container.name),
         }
+    }
+}
+
+/// What a container may use, as the engine has it.
+pub(super) fn limits_in(host: Option<&HostConfig>) -> Limits {
+    let number = |value: Option<i64>| value.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
+    Limits {
+        memory_bytes: number(host.and_then(|host| host.memory)),
+        cpu_shares: number(host.and_then(|host| host.cpu_shares)),
     }
 }
 

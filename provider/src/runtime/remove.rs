@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder, StopContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    StopContainerOptionsBuilder,
 };
 
-use super::error::absent_is_none;
 use super::names::{label, InstanceKey};
 use super::{DockerBackend, RuntimeError};
 use crate::failpoint::failpoint;
@@ -44,10 +43,14 @@ impl DockerBackend {
         self.remove_network(&names.network).await
     }
 
-    /// Ends everything that carries these labels, volumes too. Goes on after
-    /// a failure, so that one stuck object strands no other, and reports the
-    /// first.
-    pub(super) async fn remove_labelled(&self, filter: &Filter) -> Result<(), RuntimeError> {
+    /// Ends everything that carries these labels, volumes too, whose names
+    /// begin with `prefix`. Goes on after a failure, so that one stuck object
+    /// strands no other, and reports the first.
+    pub(super) async fn remove_labelled(
+        &self,
+        filter: &Filter,
+        prefix: &str,
+    ) -> Result<(), RuntimeError> {
         let mut first_failure = Ok(());
         let mut note = |result: Result<(), RuntimeError>| {
             if first_failure.is_ok() {
@@ -65,13 +68,15 @@ impl DockerBackend {
             note(self.remove_network(&name).await);
         }
         failpoint("runtime.after_lease_networks_remove");
-        for name in self.volume_names(filter).await? {
-            note(self.remove_volume(&name).await);
-        }
+        note(self.remove_volumes(filter, prefix).await);
+        failpoint("runtime.after_lease_volumes_remove");
         first_failure
     }
 
-    async fn container_names(&self, filter: &Filter) -> Result<Vec<String>, RuntimeError> {
+    pub(super) async fn container_names(
+        &self,
+        filter: &Filter,
+    ) -> Result<Vec<String>, RuntimeError> {
         let options = ListContainersOptionsBuilder::default().all(true).filters(filter).build();
         let call = self.docker.list_containers(Some(options));
         let found = self.bounded("listing containers", self.config.deadlines.query, call).await?;
@@ -83,13 +88,6 @@ impl DockerBackend {
         let call = self.docker.list_networks(Some(options));
         let found = self.bounded("listing networks", self.config.deadlines.query, call).await?;
         Ok(found.into_iter().filter_map(|network| network.name).collect())
-    }
-
-    async fn volume_names(&self, filter: &Filter) -> Result<Vec<String>, RuntimeError> {
-        let options = ListVolumesOptionsBuilder::default().filters(filter).build();
-        let call = self.docker.list_volumes(Some(options));
-        let found = self.bounded("listing volumes", self.config.deadlines.query, call).await?;
-        Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
     }
 
     /// Asks a container to end, and kills it after the grace period.
@@ -128,12 +126,5 @@ impl DockerBackend {
             during,
             message: "its removal does not come to an end".into(),
         })
-    }
-
-    async fn remove_volume(&self, name: &str) -> Result<(), RuntimeError> {
-        let options = RemoveVolumeOptionsBuilder::default().build();
-        let call = self.docker.remove_volume(name, Some(options));
-        let during = format!("removing the volume {name}");
-        absent_is_none(self.bounded(during, self.config.deadlines.change, call).await).map(|_| ())
     }
 }

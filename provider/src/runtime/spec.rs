@@ -14,6 +14,16 @@ pub const MAX_LEASE_ID: usize = 256;
 pub const MAX_VOLUMES: usize = 16;
 pub const MAX_PORTS: usize = 64;
 pub const MAX_STRINGS_BYTES: usize = 1 << 20;
+pub const MAX_GPUS: u32 = 100;
+
+/// Less memory than this cannot hold the runtime's own start of a container.
+const LEAST_MEMORY_BYTES: u64 = 16 << 20;
+/// The engine takes from a hundredth of a core.
+pub(super) const LEAST_CPU_MILLIS: u64 = 10;
+/// 1,024 shares are one core's weight.
+const SHARES_PER_CORE: u64 = 1024;
+const LEAST_SHARES: u64 = 2;
+const MOST_SHARES: u64 = 262_144;
 
 /// One instance of a service, as the manifest wants it. `Debug` shows
 /// neither its environment nor its arguments: tenants keep secrets there.
@@ -40,6 +50,9 @@ pub struct WorkloadSpec {
     /// bears that, so it is opt-in: see
     /// [`super::image::READ_ONLY_ROOT_LABEL`].
     pub read_only_root: bool,
+    /// The GPUs that were leased with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuRequest>,
     /// The manifest's version, hex. Not part of the spec's hash.
     pub manifest_version: String,
     /// Counts the daemon's attempts at this instance; not part of the hash.
@@ -62,6 +75,12 @@ pub struct VolumeSpec {
     pub name: String,
     pub bytes: u64,
     pub class: VolumeClass,
+    /// Which class of persistent storage was sold: it says where the volume
+    /// lies. Empty is the engine's own directory, as is a class without a
+    /// place in the settings. Not part of the spec's hash: a volume stays
+    /// where it was made.
+    #[serde(default)]
+    pub storage_class: String,
     /// Absolute path in the container.
     pub mount: String,
     pub read_only: bool,
@@ -77,6 +96,35 @@ pub enum VolumeClass {
     Ram,
     /// Outlives updates and restarts; goes with the lease.
     Persistent,
+}
+
+/// GPUs of one vendor, of any of some models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuRequest {
+    pub units: u32,
+    pub vendor: String,
+    /// Acceptable ones; none: any.
+    pub models: Vec<GpuModel>,
+}
+
+/// A model of GPU in the market's words; empty is any.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuModel {
+    /// Such as `a100`; `*` is any.
+    pub model: String,
+    /// Such as `80Gi`.
+    pub memory: String,
+    /// `pcie` or `sxm`.
+    pub interface: String,
+}
+
+/// What may change while a container runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub memory_bytes: u64,
+    /// The weight that stands for its cpu: unlike the quota it does not
+    /// depend on how many cores a machine has.
+    pub cpu_shares: u64,
 }
 
 /// A port that a workload listens on.
@@ -114,14 +162,30 @@ impl std::fmt::Debug for WorkloadSpec {
 }
 
 impl WorkloadSpec {
-    /// Hash of all that needs a new container when it changes: 32 hex
-    /// digits. The manifest's version and the generation are not in it, so
-    /// an update restarts only the services that it touches.
+    /// Hash of the whole: 32 hex digits. The manifest's version and the
+    /// generation are not in it, so an update restarts only the services that
+    /// it touches.
     pub fn hash(&self) -> String {
         let mut form = CanonicalForm::new("stoa/workload/1");
+        self.write_form(&mut form, true);
+        form.finish()
+    }
+
+    /// Hash of all that needs a new container when it changes: the whole but
+    /// its [`Limits`].
+    pub fn shape(&self) -> String {
+        let mut form = CanonicalForm::new("stoa/shape/1");
+        self.write_form(&mut form, false);
+        form.finish()
+    }
+
+    fn write_form(&self, form: &mut CanonicalForm, limits: bool) {
         form.text(&self.key.lease).text(&self.key.service).number(u64::from(self.key.index));
         form.text(&self.image.id).list(&self.command).list(&self.args).list(&self.env);
-        form.number(self.cpu_millis).number(self.memory_bytes).number(self.ephemeral_bytes);
+        if limits {
+            form.number(self.cpu_millis).number(self.memory_bytes);
+        }
+        form.number(self.ephemeral_bytes);
         form.number(self.volumes.len() as u64);
         for volume in &self.volumes {
             form.text(&volume.name).number(volume.bytes).number(volume.class as u64);
@@ -132,7 +196,27 @@ impl WorkloadSpec {
             form.number(u64::from(port.port)).text(port.protocol.as_str());
         }
         form.number(u64::from(self.read_only_root));
-        form.finish()
+        if let Some(gpu) = &self.gpu {
+            form.number(u64::from(gpu.units)).text(&gpu.vendor).number(gpu.models.len() as u64);
+            for model in &gpu.models {
+                form.text(&model.model).text(&model.memory).text(&model.interface);
+            }
+        }
+    }
+
+    /// What a running container of it may use.
+    pub fn limits(&self) -> Limits {
+        let millis = self.cpu_millis.max(LEAST_CPU_MILLIS);
+        let shares = millis.saturating_mul(SHARES_PER_CORE) / 1000;
+        Limits {
+            memory_bytes: self.memory_bytes.max(LEAST_MEMORY_BYTES),
+            cpu_shares: shares.clamp(LEAST_SHARES, MOST_SHARES),
+        }
+    }
+
+    /// The port by which it is seen whether it serves: its first TCP one.
+    pub fn probe_port(&self) -> Option<u16> {
+        self.ports.iter().find(|port| port.protocol == Protocol::Tcp).map(|port| port.port)
     }
 
     /// Refuses what the engine would refuse later, in clearer words.
@@ -180,6 +264,9 @@ impl WorkloadSpec {
         if self.volumes.len() > MAX_VOLUMES || self.ports.len() > MAX_PORTS {
             let problem = format!("at most {MAX_VOLUMES} volumes and {MAX_PORTS} ports");
             return Err(spec_error(&self.key, problem));
+        }
+        if self.gpu.as_ref().is_some_and(|gpu| gpu.units == 0 || gpu.units > MAX_GPUS) {
+            return Err(spec_error(&self.key, format!("GPUs are 1 to {MAX_GPUS}, or none")));
         }
         if self.ports.iter().any(|port| port.port == 0) {
             return Err(spec_error(&self.key, "a port is 1 to 65535"));
@@ -285,11 +372,13 @@ mod tests {
                 name: "data".into(),
                 bytes: 1 << 30,
                 class: VolumeClass::Persistent,
+                storage_class: "default".into(),
                 mount: "/data".into(),
                 read_only: false,
             }],
             ports: vec![PortSpec { port: 80, protocol: Protocol::Tcp }],
             read_only_root: false,
+            gpu: None,
             manifest_version: "00".into(),
             generation: 1,
         }
@@ -304,7 +393,10 @@ mod tests {
         same.generation = 9;
         same.manifest_version = "ff".into();
         assert_eq!(same.hash(), base.hash());
-        let changes: [fn(&mut WorkloadSpec); 7] = [
+        same.volumes[0].storage_class = "beta3".into();
+        assert_eq!(same.hash(), base.hash());
+        let changes: [fn(&mut WorkloadSpec); 8] = [
+            |s| s.gpu = Some(GpuRequest { units: 1, vendor: "nvidia".into(), models: vec![] }),
             |s| s.args = vec!["ab".into()],
             |s| s.command = vec!["a".into()],
             |s| s.env.clear(),
@@ -318,6 +410,22 @@ mod tests {
             change(&mut other);
             assert_ne!(other.hash(), base.hash(), "{other:?}");
         }
+    }
+
+    #[test]
+    fn cpu_and_memory_are_no_part_of_the_shape() {
+        let base = spec();
+        // Golden: a change here would replace containers that could be resized.
+        assert_eq!(base.shape(), "c31b10a6750afe68efe435868d7b1ce0");
+        let mut grown = base.clone();
+        (grown.cpu_millis, grown.memory_bytes) = (101, 1 << 27);
+        assert_eq!(grown.shape(), base.shape());
+        assert_ne!(grown.hash(), base.hash());
+        assert_ne!(grown.limits(), base.limits());
+        grown.cpu_millis = 100;
+        assert_eq!(grown.limits().cpu_shares, base.limits().cpu_shares);
+        grown.env.clear();
+        assert_ne!(grown.shape(), base.shape());
     }
 
     #[test]

@@ -1,23 +1,17 @@
 //! What flows: logs, use of resources, and the engine's events.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use bollard::container::LogOutput;
-use bollard::models::{
-    ContainerSummary, ContainerSummaryStateEnum, EventMessageTypeEnum, MountPoint,
-};
-use bollard::query_parameters::{
-    EventsOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder,
-};
+use bollard::models::EventMessageTypeEnum;
+use bollard::query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder, StatsOptionsBuilder};
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::StreamExt;
 use serde::Serialize;
 
-use super::disk::used_bytes;
 use super::error::chain;
-use super::names::{key_of, label, InstanceKey, Names, Role};
+use super::names::{key_of, label, InstanceKey, Role};
 use super::{DockerBackend, RuntimeError};
 
 /// Which part of a workload's log is wanted.
@@ -49,22 +43,6 @@ pub struct InstanceStats {
     pub processes: u64,
     pub received_bytes: u64,
     pub sent_bytes: u64,
-}
-
-/// What an instance has written to one kind of storage, against its limit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StorageUse {
-    pub key: InstanceKey,
-    /// The workload's container, by the engine's id.
-    pub container: String,
-    /// The container runs, or will without anybody's doing.
-    pub live: bool,
-    /// A persistent volume by its name; `None`: ephemeral storage, which is
-    /// the writable layer and the container's unnamed volumes.
-    pub volume: Option<String>,
-    pub used_bytes: u64,
-    /// 0: none was sold.
-    pub limit_bytes: u64,
 }
 
 /// Something happened to an instance: a hint to look, never the truth.
@@ -123,25 +101,6 @@ impl DockerBackend {
         Ok(read_engine_stats(&stats))
     }
 
-    /// Storage of every instance. The engine walks the containers' layers
-    /// for it and this process their volumes, so ask every half a minute
-    /// rather than every second.
-    pub(super) async fn measure_storage(&self) -> Result<Vec<StorageUse>, RuntimeError> {
-        let filter = self.label_filter(&[(label::ROLE, Role::Workload.as_str())]);
-        let options =
-            ListContainersOptionsBuilder::default().all(true).size(true).filters(&filter).build();
-        let call = self.docker.list_containers(Some(options));
-        let found =
-            self.bounded("measuring containers", self.config.deadlines.measure, call).await?;
-        let names = self.names.clone();
-        let measure =
-            move || found.into_iter().filter_map(|c| storage_use(c, &names)).flatten().collect();
-        tokio::task::spawn_blocking(measure).await.map_err(|error| RuntimeError::Unknown {
-            during: "measuring volumes".into(),
-            cause: error.to_string(),
-        })
-    }
-
     /// The engine's events on this provider's containers. The stream ends or
     /// fails when the engine goes: observe, and ask for a new one.
     pub(super) fn stream_events(&self) -> BoxStream<'static, Result<EngineEvent, RuntimeError>> {
@@ -161,51 +120,6 @@ impl DockerBackend {
             })
             .boxed()
     }
-}
-
-/// `None` where the labels do not say whose it is. Blocking.
-fn storage_use(container: ContainerSummary, names: &Names) -> Option<Vec<StorageUse>> {
-    let labels = container.labels?;
-    let key = key_of(&labels)?;
-    let id = container.id?;
-    let live = matches!(
-        container.state,
-        Some(
-            ContainerSummaryStateEnum::RUNNING
-                | ContainerSummaryStateEnum::RESTARTING
-                | ContainerSummaryStateEnum::PAUSED
-        )
-    );
-    let one = |volume: Option<&str>, used_bytes: u64, limit_bytes: u64| StorageUse {
-        key: key.clone(),
-        container: id.clone(),
-        live,
-        volume: volume.map(String::from),
-        used_bytes,
-        limit_bytes,
-    };
-    let mounts = container.mounts.unwrap_or_default();
-    // Persistent volumes are named by us, and have limits of their own.
-    let unnamed = |mount: &&MountPoint| {
-        mount.typ.as_deref() == Some("volume")
-            && mount.name.as_ref().is_some_and(|name| !name.starts_with("st-"))
-    };
-    let layer = container.size_rw.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0);
-    let ephemeral = mounts.iter().filter(unnamed).map(mount_bytes).fold(layer, u64::saturating_add);
-    let mut uses = vec![one(None, ephemeral, labels.get(label::EPHEMERAL)?.parse().ok()?)];
-    let limits = labels.get(label::VOLUME_LIMITS).map(String::as_str).unwrap_or_default();
-    for (volume, limit) in limits.split(',').filter_map(|limit| limit.split_once('=')) {
-        let name = names.volume(&key, volume);
-        let mount = mounts.iter().find(|mount| mount.name.as_ref() == Some(&name));
-        if let (Some(mount), Ok(limit)) = (mount, limit.parse()) {
-            uses.push(one(Some(volume), mount_bytes(mount), limit));
-        }
-    }
-    Some(uses)
-}
-
-fn mount_bytes(mount: &MountPoint) -> u64 {
-    mount.source.as_ref().map_or(0, |source| used_bytes(Path::new(source)))
 }
 
 fn read_event(event: bollard::models::EventMessage) -> Option<EngineEvent> {

@@ -6,16 +6,34 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Writes a private file so that a crash leaves the old one or the new one;
-/// when this returns, the new one survives a power cut.
+/// when this returns, the new one survives a power cut. Where it fails, as on
+/// a full disk, the old one stays and nothing else is left.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let temporary = path.with_file_name(name);
+    write_all(&temporary, bytes).and_then(|()| rename(&temporary, path)).inspect_err(|_| {
+        // Half a file takes room of which there is none.
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+fn write_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    rename(&temporary, path)
+    file.sync_all()
+}
+
+/// Bytes that are free where a path lies; `None` where that cannot be told.
+pub(super) fn free_bytes(path: &Path) -> Option<u64> {
+    let found = nix::sys::statvfs::statvfs(path).ok()?;
+    found.blocks_available().checked_mul(found.fragment_size())
+}
+
+/// Whether there was no room: on the disk, or in what this user may write.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Renames and syncs the directory, so that the name is as durable as the

@@ -24,6 +24,8 @@ pub const MAX_CHUNK: usize = 1 << 20;
 /// Bytes are synced at least this often.
 const SYNC_EVERY: u64 = 8 << 20;
 const READ_BUFFER: usize = 1 << 20;
+/// Left free on the disk whatever is uploaded: manifests and records are small.
+const SPARE_BYTES: u64 = 64 << 20;
 
 /// How far a blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +119,7 @@ impl BlobStore {
         if self.state(&blob)?.complete {
             return Ok(None);
         }
+        self.check_disk(&blob)?;
         {
             let mut inner = self.inner();
             self.check_quota(&inner, &root, blob.bytes)?;
@@ -139,6 +142,17 @@ impl BlobStore {
                 self.inner().busy.remove(&root);
                 Err(error.into())
             }
+        }
+    }
+
+    /// What is promised must fit on the disk, beside what others need of it.
+    fn check_disk(&self, blob: &Blob) -> Result<(), BlobError> {
+        let missing = blob.bytes.saturating_sub(self.state(blob)?.have);
+        match atomic::free_bytes(&self.directory) {
+            Some(free) if missing.saturating_add(SPARE_BYTES) > free => Err(BlobError::Quota(
+                format!("{missing} bytes are to come and the disk has {free} free; try later"),
+            )),
+            _ => Ok(()),
         }
     }
 

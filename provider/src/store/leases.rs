@@ -1,7 +1,7 @@
 //! What must be remembered of each lease: which manifest was accepted, which
 //! is served, and how far an update has come.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -79,7 +79,14 @@ impl LeaseRecord {
 #[derive(Debug)]
 pub struct LeaseStore {
     directory: PathBuf,
-    records: Mutex<BTreeMap<String, LeaseRecord>>,
+    records: Mutex<Records>,
+}
+
+#[derive(Debug, Default)]
+struct Records {
+    known: BTreeMap<String, LeaseRecord>,
+    /// Those whose last change is not on disk.
+    unwritten: BTreeSet<String>,
 }
 
 impl LeaseStore {
@@ -87,7 +94,7 @@ impl LeaseStore {
     /// lose a tenant's version.
     pub fn open(directory: &Path) -> io::Result<Self> {
         atomic::directory(directory)?;
-        let mut records = BTreeMap::new();
+        let mut known = BTreeMap::new();
         for entry in std::fs::read_dir(directory)? {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != "json") {
@@ -95,23 +102,24 @@ impl LeaseStore {
             }
             let record: LeaseRecord = serde_json::from_slice(&std::fs::read(&path)?)
                 .map_err(|e| io::Error::other(format!("{}: {e}", path.display())))?;
-            records.insert(record.lease.clone(), record);
+            known.insert(record.lease.clone(), record);
         }
+        let records = Records { known, unwritten: BTreeSet::new() };
         Ok(Self { directory: directory.into(), records: Mutex::new(records) })
     }
 
     /// What is known of a lease; an empty record where nothing is.
     pub fn get(&self, lease: &str) -> LeaseRecord {
-        let known = self.records().get(lease).cloned();
+        let known = self.records().known.get(lease).cloned();
         known.unwrap_or_else(|| LeaseRecord { lease: lease.into(), ..LeaseRecord::default() })
     }
 
     pub fn has(&self, lease: &str) -> bool {
-        self.records().contains_key(lease)
+        self.records().known.contains_key(lease)
     }
 
     pub fn all(&self) -> Vec<LeaseRecord> {
-        self.records().values().cloned().collect()
+        self.records().known.values().cloned().collect()
     }
 
     /// Changes a record; it is on disk before this returns.
@@ -121,20 +129,49 @@ impl LeaseStore {
         change: impl FnOnce(&mut LeaseRecord),
     ) -> io::Result<LeaseRecord> {
         let mut records = self.records();
-        let before = records.get(lease).cloned();
+        let before = records.known.get(lease).cloned();
         let mut record = before
             .clone()
             .unwrap_or_else(|| LeaseRecord { lease: lease.into(), ..LeaseRecord::default() });
         change(&mut record);
-        if before.as_ref() != Some(&record) {
+        if before.as_ref() != Some(&record) || records.unwritten.contains(lease) {
             atomic::write(&self.path(lease), &serde_json::to_vec_pretty(&record)?)?;
-            records.insert(lease.into(), record.clone());
+            records.unwritten.remove(lease);
+            records.known.insert(lease.into(), record.clone());
         }
         Ok(record)
     }
 
+    /// The same, and where it cannot be written it holds for this process all
+    /// the same: what fills a disk must be stopped also when it is full. A
+    /// later change, or [`LeaseStore::write_rest`], brings it to disk.
+    pub fn update_even_unwritten(
+        &self,
+        lease: &str,
+        change: impl Fn(&mut LeaseRecord),
+    ) -> io::Result<()> {
+        let Err(error) = self.update(lease, &change) else { return Ok(()) };
+        let mut records = self.records();
+        records.unwritten.insert(lease.into());
+        change(
+            records
+                .known
+                .entry(lease.into())
+                .or_insert_with(|| LeaseRecord { lease: lease.into(), ..LeaseRecord::default() }),
+        );
+        Err(error)
+    }
+
+    /// Writes what could not be written.
+    pub fn write_rest(&self) -> io::Result<()> {
+        let unwritten = self.records().unwritten.clone();
+        unwritten.iter().try_for_each(|lease| self.update(lease, |_| {}).map(drop))
+    }
+
     pub fn remove(&self, lease: &str) -> io::Result<()> {
-        self.records().remove(lease);
+        let mut records = self.records();
+        records.known.remove(lease);
+        records.unwritten.remove(lease);
         atomic::remove(&self.path(lease))
     }
 
@@ -144,7 +181,7 @@ impl LeaseStore {
         self.directory.join(format!("{}.json", &name[..32]))
     }
 
-    fn records(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LeaseRecord>> {
+    fn records(&self) -> std::sync::MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

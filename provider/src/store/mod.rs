@@ -3,10 +3,12 @@
 
 mod atomic;
 mod blobs;
+#[cfg(test)]
+mod full_disk;
 mod leases;
 mod manifests;
 
-pub use atomic::{remove, write};
+pub use atomic::{is_full, remove, write};
 pub use blobs::{BlobError, BlobState, BlobStore, Upload, MAX_CHUNK};
 pub use leases::{LeaseRecord, LeaseStore, Overuse, Rollout};
 pub use manifests::{ManifestStore, StoredManifest};

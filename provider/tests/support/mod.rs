@@ -27,10 +27,17 @@ pub struct Provider {
 
 impl Provider {
     pub async fn start(name: &str) -> Self {
+        Self::start_with(name, |_| ()).await
+    }
+
+    /// With other settings.
+    pub async fn start_with(name: &str, change: impl FnOnce(&mut RuntimeConfig)) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let id = format!("test-{name}-{}-{number}", std::process::id());
-        let backend = DockerBackend::connect(config(&id))
+        let mut config = config(&id);
+        change(&mut config);
+        let backend = DockerBackend::connect(config)
             .await
             .expect("these tests need a Docker engine at /var/run/docker.sock");
         Self { id, backend }
@@ -114,6 +121,7 @@ pub fn spec(key: InstanceKey, image: &str) -> WorkloadSpec {
         volumes: vec![],
         ports: vec![PortSpec { port: 8080, protocol: Protocol::Tcp }],
         read_only_root: false,
+        gpu: None,
         manifest_version: "00".into(),
         generation: 1,
     }

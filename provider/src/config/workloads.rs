@@ -1,0 +1,114 @@
+//! How workloads are run: their bounds, where their volumes lie, what their
+//! GPUs are called.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::file::PERSISTENT_CLASSES;
+use super::load::ConfigError;
+use crate::runtime::{GpuNaming, RuntimeConfig, VolumePlaces};
+
+/// What holds for every workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workloads {
+    /// Processes and threads of an instance.
+    pub pids_limit: u32,
+    /// Open files of a process; lowered to this process's own hard limit.
+    pub open_files: u32,
+    /// Of a container's log: the size of a file, and how many are kept.
+    pub log_file_megabytes: u32,
+    pub log_files: u32,
+    /// An instance whose exposed port is silent counts as ready after so long
+    /// all the same, for a first start: what a tenant has got wrong must not
+    /// cost its provider the lease.
+    pub silent_seconds: u64,
+    /// Puts a rule into the host's firewall that drops what workloads send to
+    /// the host.
+    pub firewall: bool,
+    /// Where the volumes of a persistent class lie; the engine's own
+    /// directory where a class is not named.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: VolumePlaces,
+    /// What devices are, where their own names do not say it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuNaming>,
+}
+
+impl Default for Workloads {
+    fn default() -> Self {
+        Self {
+            pids_limit: 1024,
+            open_files: 65_536,
+            log_file_megabytes: 10,
+            log_files: 3,
+            silent_seconds: 60,
+            firewall: true,
+            volumes: VolumePlaces::new(),
+            gpus: vec![],
+        }
+    }
+}
+
+impl Workloads {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for class in self.volumes.keys() {
+            if !PERSISTENT_CLASSES.contains(&class.as_str()) {
+                return Err(ConfigError::Wrong(format!(
+                    "workloads.volumes: `{class}` is none of {}",
+                    PERSISTENT_CLASSES.join(", ")
+                )));
+            }
+        }
+        if let Some(gpu) = self.gpus.iter().find(|gpu| gpu.id.is_empty() || gpu.model.is_empty()) {
+            let problem = format!("workloads.gpus: `{}` needs an id and a model", gpu.id);
+            return Err(ConfigError::Wrong(problem));
+        }
+        Ok(())
+    }
+
+    pub(super) fn put_into(&self, runtime: &mut RuntimeConfig) {
+        runtime.pids_limit = i64::from(self.pids_limit);
+        runtime.open_files_limit = i64::from(self.open_files);
+        runtime.log_file_megabytes = self.log_file_megabytes;
+        runtime.log_files = self.log_files;
+        runtime.volume_places = self.volumes.clone();
+        runtime.gpu_names = self.gpus.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::VolumePlace;
+
+    #[test]
+    fn places_of_volumes_are_directories_or_drivers() {
+        let text = r#"
+            [volumes]
+            beta1 = { directory = "/mnt/ssd" }
+            beta2 = { driver = "local", options = { type = "nfs", device = ":/x" } }
+            [[gpus]]
+            id = "GPU-1"
+            model = "a100"
+        "#;
+        let workloads: Workloads = toml::from_str(text).unwrap();
+        workloads.validate().unwrap();
+        let beta1 = VolumePlace::Directory { directory: "/mnt/ssd".into() };
+        assert_eq!(workloads.volumes["beta1"], beta1);
+        assert!(matches!(&workloads.volumes["beta2"],
+            VolumePlace::Driver { driver, options } if driver == "local" && options.len() == 2));
+        let mut runtime = RuntimeConfig::new("p");
+        workloads.put_into(&mut runtime);
+        assert_eq!(runtime.volume_places, workloads.volumes);
+        assert_eq!(
+            toml::from_str::<Workloads>(&toml::to_string(&workloads).unwrap()),
+            Ok(workloads)
+        );
+
+        let wrong: Workloads = toml::from_str("volumes.ram = { directory = \"/x\" }").unwrap();
+        assert!(wrong.validate().unwrap_err().to_string().contains("beta3"));
+        assert!(toml::from_str::<Workloads>("volumes.beta1 = { folder = \"/x\" }").is_err());
+    }
+}
