@@ -245,6 +245,8 @@ pub(crate) struct FakeEngine {
     pub(crate) cut: AtomicBool,
     pub(crate) applied: AtomicUsize,
     pub(crate) loaded: AtomicUsize,
+    /// So many removals of leases are refused.
+    pub(crate) stuck: AtomicUsize,
     pub(crate) storage: Mutex<Vec<StorageUse>>,
     /// Where tar streams were unpacked, and their bytes.
     pub(crate) written: Mutex<Vec<(String, Vec<u8>)>>,
@@ -301,7 +303,13 @@ impl Backend for FakeEngine {
     }
 
     async fn remove_lease(&self, lease: &str) -> Result<(), RuntimeError> {
-        self.look()?.instances.retain(|key, _| key.lease != lease);
+        let mut seen = self.look()?;
+        let less = |left: usize| left.checked_sub(1);
+        if self.stuck.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok() {
+            let (during, message) = ("removing".into(), "device or resource busy".into());
+            return Err(RuntimeError::Refused { during, status: 500, message });
+        }
+        seen.instances.retain(|key, _| key.lease != lease);
         Ok(())
     }
 

@@ -22,10 +22,11 @@ const PATIENCE: Patience = Patience { settle: 0, update: 60, silent: 60 };
 const TRIES: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// dockerd and its containerd with directories and sockets of their own. It
-/// shares this machine's network, and leaves its firewall alone.
+/// dockerd and its containerd with directories and sockets of their own, in a
+/// network namespace of their own: the machine's engine has its firewall.
 struct Engine {
     root: tempfile::TempDir,
+    namespace: String,
     containerd: Child,
     dockerd: Child,
 }
@@ -33,6 +34,7 @@ struct Engine {
 impl Engine {
     fn start() -> Self {
         let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("daemon.json"), "{}").unwrap();
         let containerd = Command::new("containerd")
             .arg("--root")
             .arg(root.path().join("containerd"))
@@ -45,8 +47,11 @@ impl Engine {
             .stderr(log(root.path(), "containerd.log"))
             .spawn()
             .expect("containerd, which comes with Docker, is needed");
-        let dockerd = dockerd(root.path(), &[]);
-        Self { root, containerd, dockerd }
+        let namespace = format!("stoa-restart-{}", std::process::id());
+        let added = Command::new("ip").args(["netns", "add", &namespace]).status().unwrap();
+        assert!(added.success(), "ip netns add {namespace}");
+        let dockerd = dockerd(root.path(), &namespace, &[]);
+        Self { root, namespace, containerd, dockerd }
     }
 
     fn socket(&self) -> PathBuf {
@@ -60,7 +65,7 @@ impl Engine {
 
     fn start_again(&mut self, arguments: &[&str]) {
         let _ = std::fs::remove_file(self.root.path().join("docker.pid"));
-        self.dockerd = dockerd(self.root.path(), arguments);
+        self.dockerd = dockerd(self.root.path(), &self.namespace, arguments);
     }
 
     fn log(&self) -> String {
@@ -68,16 +73,17 @@ impl Engine {
     }
 }
 
-fn dockerd(root: &Path, arguments: &[&str]) -> Child {
+/// Entered by `nsenter`, for `ip netns exec` would hide the containers'
+/// namespaces from everybody else.
+fn dockerd(root: &Path, namespace: &str, arguments: &[&str]) -> Child {
     let at = |name: &str| root.join(name).display().to_string();
-    Command::new("dockerd")
+    Command::new("nsenter")
+        .args([&format!("--net=/run/netns/{namespace}"), "dockerd"])
         .args(["--host", &format!("unix://{}", at("docker.sock"))])
         .args(["--containerd", &at("containerd.sock")])
         .args(["--data-root", &at("data"), "--exec-root", &at("exec")])
-        .args(["--pidfile", &at("docker.pid"), "--config-file", &at("none.json")])
-        .args(["--bridge", "none", "--iptables=false", "--ip6tables=false"])
-        .args(["--ip-forward=false", "--ip-masq=false", "--userland-proxy=false"])
-        .args(["--log-level", "error"])
+        .args(["--pidfile", &at("docker.pid"), "--config-file", &at("daemon.json")])
+        .args(["--bridge", "none", "--log-level", "error"])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(log(root, "dockerd.log"))
@@ -113,6 +119,7 @@ impl Drop for Engine {
         for line in mounts.lines().rev().filter(below) {
             let _ = Command::new("umount").arg("-l").arg(line.split(' ').nth(1).unwrap()).status();
         }
+        let _ = Command::new("ip").args(["netns", "del", &self.namespace]).status();
     }
 }
 
@@ -179,7 +186,8 @@ impl Stage {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        panic!("leases are not served again: {all:?}\n{}", self.engine.log());
+        let seen = self.backend.observe().await;
+        panic!("leases are not served: {all:?}\n{seen:?}\n{}", self.engine.log());
     }
 
     /// Containers' ids and processes.

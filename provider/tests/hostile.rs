@@ -67,10 +67,10 @@ async fn a_container_has_no_power_over_its_host_and_cannot_gain_any() {
         "busybox unshare -U /bin/sh -c true",
         "busybox chroot / /bin/sh -c true",
         "busybox arping -c 1 -w 1 -I eth0 10.0.0.1",
-        "busybox date -s 2001-01-01",
+        "busybox date -s 2001-01-01; [ $(busybox date +%Y) = 2001 ]",
         "busybox hostname other",
         "busybox ip link set eth0 down",
-        "busybox nice -n -5 /bin/sh -c '[ $(busybox nice) -lt 0 ]'",
+        "busybox renice -n -5 -p 1",
         "busybox dmesg",
     ] {
         exec_fails(&name, attempt);
@@ -92,10 +92,10 @@ async fn a_container_has_no_power_over_its_host_and_cannot_gain_any() {
     ] {
         exec_fails(&name, &format!("echo 1 2>/dev/null >{file}"));
     }
-    exec_fails(
-        &name,
-        "busybox mkdir /sys/fs/cgroup/memory/own || busybox mkdir /sys/fs/cgroup/own",
-    );
+    // With the first version of cgroups this directory is a file system in
+    // the container's own memory; the controllers are below it.
+    let group = "[ -d /sys/fs/cgroup/memory ] && cd /sys/fs/cgroup/memory || cd /sys/fs/cgroup";
+    exec_fails(&name, &format!("({group}; busybox mkdir own)"));
     exec_fails(&name, "busybox grep -v ':/$' /proc/self/cgroup");
 
     // The engine, the host's devices, its processes and its IPv6.
@@ -200,10 +200,8 @@ async fn a_fork_bomb_a_memory_hog_and_a_log_flood_stay_within_what_they_were_sol
     assert!(sizes.iter().sum::<u64>() < 2_500_000, "{sizes:?}");
 
     // Nobody else noticed.
-    for spec in [&neighbour, &bomb] {
-        let found = workload(&provider, &spec.key).await;
-        assert!(found.is_running() && found.restarts == 0, "{found:?}");
-    }
+    let found = workload(&provider, &neighbour.key).await;
+    assert!(found.is_running() && found.restarts == 0, "{found:?}");
     let name = provider.backend.names().instance(&neighbour.key).workload;
     let page = "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 127.0.0.1 8080";
     assert!(exec(&name, page).contains("hello"));

@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use stoa_provider::runtime::{
     Applied, Backend, ContainerState, DockerBackend, GpuRequest, ImageBlob, InstanceKey,
-    LogRequest, RegistryCredentials, RuntimeConfig, RuntimeError, VolumeClass, VolumePlace,
-    VolumeSpec, WORKLOAD_CAPABILITIES,
+    LogRequest, ObservedInstance, RegistryCredentials, RuntimeConfig, RuntimeError, VolumeClass,
+    VolumePlace, VolumeSpec, WORKLOAD_CAPABILITIES,
 };
 use support::{docker, exec, exec_fails, Provider};
 
@@ -45,8 +45,7 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
 
     // A second daemon on the same engine finds it and leaves it alone.
     let restarted = provider.reconnect().await;
-    let before = restarted.observe_instance(&spec.key).await.unwrap();
-    assert!(before.is_serving(), "{before:?}");
+    let before = until_serving(&restarted, &spec.key).await;
     assert_eq!(restarted.apply(&spec).await.unwrap(), Applied::Unchanged);
     let seen = restarted.observe().await.unwrap();
     assert_eq!(seen.instances.len(), 1);
@@ -105,6 +104,18 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
     assert!(backend.observe().await.unwrap().leases_with_volumes.is_empty());
     assert_eq!(backend.collect_images([image.id.as_str()]).await.unwrap(), 0);
     assert_eq!(backend.collect_images([]).await.unwrap(), 1);
+}
+
+/// What was started may not listen at once.
+async fn until_serving(backend: &DockerBackend, key: &InstanceKey) -> ObservedInstance {
+    for _ in 0..100 {
+        let seen = backend.observe_instance(key).await.unwrap();
+        if seen.is_serving() {
+            return seen;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{key} never served: {:?}", backend.observe_instance(key).await);
 }
 
 #[tokio::test]
@@ -219,8 +230,8 @@ async fn providers_that_share_an_engine_do_not_meet() {
     one.backend.remove_lease("shared-lease").await.unwrap();
     one.backend.purge().await.unwrap();
     assert!(one.backend.observe().await.unwrap().instances.is_empty());
+    until_serving(&two.backend, &specs[1].key).await;
     let left = two.backend.observe().await.unwrap();
-    assert!(left.instances[&specs[1].key].is_serving(), "{left:?}");
     assert!(left.instances[&specs[1].key].way_to(8080).unwrap().0.exists());
     assert!(two.backend.find_blob_image(&hash).await.unwrap().is_some());
 }
@@ -400,9 +411,9 @@ async fn a_death_between_any_two_steps_is_continued() {
         die_at(&format!("{task} {} {}", provider.id, image.id), step);
         if ["make", "replace", "resize"].contains(&task) {
             provider.backend.apply(&spec).await.unwrap();
+            until_serving(&provider.backend, &spec.key).await;
             let seen = provider.backend.observe().await.unwrap();
             assert_eq!(seen.instances.len(), 1, "{step}: {seen:?}");
-            assert!(seen.instances[&spec.key].is_serving(), "{step}: {seen:?}");
             assert_eq!(provider.containers().len(), 2, "{step}: no orphan");
             assert_eq!(provider.networks().len(), 1, "{step}: no orphan");
         } else if step != "runtime.after_lease_volumes_remove" {

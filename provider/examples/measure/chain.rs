@@ -1,6 +1,7 @@
 //! A chain on which nothing happens. The leases come by the view.
 
 use async_trait::async_trait;
+use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::market::v1::{Bid, Lease, Order};
@@ -46,6 +47,10 @@ impl ChainReads for Still {
     }
 
     async fn is_valid_certificate(&self, _owner: &str, _der: &[u8]) -> Result<bool> {
+        unreachable()
+    }
+
+    async fn account_key(&self, _address: &str) -> Result<Option<PublicKey>> {
         unreachable()
     }
 

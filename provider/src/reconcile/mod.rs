@@ -3,6 +3,7 @@
 //! at the start, for events, and by the timer.
 
 mod board;
+mod clock;
 mod closing;
 mod crashes;
 mod garbage;

@@ -117,6 +117,7 @@ impl Reconciler {
             Ok(seen) => seen,
             Err(error) => return tracing::warn!("the engine cannot be observed: {error}"),
         };
+        self.shared.clock().settle_starts(&mut seen.instances, now(), Instant::now());
         self.shared.crashes().note(&mut seen.instances, now());
         let mut services = vec![];
         let mut turns = vec![];

@@ -10,6 +10,7 @@ use stoa_client::TxQueue;
 use stoa_manifest::ImageRef;
 use tokio::sync::Notify;
 
+use super::clock::Clock;
 use super::crashes::Crashes;
 use super::images::{ImageEngine, Images};
 use super::reconciler::Parts;
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     pub wake: Arc<Notify>,
     state: Mutex<State>,
     crashes: Mutex<Crashes>,
+    clock: Mutex<Clock>,
 }
 
 /// What is remembered between turns; nothing that a restart must know.
@@ -65,6 +67,7 @@ impl Shared {
             wake: parts.wake,
             state: Mutex::default(),
             crashes: Mutex::default(),
+            clock: Mutex::default(),
         }
     }
 
@@ -161,6 +164,10 @@ impl Shared {
 
     pub(super) fn crashes(&self) -> MutexGuard<'_, Crashes> {
         self.crashes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn clock(&self) -> MutexGuard<'_, Clock> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -300,3 +300,65 @@ async fn what_wrote_too_much_is_stopped_told_and_started_by_an_update() {
     run.until_phase(&stage, LeasePhase::Running).await;
     assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn a_removal_that_is_refused_is_tried_until_it_is_done() {
+    let stage = Stage::set();
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until_phase(&stage, LeasePhase::Running).await;
+    stage.engine.stuck.store(2, Ordering::SeqCst);
+    stage.chain.change(|state| {
+        state.leases.get_mut(&stage.lease).unwrap().set_state(LeaseState::Closed);
+    });
+    let gone = View { leases: Default::default(), ..stage.view.clone() };
+    run.views.send_replace(Some(Arc::new(gone)));
+    run.until("the first try", || stage.engine.stuck.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(stage.engine.instances().len(), 1);
+    assert!(!run.leases.get(&stage.lease).removed, "not before it is done");
+    // Over a new daemon, too.
+    drop(run);
+    let run = stage.run().await;
+    let gone = View { leases: Default::default(), ..stage.view.clone() };
+    run.views.send_replace(Some(Arc::new(gone)));
+    run.until("removed", || run.leases.get(&stage.lease).removed).await;
+    assert!(stage.engine.instances().is_empty());
+}
+
+#[tokio::test]
+async fn what_ends_again_and_again_rests_is_told_and_starts_again() {
+    let stage = Stage::set();
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until("committed", || run.leases.get(&stage.lease).serving.is_some()).await;
+    let key = stage.engine.instances().remove(0);
+    let change = |state, restarts| {
+        let mut seen = stage.engine.seen.lock().unwrap();
+        let workload = seen.instances.get_mut(&key).unwrap().workload.as_mut().unwrap();
+        (workload.state, workload.restarts, workload.exit_code) = (state, restarts, 3);
+    };
+    let state = || {
+        let seen = stage.engine.seen.lock().unwrap();
+        seen.instances[&key].workload.as_ref().unwrap().state
+    };
+    change(ContainerState::Restarting, 4);
+    run.looks().await;
+    assert_eq!(state(), ContainerState::Restarting, "the engine may try a few times");
+    change(ContainerState::Restarting, 5);
+    run.until("stopped for its rest", || state() == ContainerState::Exited).await;
+    run.looks().await;
+    assert_eq!(state(), ContainerState::Exited);
+    assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 1);
+    let status = run.board.get(&stage.lease).unwrap();
+    assert_eq!(status.phase(), LeasePhase::Degraded);
+    assert!(status.message.contains("code 3, 5 times in a row; it rests 10 s"), "{status:?}");
+    assert_eq!(status.services[0].instances[0].restarts, 6, "its own start is the next");
+
+    // A daemon that knows of no rest starts it.
+    drop(run);
+    let run = stage.run().await;
+    run.until("started", || stage.engine.applied.load(Ordering::SeqCst) == 2).await;
+    run.until_phase(&stage, LeasePhase::Running).await;
+}

@@ -102,7 +102,7 @@ impl Watchdog {
             limit_bytes: over.limit_bytes,
         };
         self.leases.update_even_unwritten(&over.key.lease, |record| {
-            record.note_overuse(overuse.clone())
+            record.note_overuse(overuse.clone());
         })?;
         failpoint("watchdog.after_mark");
         Ok(true)

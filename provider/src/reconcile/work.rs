@@ -1,7 +1,7 @@
 //! One lease, one turn: have its images, compare, take the steps.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use stoa_client::proto::gateway::v1::LeasePhase;
@@ -73,7 +73,7 @@ impl Turn {
             services,
             update: self.record.serving.is_some() && !served,
             served,
-            rollout: self.record.rollout.clone(),
+            rollout: self.rollout(shared),
             overuses: self.record.overuses.clone(),
             crashes: shared.crashes().of_lease(&self.lease.name),
         };
@@ -92,6 +92,11 @@ impl Turn {
             (false, Verdict::Failing(_)) if served => Outcome::Failing,
             (false, _) => Outcome::Waiting,
         })
+    }
+
+    fn rollout(&self, shared: &Shared) -> Option<Rollout> {
+        let rollout = self.record.rollout.clone();
+        shared.clock().settle_rollout(&self.lease.name, rollout, now(), Instant::now())
     }
 
     fn patience(&self, shared: &Shared) -> Patience {

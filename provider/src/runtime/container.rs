@@ -220,6 +220,9 @@ fn mount(key: &InstanceKey, volume: &VolumeSpec, names: &Names) -> Mount {
             }),
             ..base
         },
+        // The engine has no unnamed volume that is read-only. Nothing can be
+        // in one, so it takes no memory either.
+        VolumeClass::Ephemeral if volume.read_only => Mount { typ: Some(MountType::TMPFS), ..base },
         // Without a name it is the container's own and goes with it.
         VolumeClass::Ephemeral => Mount {
             typ: Some(MountType::VOLUME),

@@ -210,9 +210,10 @@ fn market_name(product: &str) -> GpuModel {
             name.interface = "sxm".into();
         } else if word.starts_with("pci") || word == "nvl" {
             name.interface = "pcie".into();
-        } else if name.model.is_empty() || FAMILIES.contains(&name.model.as_str()) {
-            name.model.push_str(word);
-        } else if ["ti", "super"].contains(&word) {
+        } else if name.model.is_empty()
+            || FAMILIES.contains(&name.model.as_str())
+            || ["ti", "super"].contains(&word)
+        {
             name.model.push_str(word);
         }
     }
@@ -286,7 +287,7 @@ mod tests {
             model: "mi300x".into(),
             ..GpuNaming::default()
         };
-        assert_eq!(ids(cdi(&other), &[named.clone()]), ["amd.com/gpu=0 mi300x"]);
+        assert_eq!(ids(cdi(&other), std::slice::from_ref(&named)), ["amd.com/gpu=0 mi300x"]);
         assert_eq!(ids(json!({}), &[named]), [""; 0], "a name alone is no device");
     }
 

@@ -171,15 +171,16 @@ fn make_directory(pool: &Path, name: &str) -> Result<PathBuf, RuntimeError> {
 /// Follows no link, whatever a tenant has put there.
 async fn remove_directories(directories: Vec<PathBuf>) -> Result<(), RuntimeError> {
     let work = move || {
-        directories.into_iter().fold(Ok(()), |first, path| {
-            let removed = match std::fs::remove_dir_all(&path) {
+        let mut first_failure = Ok(());
+        for path in directories {
+            match std::fs::remove_dir_all(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(unusable(&path, &error))
+                    first_failure = first_failure.and(Err(unusable(&path, &error)));
                 }
-                _ => Ok(()),
-            };
-            first.and(removed)
-        })
+                _ => {}
+            }
+        }
+        first_failure
     };
     tokio::task::spawn_blocking(work)
         .await
