@@ -191,7 +191,7 @@ impl Daemon {
         };
         let (board, wake) = (parts.board.clone(), parts.wake.clone());
         wake.notify_one();
-        let reconciler = Reconciler::new(parts, receiver, Ingress::start(&config));
+        let reconciler = Reconciler::new(parts, receiver, Ingress::start(&config)?);
         let task = tokio::spawn(reconciler.run());
         Ok(Self { board, wake, views, dialer: Dialer::start()?, task })
     }
