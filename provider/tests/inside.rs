@@ -47,6 +47,7 @@ async fn a_tenant_goes_into_its_instance_and_leaves_nothing_running() {
         name: "data".into(),
         bytes: 1 << 20,
         class: VolumeClass::Persistent,
+        storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
     }];
