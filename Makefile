@@ -2,7 +2,7 @@
 # the scripts install or build once; see the head of each. ARGS='...' is passed on.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo localnet test bench lint fmt images
+.PHONY: help demo localnet test soak bench lint fmt images
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ localnet: ## 4 validators and 3 providers, in the foreground until Ctrl-C
 
 test: ## format, lints, dependency rules and every test
 	@scripts/test.sh $(ARGS)
+
+soak: ## 50 leases under random kills for 15 minutes (ARGS='--seconds 300' shortens it)
+	@scripts/soak.sh $(ARGS)
 
 bench: ## measure a release build; figures in bench/results/latest.json
 	@scripts/bench.sh $(ARGS)

@@ -30,7 +30,7 @@ build() {
 run_localnet() {
     local sudo=() child status=0
     [[ $EUID -eq 0 ]] || sudo=(sudo)
-    "${sudo[@]}" env "PATH=$PATH" "COMETBFT=$COMETBFT" "STOA_BIN=$STOA_BIN" \
+    "${sudo[@]}" env "PATH=$PATH" "COMETBFT=$COMETBFT" "STOA_BIN=$STOA_BIN" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
         "$STOA_BIN/stoa-localnet" "$@" &
     child=$!
     trap : INT

@@ -16,6 +16,7 @@ mod options;
 mod ports;
 mod process;
 mod providers;
+pub mod soak;
 mod state;
 pub mod status;
 pub mod up;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{bail, Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use stoa_localnet::{
-    control, demo, parse_block_time, status, take_down, up, Options, DOWNTIME_WINDOW,
+    control, demo, parse_block_time, soak, status, take_down, up, Options, DOWNTIME_WINDOW,
 };
 
 /// Whole Stoa networks on one machine: validators, providers, funded keys.
@@ -44,6 +44,8 @@ enum Command {
     },
     /// Show the way of one deployment on a network of its own, from file to closed
     Demo(DemoArgs),
+    /// Keep many leases under random kills for a while, then check that nothing was lost
+    Soak(SoakArgs),
     /// Take the network down with all that its providers run
     Down {
         #[command(flatten)]
@@ -87,6 +89,37 @@ struct DemoArgs {
     /// The directory of app-v1.yaml and app-v2.yaml [default: localnet/demo]
     #[arg(long)]
     app: Option<PathBuf>,
+    /// Where the network lies while it runs [default: a temporary one]
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct SoakArgs {
+    /// How long, in seconds
+    #[arg(long, default_value_t = 900)]
+    seconds: u64,
+    /// How many leases
+    #[arg(long, default_value_t = 50)]
+    leases: usize,
+    /// How many validators
+    #[arg(long, default_value_t = 3)]
+    validators: usize,
+    /// How many providers
+    #[arg(long, default_value_t = 2)]
+    providers: usize,
+    /// What the random choices follow from [default: another each time]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// The directory of an engine that `scripts/engine.sh start` started
+    #[arg(long)]
+    engine: PathBuf,
+    /// scripts/engine.sh
+    #[arg(long, default_value = "scripts/engine.sh")]
+    engine_script: PathBuf,
+    /// What the deployments run
+    #[arg(long, default_value = "localnet/demo/images/web-v1.tar")]
+    image: PathBuf,
     /// Where the network lies while it runs [default: a temporary one]
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -137,6 +170,7 @@ fn run(cli: Cli) -> Result<()> {
                 control::ask(&dir.resolve()?, &control::Order::Restart(name)).await
             }
             Command::Demo(args) => run_demo(args).await,
+            Command::Soak(args) => run_soak(args).await,
             Command::Down { dir } => {
                 let dir = dir.resolve()?;
                 tokio::task::spawn_blocking(move || take_down(&dir)).await?
@@ -168,6 +202,29 @@ async fn run_demo(args: DemoArgs) -> Result<()> {
     let temporary = || std::env::temp_dir().join(format!("stoa-demo-{}", std::process::id()));
     let dir = args.dir.unwrap_or_else(temporary);
     demo::run(demo::DemoOptions { app, network: Options::new(&dir, 4, 3)? }).await
+}
+
+async fn run_soak(args: SoakArgs) -> Result<()> {
+    let absolute =
+        |path: PathBuf| std::path::absolute(&path).with_context(|| path.display().to_string());
+    let temporary = || std::env::temp_dir().join(format!("stoa-soak-{}", std::process::id()));
+    let engine =
+        soak::OwnEngine { script: absolute(args.engine_script)?, dir: absolute(args.engine)? };
+    let dir = args.dir.unwrap_or_else(temporary);
+    let mut network = Options::new(&dir, args.validators, args.providers)?;
+    network.engine = Some(engine.socket());
+    for provider in &mut network.providers {
+        provider.price_percent = 100;
+    }
+    soak::run(soak::SoakOptions {
+        network,
+        engine,
+        image: absolute(args.image)?,
+        leases: args.leases,
+        lasts: Duration::from_secs(args.seconds),
+        seed: args.seed.unwrap_or_else(rand::random),
+    })
+    .await
 }
 
 fn set_prices(options: &mut Options, percents: &[u64]) -> Result<()> {

@@ -25,6 +25,8 @@ pub struct Options {
     pub chain_id: String,
     /// Where the programs are found.
     pub programs: Programs,
+    /// The socket of the engine that the providers use; the machine's unless given.
+    pub engine: Option<PathBuf>,
 }
 
 /// One provider of a local network.
@@ -82,6 +84,7 @@ impl Options {
             downtime_window: DOWNTIME_WINDOW,
             chain_id: "stoa-local".to_owned(),
             programs: Programs::find()?,
+            engine: None,
         })
     }
 }

@@ -206,6 +206,7 @@ ephemeral = {ephemeral}
 default = {persistent}
 
 [engine]
+socket = {socket}
 network_pool = \"10.{pool}.0.0/16\"
 stop_grace_seconds = 2
 
@@ -216,6 +217,7 @@ update_seconds = 30
 settle_seconds = 1
 storage_check_seconds = 3
 ",
+        socket = path(options.engine.as_deref().unwrap_or(Path::new("/var/run/docker.sock"))),
         data = path(&provider.home),
         chain = quoted(&options.chain_id),
         rpc = all(|node| &node.rpc),

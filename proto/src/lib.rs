@@ -34,6 +34,7 @@ macro_rules! package {
 }
 
 package! {
+    agent = "agent",
     types = "types",
     deployment = "deployment",
     market = "market",

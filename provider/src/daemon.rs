@@ -18,7 +18,9 @@ use tokio::task::JoinSet;
 use crate::bidding::{Bidder, CapacityWatch};
 use crate::chain::{ChainReads, LiveChain, Watcher};
 use crate::config::Config;
+use crate::fleet::{Fleet, FleetParts, RemoteBackend};
 use crate::gateway::{self, Certificates, GatewayService};
+use crate::hosts::{self, Authority};
 use crate::ingress::{DataPlane, Ingress};
 use crate::payments;
 use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
@@ -76,7 +78,8 @@ async fn start(
         .await
         .with_context(|| format!("gateway.listen {}", config.gateway.listen))?;
     let stores = Stores::open(&config)?;
-    let backend = Arc::new(connect_engine(&config, &provider).await?);
+    let engine = Arc::new(connect_engine(&config, &provider).await?);
+    let backend = open_fleet(&config, &provider, engine)?;
     if let Err(error) = DataPlane::new(&config).ensure().await {
         tracing::error!("{error:#}; it is tried again");
     }
@@ -104,6 +107,7 @@ async fn start(
         capacity.clone(),
         &config.data_dir.join("bids.json"),
     )?;
+    let fleet = Arc::clone(&backend);
     let (board, wake) = (Arc::new(Board::default()), Arc::new(Notify::new()));
     let watchdog = Watchdog::new(
         backend.clone(),
@@ -153,6 +157,7 @@ async fn start(
             }
         });
     };
+    part(Box::pin(quiet(fleet.run())));
     part(Box::pin(quiet(watcher.run())));
     part(Box::pin(quiet(measuring.run())));
     part(Box::pin(bidder.run()));
@@ -251,6 +256,28 @@ async fn put_on_belt(config: &Config) {
     }
 }
 
+/// This machine and those of the roster as one runtime.
+fn open_fleet(
+    config: &Arc<Config>,
+    provider: &str,
+    engine: Arc<DockerBackend>,
+) -> anyhow::Result<Arc<Fleet>> {
+    let authority = Authority::open(&hosts::directory(&config.data_dir), provider)?;
+    let certificate = authority.certificate_path();
+    let (control, front) = (authority.issue_control()?, authority.issue_front()?);
+    let (of, signer) = (provider.to_string(), certificate.clone());
+    let connect = move |name: &str, entry: &hosts::HostEntry| {
+        let remote = RemoteBackend::new(name, &of, entry, &control, &signer)?;
+        Ok(Arc::new(remote) as Arc<dyn crate::fleet::HostEngine>)
+    };
+    Fleet::open(FleetParts {
+        config: Arc::clone(config),
+        local: engine,
+        connect: Box::new(connect),
+        front: (front, certificate),
+    })
+}
+
 /// Says what the machine lacks.
 async fn report_checks(backend: &DockerBackend) {
     use crate::runtime::{Backend as _, Verdict};
@@ -339,7 +366,7 @@ fn announce(config: &Config, started: &Started) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn end_signal() -> anyhow::Result<impl std::future::Future<Output = ()>> {
+pub(crate) fn end_signal() -> anyhow::Result<impl std::future::Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

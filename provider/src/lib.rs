@@ -11,8 +11,12 @@
 //! | [`ingress`] | the data plane's process and its route table |
 //! | [`runtime`] | running workloads in Docker |
 //! | [`events`] | what happened to each lease, in a bounded ring |
+//! | [`hosts`] | which other machines the provider has, and their certificates |
+//! | [`agent`] | the runtime of another machine, served to the daemon |
+//! | [`fleet`] | all machines as one runtime |
 //! | [`daemon`] | all of them together |
 
+pub mod agent;
 pub mod bidding;
 pub mod chain;
 pub mod commands;
@@ -20,7 +24,9 @@ pub mod config;
 pub mod daemon;
 pub mod events;
 pub mod failpoint;
+pub mod fleet;
 pub mod gateway;
+pub mod hosts;
 pub mod ingress;
 pub mod payments;
 pub mod reconcile;

@@ -234,6 +234,7 @@ pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
             workload_address: Some([10, 0, 0, 3].into()),
         }),
         answers: None,
+        place: Default::default(),
     }
 }
 
@@ -393,12 +394,17 @@ impl Backend for FakeEngine {
 
 #[async_trait]
 impl ImageEngine for FakeEngine {
-    async fn find(&self, id: &str) -> Result<Option<LoadedImage>, RuntimeError> {
+    async fn find(&self, _at: &InstanceKey, id: &str) -> Result<Option<LoadedImage>, RuntimeError> {
         drop(self.look()?);
         Ok((id == image('a').id).then(|| image('a')))
     }
 
-    async fn load(&self, path: PathBuf, _blob: Blob) -> Result<LoadedImage, RuntimeError> {
+    async fn load(
+        &self,
+        _at: &InstanceKey,
+        path: PathBuf,
+        _blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError> {
         drop(self.look()?);
         assert!(path.exists());
         self.loaded.fetch_add(1, Ordering::SeqCst);
@@ -407,6 +413,7 @@ impl ImageEngine for FakeEngine {
 
     async fn pull(
         &self,
+        _at: &InstanceKey,
         _reference: &str,
         _credentials: Option<RegistryCredentials>,
     ) -> Result<LoadedImage, RuntimeError> {

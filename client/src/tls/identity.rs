@@ -52,6 +52,16 @@ impl Identity {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.to_vec()))
     }
 
+    /// The same key with another certificate, such as [`countersign`] made.
+    pub fn with_certificate(&self, certificate: Vec<u8>) -> Self {
+        Self { chain: vec![certificate], key: self.key.clone() }
+    }
+
+    /// Its certificates as PEM, without the key.
+    pub fn certificates_pem(&self) -> String {
+        self.chain.iter().map(|der| certificate_pem(der)).collect()
+    }
+
     fn key_pair(&self) -> Result<KeyPair> {
         KeyPair::try_from(self.key.as_slice()).map_err(tls)
     }
@@ -139,6 +149,48 @@ pub fn leaf(root: &Identity, address: &str, hosts: &[String], days: u32) -> Resu
     let key = new_key()?;
     let certificate = params.signed_by(&key, &issuer).map_err(tls)?;
     Ok(identity(vec![certificate.der().to_vec()], &key))
+}
+
+/// A certificate under a root for a key that somebody else holds: the one in
+/// a (self-signed) certificate that they made. Nothing else of that one counts.
+pub fn countersign(root: &Identity, certificate: &[u8], name: &str, days: u32) -> Result<Vec<u8>> {
+    let mut params = params(name, days)?;
+    params.subject_alt_names = vec![dns(name)?];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    let issuer_name = super::common_name(root.certificate())?;
+    let issuer = Issuer::new(root_params(&issuer_name, days)?, root.key_pair()?);
+    let key = P256PublicKey(super::x509::p256_key(certificate)?);
+    Ok(params.signed_by(&key, &issuer).map_err(tls)?.der().to_vec())
+}
+
+/// An uncompressed point.
+struct P256PublicKey(Vec<u8>);
+
+impl rcgen::PublicKeyData for P256PublicKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+/// Certificates of a PEM text, in DER.
+pub fn certificates_of_pem(text: &str) -> Result<Vec<Vec<u8>>> {
+    let certificates = CertificateDer::pem_slice_iter(text.as_bytes());
+    certificates
+        .map(|one| one.map(|der| der.as_ref().to_vec()))
+        .collect::<Result<_, _>>()
+        .map_err(|e| Error::Tls(format!("not certificates in PEM: {e}")))
+}
+
+/// A certificate in PEM.
+pub fn certificate_pem(der: &[u8]) -> String {
+    pem("CERTIFICATE", der)
 }
 
 fn root_params(address: &str, days: u32) -> Result<CertificateParams> {

@@ -48,6 +48,21 @@ pub fn common_name(der: &[u8]) -> Result<String> {
     name.map(str::to_owned).ok_or_else(|| Error::Tls("the certificate has no common name".into()))
 }
 
+/// The public key in a certificate, in DER.
+pub fn public_key(der: &[u8]) -> Result<Vec<u8>> {
+    parse(der).map(|certificate| certificate.public_key().raw.to_vec())
+}
+
+/// The P-256 public key of a certificate, as an uncompressed point.
+pub(super) fn p256_key(der: &[u8]) -> Result<Vec<u8>> {
+    let certificate = parse(der)?;
+    let point = certificate.public_key().subject_public_key.data.to_vec();
+    match (point.len(), point.first()) {
+        (65, Some(4)) => Ok(point),
+        _ => Err(Error::Tls("the certificate's key is not of the kind P-256".into())),
+    }
+}
+
 /// The serial number as the chain writes it: big-endian bytes in lower-case
 /// hex.
 pub fn serial_hex(der: &[u8]) -> Result<String> {

@@ -19,8 +19,7 @@ use stoa_client::Chain;
 use crate::{client::Client, engine, keys::TENANT, up::asked_to_end, Localnet, Options, State};
 use book::Watcher;
 pub use ingress::Site;
-use ledger::ATOMS;
-pub use ledger::{show, Changes, Holdings};
+pub use ledger::{show, Changes, Holdings, ATOMS};
 use narrate::Narrator;
 
 /// Steps of the story.

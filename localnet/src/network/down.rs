@@ -1,6 +1,11 @@
 //! Taking a network down as a whole, whatever happened to it.
 
-use std::{fs, path::Path, thread, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
 
 use anyhow::{bail, ensure, Context, Result};
 use nix::sys::signal::Signal;
@@ -10,7 +15,7 @@ use crate::{
     engine,
     process::Process,
     providers,
-    state::{Running, State, FILE},
+    state::{Provider, Running, State, FILE},
 };
 
 impl Localnet {
@@ -47,6 +52,18 @@ impl Localnet {
             let of_kind = processes.values_mut().filter(of_kind);
             of_kind.for_each(|process| process.stop_by(deadline));
         }
+    }
+}
+
+impl Localnet {
+    /// Kills a provider's data plane at once, whoever started it.
+    ///
+    /// # Errors
+    /// If the state cannot be written down.
+    pub fn kill_data_plane(&self, provider: &Provider) -> Result<()> {
+        self.with_process(&provider.tunnel_name, Process::kill)?;
+        kill_with_argument(&[providers::control_socket(provider)]);
+        self.record()
     }
 }
 
@@ -91,7 +108,11 @@ pub fn take_down(dir: &Path) -> Result<()> {
 /// A control daemon that finds no data plane starts one that outlives it: those that serve a
 /// socket of this network go with it.
 fn kill_strays(state: &State) {
-    let sockets: Vec<_> = state.providers.iter().map(providers::control_socket).collect();
+    kill_with_argument(&state.providers.iter().map(providers::control_socket).collect::<Vec<_>>());
+}
+
+/// Kills all processes that have one of these among their arguments.
+fn kill_with_argument(sockets: &[PathBuf]) {
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
         let Some(process) = pid.and_then(Running::of) else { continue };

@@ -1,7 +1,9 @@
 //! The command line.
 
+mod agent;
 mod daemon;
 mod firewall;
+mod hosts;
 mod init;
 mod status;
 mod withdraw;
@@ -14,6 +16,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError, Overrides};
 
+pub use agent::AgentCommand;
+pub use hosts::HostsCommand;
 pub use init::InitArguments;
 pub use status::StatusArguments;
 
@@ -67,6 +71,12 @@ pub enum Command {
     /// drops what workloads send to it. The daemon installs it by itself.
     #[command(subcommand)]
     Firewall(firewall::Action),
+    /// The provider's other machines.
+    #[command(subcommand)]
+    Hosts(HostsCommand),
+    /// What another machine of the provider runs.
+    #[command(subcommand)]
+    Agent(AgentCommand),
     /// Prints the version.
     Version,
 }
@@ -80,7 +90,8 @@ impl Globals {
 
 /// Logs to stderr; `RUST_LOG` chooses what.
 pub fn start_logging(arguments: &Arguments) {
-    let daemon = matches!(arguments.command, Command::Run);
+    let daemon =
+        matches!(arguments.command, Command::Run | Command::Agent(AgentCommand::Run { .. }));
     let usual = if daemon { "info,stoa_provider=info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -99,6 +110,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Status(status) => status::run(globals.load()?, &status).await,
         Command::Withdraw => withdraw::run(globals.load()?).await,
         Command::Firewall(action) => firewall::run(action).await,
+        Command::Hosts(command) => hosts::run(&globals.load()?, command),
+        Command::Agent(command) => agent::run(command).await,
         Command::Version => {
             println!("stoa-provider {}", env!("CARGO_PKG_VERSION"));
             Ok(())

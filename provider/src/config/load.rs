@@ -6,7 +6,7 @@ use stoa_client::config::{Config as ClientConfig, Settings};
 use stoa_client::keys::{Backend, KeyStore, Passphrase, SecretKey};
 use stoa_client::money::Dec;
 
-use super::file::{Config, PERSISTENT_CLASSES};
+use super::file::{Config, Engine, PERSISTENT_CLASSES};
 use crate::runtime::{AddressPool, RuntimeConfig};
 
 /// Why the settings cannot be used.
@@ -157,8 +157,7 @@ impl Config {
 
     /// Where workloads' networks come from.
     pub fn network_pool(&self) -> Result<AddressPool, ConfigError> {
-        let pool = self.engine.network_pool.parse();
-        pool.map_err(|error| ConfigError::Wrong(format!("engine.network_pool: {error}")))
+        self.engine.pool()
     }
 
     /// As the client library takes it.
@@ -177,10 +176,7 @@ impl Config {
 
     /// As the runtime takes it.
     pub fn runtime(&self, provider: &str) -> Result<RuntimeConfig, ConfigError> {
-        let mut runtime = RuntimeConfig::new(provider);
-        runtime.socket = self.engine.socket.clone();
-        runtime.pool = self.network_pool()?;
-        runtime.stop_grace = std::time::Duration::from_secs(self.engine.stop_grace_seconds);
+        let mut runtime = self.engine.runtime(provider)?;
         runtime.image_limits.archive_bytes = self.storage.max_blob.0;
         self.workloads.put_into(&mut runtime);
         Ok(runtime)
@@ -194,5 +190,21 @@ impl Config {
     /// The key that signs.
     pub fn secret_key(&self) -> Result<SecretKey, stoa_client::keys::KeyError> {
         self.key_store().get(&self.key.name)
+    }
+}
+
+impl Engine {
+    /// How the runtime uses it.
+    pub fn runtime(&self, provider: &str) -> Result<RuntimeConfig, ConfigError> {
+        let mut runtime = RuntimeConfig::new(provider);
+        runtime.socket = self.socket.clone();
+        runtime.pool = self.pool()?;
+        runtime.stop_grace = std::time::Duration::from_secs(self.stop_grace_seconds);
+        Ok(runtime)
+    }
+
+    fn pool(&self) -> Result<AddressPool, ConfigError> {
+        let pool = self.network_pool.parse();
+        pool.map_err(|error| ConfigError::Wrong(format!("engine.network_pool: {error}")))
     }
 }

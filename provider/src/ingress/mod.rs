@@ -9,6 +9,6 @@ mod push;
 mod table;
 
 pub use hosts::generated_host;
-pub use process::DataPlane;
+pub use process::{tunnel_program, DataPlane};
 pub use push::{Ingress, Live, Reach};
 pub use table::{build, Service, Table};

@@ -31,7 +31,7 @@ pub struct DataPlane {
 impl DataPlane {
     pub fn new(config: &Config) -> Self {
         Self {
-            program: config.ingress.tunnel_binary.clone().unwrap_or_else(beside_this_program),
+            program: config.ingress.tunnel_binary.clone().unwrap_or_else(tunnel_program),
             listen: config.ingress.listen.to_string(),
             state: config.tunnel_state(),
             log: config.data_dir.join("tunnel.log"),
@@ -97,7 +97,7 @@ impl DataPlane {
 }
 
 /// Installed beside this program, else found by the search path.
-fn beside_this_program() -> PathBuf {
+pub fn tunnel_program() -> PathBuf {
     let own = std::env::current_exe().ok();
     let beside = own.as_ref().and_then(|own| own.parent()).map(|d| d.join(PROGRAM));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PROGRAM.into())

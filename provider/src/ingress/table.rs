@@ -105,6 +105,7 @@ fn target(key: &InstanceKey, seen: &ObservedInstance, port: u16) -> Option<Targe
         link: link.name.clone(),
         netns: link.netns.clone()?,
         address: SocketAddr::new(IpAddr::V4(address), port),
+        hop: seen.place.hop.clone(),
     })
 }
 

@@ -9,8 +9,8 @@ use stoa_manifest::{Group, Proto, Service, Storage};
 use super::crashes::CrashLoop;
 use super::order::in_starting_order;
 use crate::runtime::{
-    GpuModel, GpuRequest, ImageRef, InstanceKey, LoadedImage, PortSpec, Protocol, VolumeClass,
-    VolumeSpec, WorkloadSpec,
+    GpuModel, GpuRequest, ImageRef, InstanceKey, LoadedImage, Need, PortSpec, Protocol,
+    VolumeClass, VolumeSpec, WorkloadSpec,
 };
 use crate::store::{Overuse, Rollout};
 
@@ -77,6 +77,22 @@ pub fn services(
             Ok(ServiceGoal { name: service.name.clone(), instances })
         })
         .collect()
+}
+
+/// What a group's instances take, whatever their images.
+pub(super) fn needs(lease: &str, group: &Group) -> Vec<Need> {
+    let needs = group.services.iter().flat_map(|service| {
+        let on_disk = service.resources.storage.iter().filter(|s| class(s) != VolumeClass::Ram);
+        let storage = on_disk.fold(0, |sum: u64, storage| sum.saturating_add(storage.size));
+        (0..service.count).map(move |index| Need {
+            key: InstanceKey { lease: lease.into(), service: service.name.clone(), index },
+            cpu_millis: service.resources.cpu.units,
+            memory_bytes: service.resources.memory.size,
+            storage_bytes: storage,
+            has_volumes: volumes(service).iter().any(|v| v.class == VolumeClass::Persistent),
+        })
+    });
+    needs.collect()
 }
 
 fn spec(

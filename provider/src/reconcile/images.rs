@@ -13,18 +13,25 @@ use crate::events::EventLog;
 use crate::failpoint::failpoint;
 use crate::runtime::{
     DockerBackend, ImageBlob, InstanceKey, LoadedImage, ObservedInstance, RegistryCredentials,
-    RuntimeError,
+    RuntimeError, WorkloadSpec,
 };
 use crate::store::BlobStore;
 
 /// What is needed of an engine to have images.
 #[async_trait]
 pub trait ImageEngine: Send + Sync {
-    /// By the engine's id.
-    async fn find(&self, id: &str) -> Result<Option<LoadedImage>, RuntimeError>;
-    async fn load(&self, path: PathBuf, blob: Blob) -> Result<LoadedImage, RuntimeError>;
+    /// By the engine's id. `at` is an instance that needs it: with several
+    /// machines, it is looked for and had at that one's.
+    async fn find(&self, at: &InstanceKey, id: &str) -> Result<Option<LoadedImage>, RuntimeError>;
+    async fn load(
+        &self,
+        at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError>;
     async fn pull(
         &self,
+        at: &InstanceKey,
         reference: &str,
         credentials: Option<RegistryCredentials>,
     ) -> Result<LoadedImage, RuntimeError>;
@@ -34,11 +41,16 @@ pub trait ImageEngine: Send + Sync {
 
 #[async_trait]
 impl ImageEngine for DockerBackend {
-    async fn find(&self, id: &str) -> Result<Option<LoadedImage>, RuntimeError> {
+    async fn find(&self, _at: &InstanceKey, id: &str) -> Result<Option<LoadedImage>, RuntimeError> {
         self.find_image(id).await
     }
 
-    async fn load(&self, path: PathBuf, blob: Blob) -> Result<LoadedImage, RuntimeError> {
+    async fn load(
+        &self,
+        _at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError> {
         let blake3_hex = blob.root.to_hex();
         let blob = ImageBlob { path: &path, blake3_hex: &blake3_hex, bytes: blob.bytes };
         self.load_blob_image(blob).await
@@ -46,6 +58,7 @@ impl ImageEngine for DockerBackend {
 
     async fn pull(
         &self,
+        _at: &InstanceKey,
         reference: &str,
         credentials: Option<RegistryCredentials>,
     ) -> Result<LoadedImage, RuntimeError> {
@@ -89,7 +102,7 @@ impl Images {
                 Some(image) => image,
                 None => {
                     let begun = Instant::now();
-                    let image = self.obtain(engine, blobs, service, seen).await;
+                    let image = self.obtain(engine, blobs, lease, service, seen).await;
                     told.note(lease, EventKind::Image, &image_words(source, begun, &image));
                     image?
                 }
@@ -111,35 +124,45 @@ impl Images {
         &self,
         engine: &dyn ImageEngine,
         blobs: &BlobStore,
+        lease: &str,
         service: &Service,
         seen: &Seen,
     ) -> Result<LoadedImage, RuntimeError> {
         // What runs already tells the id: a restarted daemon pulls nothing.
-        let running = seen
-            .values()
-            .filter_map(|instance| instance.workload.as_ref())
-            .find(|workload| workload.image.source == service.image);
-        if let Some(workload) = running {
-            if let Some(image) = engine.find(&workload.image.id).await? {
+        let running = seen.iter().find_map(|(key, instance)| {
+            let workload = instance.workload.as_ref().filter(|_| !instance.place.unknown)?;
+            (workload.image.source == service.image).then_some((key, workload))
+        });
+        if let Some((key, workload)) = running {
+            if let Some(image) = engine.find(key, &workload.image.id).await? {
                 return Ok(image);
             }
         }
-        failpoint("image.before_load");
-        let image = match service.image_ref() {
-            Some(ImageRef::Blob(blob)) => {
-                let path = blobs.path_of(&blob).ok_or_else(|| {
-                    RuntimeError::Setup(format!("blob {} is not here", blob.root.to_hex()))
-                })?;
-                engine.load(path, blob).await?
-            }
-            Some(ImageRef::Registry(name)) => engine.pull(&name, credentials(service)).await?,
-            None => {
-                let problem = format!("{}: `{}` is no image", service.name, service.image);
-                return Err(RuntimeError::Setup(problem));
-            }
-        };
-        failpoint("image.after_load");
-        Ok(image)
+        let first = InstanceKey { lease: lease.into(), service: service.name.clone(), index: 0 };
+        fetch(engine, blobs, service, &first).await
+    }
+
+    /// Sees to it that an instance's image is where the instance goes.
+    pub(super) async fn ensure(
+        &self,
+        engine: &dyn ImageEngine,
+        blobs: &BlobStore,
+        service: &Service,
+        spec: &WorkloadSpec,
+    ) -> Result<(), RuntimeError> {
+        let wanted = &spec.image.id;
+        if engine.find(&spec.key, wanted).await?.is_some() {
+            return Ok(());
+        }
+        let image = fetch(engine, blobs, service, &spec.key).await?;
+        match image.id == *wanted {
+            true => Ok(()),
+            // A tag that moved between two pulls.
+            false => Err(RuntimeError::Pull {
+                image: service.image.clone(),
+                problem: format!("it is {} now, and other instances run {wanted}", image.id),
+            }),
+        }
     }
 
     /// After a failure: what was known may be wrong.
@@ -155,6 +178,31 @@ impl Images {
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), LoadedImage>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Loads or pulls a service's image where an instance needs it.
+async fn fetch(
+    engine: &dyn ImageEngine,
+    blobs: &BlobStore,
+    service: &Service,
+    at: &InstanceKey,
+) -> Result<LoadedImage, RuntimeError> {
+    failpoint("image.before_load");
+    let image = match service.image_ref() {
+        Some(ImageRef::Blob(blob)) => {
+            let path = blobs.path_of(&blob).ok_or_else(|| {
+                RuntimeError::Setup(format!("blob {} is not here", blob.root.to_hex()))
+            })?;
+            engine.load(at, path, blob).await?
+        }
+        Some(ImageRef::Registry(name)) => engine.pull(at, &name, credentials(service)).await?,
+        None => {
+            let problem = format!("{}: `{}` is no image", service.name, service.image);
+            return Err(RuntimeError::Setup(problem));
+        }
+    };
+    failpoint("image.after_load");
+    Ok(image)
 }
 
 fn credentials(service: &Service) -> Option<RegistryCredentials> {

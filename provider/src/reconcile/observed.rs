@@ -13,6 +13,9 @@ use crate::store::Overuse;
 pub(super) enum Fit {
     /// Absent, of another spec, or stopped: the spec is to be applied.
     Apply,
+    /// Its machine does not answer: nothing is to be done, and nothing is
+    /// known.
+    Unknown(String),
     /// It runs as wanted and has done so for a while.
     Ready,
     /// It runs, not long enough or not healthy yet.
@@ -40,6 +43,10 @@ pub(super) fn fit(
     patience: Patience,
 ) -> Fit {
     let Some(seen) = seen else { return Fit::Apply };
+    if seen.place.unknown {
+        // The machine's name is the operator's own affair.
+        return Fit::Unknown("its machine does not answer the provider".into());
+    }
     if let Some(stopped) = over(goal, spec, seen) {
         return stopped;
     }

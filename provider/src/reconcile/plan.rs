@@ -35,6 +35,8 @@ pub enum Verdict {
     Working(String),
     /// Something keeps failing.
     Failing(String),
+    /// The machine of something does not answer; the rest runs or is started.
+    Unknown(String),
     /// Something is stopped until its tenant does something; the rest runs.
     Stopped(String),
 }
@@ -76,10 +78,12 @@ fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan
     let mut waits = vec![];
     let mut fails = vec![];
     let mut stopped = vec![];
+    let mut unknown = vec![];
     for spec in goal.specs() {
         match fit(goal, spec, seen.get(&spec.key), now, patience) {
             Fit::Apply => steps.push(Step::Apply(Box::new(spec.clone()))),
             Fit::Ready => {}
+            Fit::Unknown(why) => unknown.push(format!("{}: {why}", name(spec))),
             Fit::Settling => waits.push(name(spec)),
             Fit::Failing(why) | Fit::Resting(why) => fails.push(format!("{}: {why}", name(spec))),
             Fit::Silent(why) if goal.served => fails.push(format!("{}: {why}", name(spec))),
@@ -95,6 +99,10 @@ fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan
             Fit::Stopped(why) => stopped.push(format!("{} {why}", name(spec))),
         }
     }
+    if fails.is_empty() && stopped.is_empty() && !unknown.is_empty() {
+        return Some(Plan { steps, verdict: Verdict::Unknown(unknown.join("; ")) });
+    }
+    fails.append(&mut unknown);
     if fails.is_empty() && !stopped.is_empty() && steps.len() + waits.len() == 0 {
         return Some(Plan {
             steps: surplus(goal, seen),
@@ -130,8 +138,16 @@ fn update_service(
         .filter(|rollout| rollout.service == service.name && rollout.version == goal.version);
     let late = begun.is_some_and(|r| now.saturating_sub(r.since) >= patience.update);
     for spec in &service.instances {
-        let (steps, what) = match fit(goal, spec, seen.get(&spec.key), now, patience) {
-            Fit::Ready => continue,
+        let fit = fit(goal, spec, seen.get(&spec.key), now, patience);
+        if let Fit::Unknown(why) = fit {
+            // Neither ready nor late: nobody can say.
+            let why = format!("{}: {why}", name(spec));
+            // The time to become ready begins anew once its machine answers.
+            let steps = begin_if(service, late);
+            return Some(Plan { steps, verdict: Verdict::Unknown(why) });
+        }
+        let (steps, what) = match fit {
+            Fit::Ready | Fit::Unknown(_) => continue,
             Fit::Apply => (begin_and_apply(service, spec, begun.is_none()), "is started".into()),
             Fit::Settling => (begin_if(service, begun.is_none()), "is not ready yet".into()),
             Fit::Failing(why)
@@ -180,7 +196,9 @@ fn finish(goal: &Goal, seen: &Seen) -> Plan {
 
 fn surplus(goal: &Goal, seen: &Seen) -> Vec<Step> {
     let wanted: BTreeSet<&InstanceKey> = goal.specs().map(|spec| &spec.key).collect();
-    seen.keys().filter(|key| !wanted.contains(key)).cloned().map(Step::Remove).collect()
+    // What is on a machine that does not answer stays until it does.
+    let known = seen.iter().filter(|(_, instance)| !instance.place.unknown).map(|(key, _)| key);
+    known.filter(|key| !wanted.contains(key)).cloned().map(Step::Remove).collect()
 }
 
 fn name(spec: &WorkloadSpec) -> String {

@@ -44,7 +44,8 @@ pub(super) fn of_group(
             .map(|(key, instance)| instance_status(key.index, instance))
             .collect();
         let serving = |(key, instance): (&InstanceKey, &ObservedInstance)| {
-            key.service == service.name && key.index < service.count && instance.is_serving()
+            let known = !instance.place.unknown && instance.is_serving();
+            key.service == service.name && key.index < service.count && known
         };
         let ready = seen.iter().filter(|pair| serving(*pair)).count();
         let Reach { uris, ports } = reaches.get(&service.name).cloned().unwrap_or_default();
@@ -61,6 +62,10 @@ pub(super) fn of_group(
 }
 
 fn instance_status(index: u32, seen: &ObservedInstance) -> InstanceStatus {
+    if seen.place.unknown {
+        let (state, message) = ("unknown".into(), "its machine does not answer".into());
+        return InstanceStatus { index, state, message, ..InstanceStatus::default() };
+    }
     let Some(workload) = &seen.workload else {
         let state = "absent".into();
         return InstanceStatus { index, state, ..InstanceStatus::default() };

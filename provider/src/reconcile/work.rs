@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::status::{self, Reaches};
 use crate::chain::LeaseView;
 use crate::failpoint::failpoint;
-use crate::runtime::{InstanceKey, ObservedInstance};
+use crate::runtime::{InstanceKey, ObservedInstance, WorkloadSpec};
 use crate::store::{LeaseRecord, Rollout};
 
 /// A lease with what is known of it before its turn.
@@ -45,6 +45,7 @@ pub(super) enum Outcome {
 impl Turn {
     /// Takes the lease's next steps. An error leaves it for a later turn.
     pub(super) async fn run(&self, shared: &Shared) -> anyhow::Result<Outcome> {
+        shared.backend.place(&goal::needs(&self.lease.name, &self.group)).await?;
         if !shared.images.knows(&self.lease.name, &self.group) {
             self.post(shared, LeasePhase::Starting, "loading images");
         }
@@ -88,7 +89,7 @@ impl Turn {
         }
         Ok(match (stepped, plan.verdict) {
             (true, _) => Outcome::Stepped,
-            (false, Verdict::Ready | Verdict::Stopped(_)) => Outcome::Settled,
+            (false, Verdict::Ready | Verdict::Stopped(_) | Verdict::Unknown(_)) => Outcome::Settled,
             (false, Verdict::Failing(_)) if served => Outcome::Failing,
             (false, _) => Outcome::Waiting,
         })
@@ -119,6 +120,7 @@ impl Turn {
             }
             Step::Apply(spec) => {
                 failpoint("lease.before_apply");
+                self.ensure_image(&spec, shared).await?;
                 let done = shared.backend.apply(&spec).await?;
                 tracing::info!(lease = %name, instance = %spec.key, "applied: {done:?}");
                 failpoint("lease.after_apply");
@@ -160,6 +162,14 @@ impl Turn {
         Ok(())
     }
 
+    /// Another machine than the first instance's has to have the image too.
+    async fn ensure_image(&self, spec: &WorkloadSpec, shared: &Shared) -> anyhow::Result<()> {
+        let named = |service: &&stoa_manifest::Service| service.name == spec.key.service;
+        let Some(service) = self.group.services.iter().find(named) else { return Ok(()) };
+        let engine = shared.image_engine.as_ref();
+        Ok(shared.images.ensure(engine, &shared.blobs, service, spec).await?)
+    }
+
     /// Tells the chain that the lease is served; it is paid from then on.
     async fn start_lease(&self, shared: &Shared) -> anyhow::Result<()> {
         if shared.is_started(&self.lease.name) {
@@ -189,7 +199,7 @@ impl Turn {
                 self.post(shared, LeasePhase::Degraded, &text);
             }
             (Verdict::Working(what), _) => self.post(shared, LeasePhase::Starting, what),
-            (Verdict::Failing(why) | Verdict::Stopped(why), _) => {
+            (Verdict::Failing(why) | Verdict::Stopped(why) | Verdict::Unknown(why), _) => {
                 self.post(shared, LeasePhase::Degraded, why);
             }
         }

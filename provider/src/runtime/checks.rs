@@ -1,7 +1,7 @@
 //! Whether this machine is fit, in words for the operator. Changes nothing.
 
 use bollard::query_parameters::ListNetworksOptions;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::belt::{self, is_bridge_suffix};
 use super::names::label;
@@ -17,7 +17,7 @@ pub struct Check {
     pub words: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Good,

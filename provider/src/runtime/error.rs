@@ -3,8 +3,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Why a call on the runtime failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum RuntimeError {
     /// The engine did not answer, or not in time, or not in its protocol:
     /// nothing is known about the state. Never read it as "absent".

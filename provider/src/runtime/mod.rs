@@ -27,6 +27,7 @@ pub mod names;
 mod network;
 mod observe;
 mod pause;
+mod place;
 mod probe;
 mod remove;
 mod spec;
@@ -58,6 +59,7 @@ pub use names::{InstanceKey, InstanceNames, Names};
 pub use observe::{
     ContainerState, Health, Observation, ObservedContainer, ObservedInstance, ObservedNetwork,
 };
+pub use place::{Machine, Need, Place, Placed};
 pub use spec::{
     GpuModel, GpuRequest, ImageRef, Limits, PortSpec, Protocol, VolumeClass, VolumeSpec,
     WorkloadSpec,
@@ -75,6 +77,17 @@ use probe::Prober;
 pub trait Backend: Send + Sync {
     /// What the machine has.
     async fn inventory(&self) -> Result<Inventory, RuntimeError>;
+
+    /// Each machine by itself. What runs on one machine has one.
+    async fn machines(&self) -> Result<Vec<Machine>, RuntimeError> {
+        Ok(vec![Machine::alone(self.inventory().await?)])
+    }
+
+    /// Gives each of a lease's instances a machine, where it has none; to be
+    /// called before its images are loaded and it is applied.
+    async fn place(&self, _needs: &[Need]) -> Result<(), RuntimeError> {
+        Ok(())
+    }
 
     /// Makes an instance run as its spec says; does nothing where it does.
     /// An instance of another spec is stopped and replaced.

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{key_of, label, InstanceKey, Role};
 use super::network::subnet_of;
+use super::place::Place;
 use super::spec::{ImageRef, Limits, WorkloadSpec};
 use super::subnet::Subnet;
 use super::{DockerBackend, RuntimeError};
@@ -44,6 +45,8 @@ pub struct ObservedInstance {
     /// say.
     #[serde(default)]
     pub answers: Option<bool>,
+    #[serde(default)]
+    pub place: Place,
 }
 
 /// A container.
@@ -235,6 +238,7 @@ impl DockerBackend {
             link: link.map(ObservedContainer::read),
             network: networks.first().map(ObservedNetwork::read),
             answers: None,
+            place: Place::default(),
         };
         self.prober.look_at(key, &mut instance).await;
         Ok(instance)

@@ -8,7 +8,7 @@ use bollard::query_parameters::{EventsOptionsBuilder, LogsOptionsBuilder, StatsO
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::StreamExt;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::chain;
 use super::names::{key_of, label, InstanceKey, Role};
@@ -34,7 +34,7 @@ pub struct LogPiece {
 }
 
 /// What an instance uses, at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceStats {
     /// Nanoseconds of CPU since the container's start.
     pub cpu_nanoseconds: u64,
@@ -46,7 +46,7 @@ pub struct InstanceStats {
 }
 
 /// Something happened to an instance: a hint to look, never the truth.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineEvent {
     pub key: InstanceKey,
     /// True for the link container, whose restart changes its namespace.

@@ -5,14 +5,18 @@
 //! table over a unix socket ([`control`]); the table lies on disk, so that
 //! the data plane restarts by itself. Workloads are dialled from inside their
 //! link containers' network namespaces ([`netns`]): no port of theirs is
-//! published, and no address of this host is in their networks.
+//! published, and no address of this host is in their networks. Those on the
+//! provider's other machines are reached through these machines' relays
+//! ([`hop`]).
 
 pub mod control;
 mod counters;
 mod forward;
+pub mod hop;
 mod ingress;
 mod live;
 pub mod netns;
+mod reach;
 mod relay;
 pub mod routes;
 mod slots;
@@ -38,6 +42,7 @@ use forward::{Addresses, Forwards};
 use ingress::Ingress;
 use live::Routes;
 use netns::Dialer;
+use reach::Reach;
 use state::StateDir;
 
 /// How the data plane is run.
@@ -61,11 +66,11 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
         io::Error::new(e.kind(), format!("cannot listen on {}: {e}", config.listen))
     })?;
     let listen = listener.local_addr()?;
-    let (dialer, counters) = (Dialer::start()?, Arc::new(LiveCounters::default()));
+    let (reach, counters) = (Reach::new(Dialer::start()?), Arc::new(LiveCounters::default()));
     let addresses = Arc::new(Addresses::open(state.file("addresses.json"))?);
     addresses.apply(&table.addresses).await;
     let limits = config.forward_limits;
-    let forwards = Forwards::new(dialer.clone(), Arc::clone(&counters), limits, ending.clone());
+    let forwards = Forwards::new(reach.clone(), Arc::clone(&counters), limits, ending.clone());
     let forwards = Arc::new(forwards);
     forwards.apply(&table.forwards);
     let (generation, routes) = (table.generation, table.routes.len());
@@ -73,7 +78,7 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
     let routes = Arc::new(Routes::new(table));
     let ingress = Arc::new(Ingress {
         routes: Arc::clone(&routes),
-        dialer,
+        reach,
         counters: Arc::clone(&counters),
         limits: config.limits,
     });

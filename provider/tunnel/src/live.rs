@@ -104,6 +104,7 @@ mod tests {
             link: String::new(),
             netns: "/n".into(),
             address: ([10, 0, 0, 3], 80).into(),
+            hop: None,
         };
         let route =
             Route { hosts: vec![host.into()], http: HttpOptions::default(), targets: vec![target] };

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use stoa_tunnel::hop::{self, RelayConfig};
 use stoa_tunnel::{Config, ForwardLimits, IngressLimits};
 use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::watch;
@@ -16,8 +17,10 @@ use tracing_subscriber::EnvFilter;
 
 /// Carries requests from the internet to workloads.
 #[derive(Parser)]
-#[command(version, about)]
+#[command(version, about, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Where HTTP is served.
     #[arg(long, env = "STOA_TUNNEL_LISTEN", default_value = "0.0.0.0:80")]
     listen: SocketAddr,
@@ -45,6 +48,33 @@ struct Arguments {
     flow_idle_seconds: u64,
 }
 
+/// What else it can be.
+#[derive(Subcommand)]
+enum Other {
+    /// Joins the front data plane's connections with this machine's
+    /// instances; started by the agent of a machine.
+    Relay(RelayArguments),
+}
+
+#[derive(Args)]
+struct RelayArguments {
+    /// Where the front data plane connects.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// This machine's certificate and key, PEM.
+    #[arg(long)]
+    identity: PathBuf,
+    /// The certificate of the authority for the provider's machines, PEM.
+    #[arg(long)]
+    authority: PathBuf,
+    /// The directory in which the agent keeps the table of instances.
+    #[arg(long)]
+    state: PathBuf,
+    /// Connections open at a time.
+    #[arg(long, default_value_t = 8192)]
+    max_connections: usize,
+}
+
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
@@ -66,7 +96,10 @@ fn main() -> ExitCode {
 fn serve(arguments: Arguments) -> anyhow::Result<()> {
     anyhow::ensure!(arguments.max_connections > 0, "--max-connections must be at least 1");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(run(arguments))
+    match arguments.other {
+        Some(Other::Relay(relay)) => runtime.block_on(run_relay(relay)),
+        None => runtime.block_on(run(arguments)),
+    }
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -85,6 +118,22 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     if let Err(error) = use_all_descriptors() {
         tracing::warn!("the limit of open files cannot be raised: {error}");
     }
+    stoa_tunnel::run(config, end_signal()?).await.context("the data plane cannot go on")
+}
+
+async fn run_relay(arguments: RelayArguments) -> anyhow::Result<()> {
+    let config = RelayConfig {
+        listen: arguments.listen,
+        identity: arguments.identity,
+        authority: arguments.authority,
+        state: arguments.state,
+        connections: arguments.max_connections,
+    };
+    hop::run(config, end_signal()?).await.context("the relay cannot go on")
+}
+
+/// Becomes true at SIGTERM or SIGINT.
+fn end_signal() -> anyhow::Result<watch::Receiver<bool>> {
     let (end, ending) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -93,10 +142,10 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("ending; requests under way may finish");
+        tracing::info!("ending; what is under way may finish");
         let _ = end.send(true);
     });
-    stoa_tunnel::run(config, ending).await.context("the data plane cannot go on")
+    Ok(ending)
 }
 
 fn forward_limits(arguments: &Arguments) -> ForwardLimits {

@@ -44,6 +44,8 @@ async fn copy(
             Ok(Ok(read)) => {
                 *last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
                 to.write_all(&buffer[..read]).await?;
+                // TLS may hold a record back until it is asked.
+                to.flush().await?;
                 if read == buffer.len() && read < LARGEST_BUFFER {
                     buffer.resize(read * 8, 0);
                 }

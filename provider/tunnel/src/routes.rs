@@ -8,6 +8,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hop::Hop;
+
 /// Bounds on a table.
 pub const MAX_ROUTES: usize = 20_000;
 pub const MAX_HOSTS_PER_ROUTE: usize = 64;
@@ -79,6 +81,11 @@ pub struct Target {
     pub netns: PathBuf,
     /// The workload's address in that namespace.
     pub address: SocketAddr,
+    /// Where the instance runs on another machine of the provider: the way
+    /// there. That machine knows link, namespace and address itself; of these
+    /// only the port counts then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hop: Option<Hop>,
 }
 
 /// `http_options` of the manifest's `expose`, with its defaults.
@@ -294,6 +301,7 @@ mod tests {
             link: "x-link".into(),
             netns: "/run/docker/netns/1".into(),
             address: address.parse().unwrap(),
+            hop: None,
         };
         let route = |host: &&str| Route {
             hosts: vec![host.to_string()],

@@ -100,6 +100,7 @@ mod tests {
             link: String::new(),
             netns: "/n".into(),
             address: ([10, 0, 0, last], 80).into(),
+            hop: None,
         };
         let set = TargetSet::new(vec![target(3), target(19), target(35)]);
         assert_eq!(set.order(), [0, 1, 2]);

@@ -7,6 +7,7 @@
 // Clippy's own exception for tests does not see helpers.
 #![allow(clippy::unwrap_used)]
 
+mod relay;
 mod support;
 
 use std::time::Duration;

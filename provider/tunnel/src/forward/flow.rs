@@ -158,7 +158,7 @@ impl Flow {
     async fn dial(&self, set: Arc<TargetSet>) -> Option<Link> {
         for index in set.order() {
             let target = &set.all()[index];
-            match self.shared.dialer.udp(&target.netns, target.address).await {
+            match self.shared.reach.udp(target, self.shared.limits.dial_timeout).await {
                 Ok(socket) => return Some(Link { socket, set, index }),
                 Err(error) => self.note_failure(&set, index, &error),
             }

@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::control::{TargetFailure, Unbound};
 use crate::counters::LiveCounters;
-use crate::netns::Dialer;
+use crate::reach::Reach;
 use crate::routes::{Forward, Target, Transport};
 use crate::slots::{places, ClientCounts};
 use crate::targets::TargetSet;
@@ -79,7 +79,7 @@ impl Default for ForwardLimits {
 
 /// What all ports share.
 pub(crate) struct Shared {
-    pub(crate) dialer: Dialer,
+    pub(crate) reach: Reach,
     pub(crate) counters: Arc<LiveCounters>,
     pub(crate) limits: ForwardLimits,
     connections: Arc<Semaphore>,
@@ -120,13 +120,13 @@ impl Drop for Running {
 
 impl Forwards {
     pub(crate) fn new(
-        dialer: Dialer,
+        reach: Reach,
         counters: Arc<LiveCounters>,
         limits: ForwardLimits,
         ending: watch::Receiver<bool>,
     ) -> Self {
         let shared = Shared {
-            dialer,
+            reach,
             counters,
             limits,
             connections: places(limits.connections),

@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::{Port, Shared};
+use crate::reach::InstanceStream;
 use crate::relay::relay;
 use crate::slots::Slot;
 use crate::targets::TargetSet;
@@ -69,7 +70,7 @@ async fn carry(client: TcpStream, _slot: Slot, targets: Arc<TargetSet>, shared: 
     let _open = Open::count(&shared);
     let Some(workload) = dial(&targets, &shared).await else { return refuse(&client) };
     let _ = client.set_nodelay(true);
-    for stream in [&client, &workload] {
+    for stream in [&client, workload.tcp()] {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
         let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
     }
@@ -78,11 +79,11 @@ async fn carry(client: TcpStream, _slot: Slot, targets: Arc<TargetSet>, shared: 
 }
 
 /// Connects to the first instance in turn that answers.
-async fn dial(targets: &TargetSet, shared: &Shared) -> Option<TcpStream> {
+async fn dial(targets: &TargetSet, shared: &Shared) -> Option<InstanceStream> {
     for index in targets.order().into_iter().take(TRIES) {
         let target = &targets.all()[index];
         let limit = shared.limits.dial_timeout;
-        match shared.dialer.connect(&target.netns, target.address, limit).await {
+        match shared.reach.connect(target, limit).await {
             Ok(stream) => {
                 targets.note_success(index);
                 return Some(stream);

@@ -13,7 +13,6 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::answer::{text, AnswerBody, BodyError};
@@ -22,6 +21,7 @@ use super::headers::{requested_host, rewrite_request, strip_hop_by_hop, wanted_u
 use super::io::WriteTimeout;
 use super::Ingress;
 use crate::live::LiveRoute;
+use crate::reach::InstanceStream;
 use crate::relay::relay;
 use crate::routes::{HttpOptions, NextCase, Target};
 use crate::slots::Slot;
@@ -192,9 +192,9 @@ impl Journey<'_> {
         Ok(self.pass_on(answer))
     }
 
-    async fn dial(&self, target: &Target) -> Result<TcpStream, Failure> {
+    async fn dial(&self, target: &Target) -> Result<InstanceStream, Failure> {
         let limit = self.ingress.limits.dial_timeout;
-        self.ingress.dialer.connect(&target.netns, target.address, limit).await.map_err(|error| {
+        self.ingress.reach.connect(target, limit).await.map_err(|error| {
             let case = match error.kind() {
                 std::io::ErrorKind::TimedOut => NextCase::Timeout,
                 _ => NextCase::Error,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::counters::LiveCounters;
 use crate::live::Routes;
-use crate::netns::Dialer;
+use crate::reach::Reach;
 
 pub(crate) use serve::serve_http;
 
@@ -61,7 +61,7 @@ impl Default for IngressLimits {
 /// What every request is served with.
 pub(crate) struct Ingress {
     pub(crate) routes: Arc<Routes>,
-    pub(crate) dialer: Dialer,
+    pub(crate) reach: Reach,
     pub(crate) counters: Arc<LiveCounters>,
     pub(crate) limits: IngressLimits,
 }

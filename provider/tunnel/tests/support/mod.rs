@@ -248,6 +248,7 @@ impl Namespace {
             link: format!("{}-link", self.name),
             netns: self.path(),
             address: ([10, 9, 9, last], 8080).into(),
+            hop: None,
         }
     }
 
@@ -436,6 +437,7 @@ impl Container {
             link: format!("{name}-link"),
             netns: PathBuf::new(),
             address: ([10, 223, 255, 243], 8080).into(),
+            hop: None,
         };
         // From here on a panic cleans up.
         let mut container = Self { name: name.clone(), target: placeholder };

@@ -1,0 +1,230 @@
+//! Several machines that are maps: where things go, and what silence means.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::runtime::{Backend, InstanceKey, WorkloadSpec};
+use crate::tests_support::{config, service_goal, FakeEngine};
+
+#[async_trait]
+impl HostEngine for FakeEngine {
+    async fn greet(&self) -> Result<(), RuntimeError> {
+        self.observe().await.map(drop)
+    }
+}
+
+/// The daemon's own machine (4 cores for sale) and two more (8 each).
+struct Stage {
+    dir: tempfile::TempDir,
+    engines: BTreeMap<String, Arc<FakeEngine>>,
+    fleet: Arc<Fleet>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let names = [LOCAL, "n1", "n2"];
+        let engines: BTreeMap<String, Arc<FakeEngine>> =
+            names.iter().map(|name| (name.to_string(), Arc::default())).collect();
+        let fleet = Self::open(&dir, &engines);
+        for name in ["n1", "n2"] {
+            order(&fleet, name, HostOrder::Active);
+        }
+        let stage = Self { dir, engines, fleet };
+        stage.follow().await;
+        stage
+    }
+
+    fn open(dir: &tempfile::TempDir, engines: &BTreeMap<String, Arc<FakeEngine>>) -> Arc<Fleet> {
+        let mut config = config();
+        config.data_dir = dir.path().into();
+        let all = engines.clone();
+        let connect = move |name: &str, _: &HostEntry| Ok(all[name].clone() as Arc<dyn HostEngine>);
+        Fleet::open(FleetParts {
+            config: Arc::new(config),
+            local: engines[LOCAL].clone(),
+            connect: Box::new(connect),
+            front: ("front".into(), "authority".into()),
+        })
+        .unwrap()
+    }
+
+    /// What the keeper does all the time, once.
+    async fn follow(&self) {
+        self.fleet.follow_roster();
+        for host in self.fleet.hosts().iter().filter(|host| !host.is_local()) {
+            for _ in 0..3 {
+                host.note(host.engine.greet().await);
+            }
+        }
+    }
+
+    /// The daemon starts anew.
+    async fn again(&mut self) {
+        self.fleet = Self::open(&self.dir, &self.engines);
+        self.follow().await;
+    }
+
+    async fn cut(&self, name: &str, cut: bool) {
+        self.engines[name].cut.store(cut, Ordering::SeqCst);
+        self.follow().await;
+    }
+
+    async fn order(&self, name: &str, what: HostOrder) {
+        order(&self.fleet, name, what);
+        self.follow().await;
+    }
+
+    async fn run(&self, spec: &WorkloadSpec, has_volumes: bool) -> String {
+        self.fleet.place(&[need(spec, has_volumes)]).await.unwrap();
+        self.fleet.apply(spec).await.unwrap();
+        self.fleet.placements.host_of(&spec.key).unwrap()
+    }
+
+    fn on(&self, name: &str) -> Vec<InstanceKey> {
+        self.engines[name].instances()
+    }
+}
+
+fn order(fleet: &Fleet, name: &str, order: HostOrder) {
+    fleet
+        .roster
+        .update(|roster| {
+            let entry = HostEntry {
+                address: ([10, 0, 0, 1], 1).into(),
+                relay: ([10, 0, 0, 1], 2).into(),
+                fingerprint: "f".into(),
+                declared: Default::default(),
+                order,
+            };
+            roster.hosts.insert(name.into(), entry);
+            Ok(())
+        })
+        .unwrap();
+}
+
+fn need(spec: &WorkloadSpec, has_volumes: bool) -> Need {
+    Need {
+        key: spec.key.clone(),
+        cpu_millis: spec.cpu_millis,
+        memory_bytes: spec.memory_bytes,
+        storage_bytes: spec.ephemeral_bytes,
+        has_volumes,
+    }
+}
+
+fn spec(service: &str, cpu_millis: u64) -> WorkloadSpec {
+    let mut spec = service_goal(service, 1, "a").instances.remove(0);
+    spec.cpu_millis = cpu_millis;
+    spec
+}
+
+#[tokio::test]
+async fn instances_fill_the_machine_that_fits_best_and_stay_there() {
+    let mut stage = Stage::set().await;
+    assert_eq!(stage.run(&spec("large", 6_000), false).await, "n1", "local has 4 cores for sale");
+    assert_eq!(stage.run(&spec("medium", 2_000), false).await, "n1", "it leaves no hole");
+    assert_eq!(stage.run(&spec("small", 1_000), false).await, LOCAL);
+    stage.again().await;
+    let seen = stage.fleet.observe().await.unwrap();
+    assert_eq!(seen.instances.len(), 3);
+    assert_eq!(seen.instances[&spec("large", 1).key].place.host.as_deref(), Some("n1"));
+    assert_eq!(seen.instances[&spec("small", 1).key].place.host, None);
+    // Not even a better fit moves it.
+    assert_eq!(stage.run(&spec("large", 100), false).await, "n1");
+    let machines = stage.fleet.machines().await.unwrap();
+    let sum = stage.fleet.inventory().await.unwrap();
+    assert_eq!(sum.cpu_millis, machines.iter().map(|m| m.inventory.cpu_millis).sum::<u64>());
+    assert_eq!(machines.len(), 3);
+    // A lease that was won goes somewhere though it fits nowhere.
+    assert_eq!(stage.run(&spec("giant", 20_000), false).await, "n2");
+}
+
+#[tokio::test]
+async fn what_was_placed_by_nobody_is_adopted_where_it_is() {
+    let mut stage = Stage::set().await;
+    let web = spec("web", 100);
+    stage.engines["n2"].apply(&web).await.unwrap();
+    stage.again().await;
+    stage.fleet.observe().await.unwrap();
+    assert_eq!(stage.run(&web, false).await, "n2");
+}
+
+#[tokio::test]
+async fn a_silent_machine_is_unknown_and_nothing_moves() {
+    let mut stage = Stage::set().await;
+    let web = spec("web", 6_000);
+    assert_eq!(stage.run(&web, false).await, "n1");
+    stage.fleet.observe().await.unwrap();
+    stage.cut("n1", true).await;
+    for restarted in [false, true] {
+        let seen = stage.fleet.observe().await.unwrap();
+        assert!(seen.instances[&web.key].place.unknown);
+        assert_eq!(seen.instances[&web.key].workload.is_some(), !restarted, "as last seen");
+        stage.fleet.place(&[need(&web, false)]).await.unwrap();
+        assert_eq!(stage.fleet.placements.host_of(&web.key).as_deref(), Some("n1"));
+        assert!(stage.fleet.apply(&web).await.unwrap_err().is_unknown());
+        assert!(stage.fleet.remove_lease(&web.key.lease).await.unwrap_err().is_unknown());
+        assert!(stage.fleet.remove_instance(&web.key).await.unwrap_err().is_unknown());
+        let report = stage.fleet.report();
+        let n1 = report.iter().find(|host| host.name == "n1").unwrap();
+        assert_eq!((n1.state, n1.instances), (HostState::Unknown, 1));
+        let machines = stage.fleet.machines().await.unwrap();
+        assert!(!machines.iter().any(|machine| machine.name == "n1" && machine.usable));
+        stage.again().await;
+    }
+    assert!(stage.on("n2").is_empty() && stage.on(LOCAL).is_empty());
+    stage.cut("n1", false).await;
+    let seen = stage.fleet.observe().await.unwrap();
+    assert!(!seen.instances[&web.key].place.unknown);
+    assert!(seen.instances[&web.key].is_serving());
+    stage.fleet.remove_lease(&web.key.lease).await.unwrap();
+    assert!(stage.on("n1").is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_machines_instances_are_placed_anew_and_it_is_cleaned_when_it_is_back() {
+    let stage = Stage::set().await;
+    let web = spec("web", 6_000);
+    assert_eq!(stage.run(&web, true).await, "n1");
+    stage.fleet.observe().await.unwrap();
+    stage.cut("n1", true).await;
+    stage.order("n1", HostOrder::Dead).await;
+    assert!(!stage.fleet.observe().await.unwrap().instances.contains_key(&web.key), "absent");
+    assert_eq!(stage.run(&web, true).await, "n2");
+    stage.fleet.sweep().await;
+    assert_eq!(stage.on("n1").len(), 1, "nobody reaches it");
+    stage.cut("n1", false).await;
+    stage.fleet.sweep().await;
+    assert_eq!(stage.on("n1").len(), 0, "its leftovers are gone");
+    let seen = stage.fleet.observe().await.unwrap();
+    assert_eq!(seen.instances[&web.key].place.host.as_deref(), Some("n2"));
+    stage.order("n1", HostOrder::Active).await;
+    assert_eq!(stage.run(&spec("other", 6_000), false).await, "n1", "it is used again");
+}
+
+#[tokio::test]
+async fn draining_moves_what_has_no_volumes_and_removes_the_old_once_the_new_serves() {
+    let stage = Stage::set().await;
+    let (web, db) = (spec("web", 5_000), spec("db", 2_000));
+    assert_eq!(stage.run(&web, false).await, "n1");
+    assert_eq!(stage.run(&db, true).await, "n1");
+    stage.fleet.observe().await.unwrap();
+    stage.order("n1", HostOrder::Draining).await;
+    stage.fleet.place(&[need(&web, false), need(&db, true)]).await.unwrap();
+    assert_eq!(stage.fleet.placements.host_of(&db.key).as_deref(), Some("n1"));
+    assert_eq!(stage.fleet.placements.host_of(&web.key).as_deref(), Some("n2"));
+    stage.fleet.sweep().await;
+    assert_eq!(stage.on("n1").len(), 2, "the new one does not serve yet");
+    stage.fleet.apply(&web).await.unwrap();
+    stage.fleet.observe().await.unwrap();
+    stage.fleet.sweep().await;
+    assert_eq!(stage.on("n1"), [db.key.clone()]);
+    // Where there is no room elsewhere it stays.
+    stage.order("n2", HostOrder::Draining).await;
+    assert_eq!(stage.run(&web, false).await, "n2");
+}
