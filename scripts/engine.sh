@@ -89,7 +89,7 @@ kill_engine() {
 sweep() {
     local process name mountpoint group
     name=$(cat "$dir/netns" 2>/dev/null || true)
-    for process in $(pgrep -f -- "$dir/exec/" || true); do kill -KILL "$process" 2>/dev/null || true; done
+    for process in $(grep -lsF -- "$dir/exec/" /proc/[0-9]*/cmdline | cut -d/ -f3); do kill -KILL "$process" 2>/dev/null || true; done
     if [[ -n $name ]]; then
         for group in /sys/fs/cgroup/*/"$name" /sys/fs/cgroup/"$name"; do
             [[ -d $group ]] || continue

@@ -102,6 +102,11 @@ impl Machine {
         let sold = ["--cpu", cpu, "--memory", memory, "--storage", "8Gi"];
         let joined = stoa_provider(&[&add[..], &sold[..]].concat(), &request);
         stoa_provider(&["agent", "join", "--dir", text(&dir)], &joined);
+        let settings = dir.join("agent.toml");
+        let patient = std::fs::read_to_string(&settings).unwrap();
+        let hasty = patient.replace("stop_grace_seconds = 10", "stop_grace_seconds = 1");
+        assert_ne!(patient, hasty);
+        std::fs::write(&settings, hasty).unwrap();
     }
 
     /// In the machine's network namespace, as all that runs there.

@@ -8,16 +8,17 @@ use stoa_client::ids::TextId;
 use tokio::sync::watch;
 
 use super::intents::Intents;
+use super::machines::MachineRooms;
 use super::resources::Resources;
 use crate::chain::View;
 use crate::config::Config;
-use crate::runtime::{Backend, Inventory};
+use crate::runtime::{Backend, Inventory, Machine};
 
 /// A bid's room is kept so many seconds past its order's closing, for the
 /// lease to be seen.
 const RESERVED_AFTER_CLOSING: u64 = 15;
 /// How often the machine is measured.
-const EVERY: Duration = Duration::from_secs(60);
+const EVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
 
 /// What can be sold in all, and on which processors.
@@ -26,6 +27,8 @@ pub struct Capacity {
     pub total: Resources,
     /// In Go's words: `amd64`, `arm64`.
     pub architecture: String,
+    /// The same machine by machine.
+    pub machines: MachineRooms,
 }
 
 impl Capacity {
@@ -52,7 +55,20 @@ impl Capacity {
             ports: config.ports.count(),
             ips: config.ips.pool.len() as u64,
         };
-        Self { total: declared.least(observed), architecture: machine.architecture.clone() }
+        Self {
+            total: declared.least(observed),
+            architecture: machine.architecture.clone(),
+            machines: MachineRooms::new(config, &[Machine::alone(machine.clone())]),
+        }
+    }
+
+    /// Of several machines, the sum.
+    pub fn of_machines(config: &Config, machines: &[Machine]) -> Option<Self> {
+        let one = machines.iter().find(|machine| machine.usable).or(machines.first())?;
+        let mut all = Self::new(config, &one.inventory);
+        all.machines = MachineRooms::new(config, machines);
+        all.total = Resources { gpu: all.total.gpu, ..all.machines.total() };
+        Some(all)
     }
 
     /// What is neither leased nor bid for. Reservations have an owner (the
@@ -114,9 +130,11 @@ impl CapacityWatch {
 
     pub async fn run(self) {
         while !self.out.is_closed() {
-            let pause = match self.backend.inventory().await {
-                Ok(machine) => {
-                    self.out.send_replace(Some(Capacity::new(&self.config, &machine)));
+            let pause = match self.backend.machines().await {
+                Ok(machines) => {
+                    if let Some(capacity) = Capacity::of_machines(&self.config, &machines) {
+                        self.out.send_replace(Some(capacity));
+                    }
                     EVERY
                 }
                 Err(error) => {

@@ -41,6 +41,8 @@ pub enum Reason {
     Endpoint(&'static str),
     #[error("it needs {wanted}, and {free} are free")]
     Room { wanted: Resources, free: Resources },
+    #[error("there is room in all, but one of its instances fits on no machine by itself")]
+    Machine,
     #[error("the capacity of the machine is not known yet")]
     CapacityUnknown,
     #[error("the price {price} is over the order's maximum {maximum}")]

@@ -64,6 +64,9 @@ pub fn plan_round(view: &View, intents: &Intents, rules: &Rules<'_>) -> Round {
             Err(reason) => round.passed.push((id.text(), reason)),
         }
     }
+    if let Some(capacity) = rules.capacity {
+        capacity.machines.keep_what_fits(view, intents, &mut round);
+    }
     round
 }
 
@@ -152,6 +155,7 @@ impl Left {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Machine;
     use crate::tests_support::{bid, config, lease_view, machine, order, view};
 
     struct Case {
@@ -234,6 +238,37 @@ mod tests {
         case.view.leases.insert(lease.name.clone(), lease);
         case.config.capacity.cpu = crate::config::Cores(2_000);
         assert_eq!(case.round().bids.len(), 1);
+    }
+
+    #[test]
+    fn an_order_that_fits_only_the_sum_of_machines_is_let_pass() {
+        let mut case = Case::new(vec![order(1)]);
+        case.view.orders[0].spec.as_mut().unwrap().resources[0].count = 2;
+        let half = |name: &str| Machine {
+            name: name.into(),
+            declared: Some([Some(1_500), None, None]),
+            ..Machine::alone(machine())
+        };
+        let two = Capacity::of_machines(&case.config, &[half("a"), half("b")]).unwrap();
+        let round = |order: &Order| {
+            let mut view = case.view.clone();
+            view.orders = vec![order.clone()];
+            let price = LinearPrice::new(&case.config.pricing).unwrap();
+            let rules = Rules {
+                config: &case.config,
+                price: &price,
+                capacity: Some(&two),
+                max_exposure: None,
+            };
+            plan_round(&view, &case.intents, &rules)
+        };
+        assert_eq!(round(&case.view.orders[0]).bids.len(), 1, "one instance on each");
+        let mut whole = order(1);
+        let unit = whole.spec.as_mut().unwrap().resources[0].unit.as_mut().unwrap();
+        unit.cpu.as_mut().unwrap().millicores = 2_000;
+        let round = round(&whole);
+        assert_eq!(round.bids.len(), 0);
+        assert_eq!(round.passed[0].1, Reason::Machine);
     }
 
     #[test]
