@@ -65,9 +65,10 @@ impl MachineRooms {
     /// one machine.
     pub fn keep_what_fits(&self, view: &View, intents: &Intents, round: &mut Round) {
         let mut left = self.left(view, intents);
-        let spec_of = |id| view.orders.iter().find(|order| order.id.as_ref() == Some(id));
         round.bids.retain(|bid| {
-            let spec = spec_of(&bid.order).and_then(|order| order.spec.as_ref());
+            let mut orders = view.orders.iter();
+            let order = orders.find(|order| order.id.as_ref() == Some(&bid.order));
+            let spec = order.and_then(|order| order.spec.as_ref());
             let fits = spec.is_some_and(|spec| fits(&mut left, spec));
             if !fits {
                 round.passed.push((bid.order.text(), Reason::Machine));

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_rustls::client::TlsStream;
 
-use crate::netns::Dialer;
 use crate::hop::{HopDialer, Wanted};
+use crate::netns::Dialer;
 use crate::routes::Target;
 
 /// Connects to targets.

@@ -16,8 +16,8 @@ use super::header::{self, Answer, Wanted};
 use super::table::LiveInstances;
 use super::tls::{check_name, server_config, Material};
 use super::{udp, FRONT};
-use crate::relay::relay;
 use crate::netns::Dialer;
+use crate::relay::relay;
 
 /// From the connection to a whole header.
 const HEAD: Duration = Duration::from_secs(10);

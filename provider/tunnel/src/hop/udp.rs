@@ -27,10 +27,7 @@ pub(super) async fn carry(
     }
 }
 
-async fn into_stream(
-    mut stream: impl AsyncWrite + Unpin,
-    socket: &UdpSocket,
-) -> io::Result<()> {
+async fn into_stream(mut stream: impl AsyncWrite + Unpin, socket: &UdpSocket) -> io::Result<()> {
     let mut buffer = vec![0; 2 + DATAGRAM];
     loop {
         let received = socket.recv(&mut buffer[2..]);
@@ -42,10 +39,7 @@ async fn into_stream(
     }
 }
 
-async fn out_of_stream(
-    mut stream: impl AsyncRead + Unpin,
-    socket: &UdpSocket,
-) -> io::Result<()> {
+async fn out_of_stream(mut stream: impl AsyncRead + Unpin, socket: &UdpSocket) -> io::Result<()> {
     let mut buffer = vec![0; DATAGRAM];
     loop {
         let reading = stream.read_u16();
