@@ -116,7 +116,8 @@ impl Tenants {
                 files: 0,
             });
         }
-        let sent = chain.execute(&faucet, gifts, &TxOptions::default(), |_, _| Ok(()));
+        let options = TxOptions::default();
+        let sent = chain.execute(&faucet, gifts, &options, |_, _| Ok(()));
         sent.await.context("funding the tenants")?;
         Ok(Self { all })
     }
