@@ -114,6 +114,50 @@ fn encrypted_keys_want_their_passphrase() {
 }
 
 #[test]
+fn a_token_is_made_without_any_network_and_is_what_was_asked_for() {
+    use stoa_client::token::{Scope, Token};
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let tenant = json(&run(home, &["keys", "add", "alice", "-o", "json"]));
+    let provider = stoa_client::Address::from([2; 20]).to_string();
+    let make = |more: &[&str]| {
+        let mut args = vec!["provider", "token", provider.as_str(), "--scope", "logs,status"];
+        args.extend(more);
+        run(home, &args)
+    };
+    let made = make(&["--ttl", "1h"]);
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    let token = Token::read(stdout(&made).trim()).unwrap();
+    let claims = token.unverified();
+    assert_eq!(claims.issuer, tenant["address"].as_str().unwrap());
+    assert_eq!((claims.audience.as_str(), claims.expires - claims.not_before), (&*provider, 3600));
+    assert!(claims.scopes.has(Scope::Logs) && !claims.scopes.has(Scope::Shell));
+    for wrong in [&["--ttl", "25h"][..], &["--ttl", "0s"], &["--scope", "all"]] {
+        assert_eq!(code(&make(wrong)), 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn going_into_an_instance_fails_with_codes_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    run(home, &["keys", "add", "alice"]);
+    // Told from whatever the command itself may end with.
+    let shell = run(home, &["exec", "7", "web", "--", "true"]);
+    assert_eq!(code(&shell), 125, "{}", stderr(&shell));
+    assert_eq!(code(&run(home, &["restart", "7", "web"])), 6);
+    assert_eq!(code(&run(home, &["events", "7"])), 6);
+    let both_here = run(home, &["cp", "7", "./a", "./b"]);
+    assert_eq!(code(&both_here), 2);
+    assert!(stderr(&both_here).contains("web:/www/"), "{}", stderr(&both_here));
+    assert_eq!(code(&run(home, &["cp", "7", "/no/such/file", "web:/"])), 1);
+    for command in ["shell", "exec", "cp", "port-forward", "restart", "events"] {
+        let completions = stdout(&run(home, &["completions", "bash"]));
+        assert!(completions.contains(command), "{command}");
+    }
+}
+
+#[test]
 fn files_are_checked_without_any_network() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("app.yaml");

@@ -27,7 +27,7 @@ use super::dispatch::Hall;
 const MAX_HEADER: u32 = 16 << 10;
 const MAX_FIELDS: usize = 64;
 /// Requests at a time on one connection (HTTP/2).
-const MAX_STREAMS: u32 = 32;
+const MAX_STREAMS: u32 = 100;
 /// What a client may send before it is read: of one request, of all.
 const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = 512 << 10;
