@@ -56,7 +56,7 @@ async fn commands(tenant: &Tenant, dseq: &str) -> Result<()> {
 /// What a person sees.
 async fn on_a_terminal(tenant: &Tenant, dseq: &str) -> Result<()> {
     let shell = tenant.client.command(["shell", dseq, "api", "--", "busybox", "stty", "size"]);
-    let mut terminal = Terminal::start(&shell)?;
+    let terminal = Terminal::start(&shell)?;
     let (screens, status) = terminal.until_end().await?;
     let last = screens.last().map(String::as_str).unwrap_or_default();
     ensure!(status.success() && last.contains("100 200"), "{status}: {last}");
