@@ -26,6 +26,8 @@ fi
 
 BUSYBOX=$(scripts/busybox.sh)
 export BUSYBOX
+pebble=$(scripts/pebble.sh)
+eval "$pebble"
 localnet/demo/images/build.sh localnet/demo/images
 say "building"
 # Programs and tests together, so that both get one set of features.

@@ -17,6 +17,7 @@ mod state;
 mod store;
 mod sync;
 mod timing;
+mod tunnel;
 
 use std::path::PathBuf;
 
@@ -55,6 +56,7 @@ const MACHINE: &[Bench] = &[
     ("node.idle_block", node::idle_block),
     ("sync.1m_records", sync::million_records),
     ("node.grpc", queries::grpc),
+    ("tunnel.ingress", tunnel::ingress),
     ("provider.memory", provider::memory),
 ];
 

@@ -129,6 +129,14 @@ async fn print_lease(lease: &Lease, said: Option<&Result<LeaseStatusResponse, St
         for uri in &service.uris {
             out::print_lines(&format!("    {uri}  → {}", resolve::words(uri).await));
         }
+        for name in &service.names {
+            let standing = if name.served { "served" } else { "not served" };
+            let words = match name.message.as_str() {
+                "" => String::new(),
+                words => format!(": {words}"),
+            };
+            out::print_lines(&format!("    {}  {standing}{words}", name.name));
+        }
         for port in &service.ports {
             out::print_lines(&format!("    {}", text::forwarded(port)));
         }

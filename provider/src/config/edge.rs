@@ -1,16 +1,21 @@
 //! What of this host the world may reach besides the ingress: ports and
 //! addresses that are leased with a deployment.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use stoa_tunnel::{AcmeSettings, CertificateFile, TlsSettings};
 
 use super::load::ConfigError;
 
 /// Where providers that share a machine find each other's claims.
 const REGISTRY: &str = "/var/lib/stoa/ports";
+/// Between two looks at a proof that stands, and how long one may be gone.
+const CHECK_SECONDS: u64 = 3600;
+const GRACE_SECONDS: u64 = 86_400;
+const HTTP_PORT: u16 = 80;
 /// What an address that answers on all of the host's is written as.
 const ALL: [u8; 4] = [0, 0, 0, 0];
 
@@ -36,6 +41,106 @@ pub struct Ips {
     /// Where set, an address is put on it while it is leased; else the host
     /// has them all by itself.
     pub interface: String,
+}
+
+/// Tenants' own host names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostNames {
+    /// Names are served to whoever asks first where this is false.
+    pub verify: bool,
+    /// DNS servers; the system's where there are none.
+    pub resolver: Vec<SocketAddr>,
+    pub check_seconds: u64,
+    pub grace_seconds: u64,
+    /// Where a token is fetched over HTTP.
+    pub http_port: u16,
+    /// It is fetched from addresses that are not of the public internet, too.
+    pub private: bool,
+}
+
+/// HTTPS at the ingress.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Https {
+    /// None: plain HTTP alone.
+    pub listen: Option<SocketAddr>,
+    /// The port that browsers use; that of `listen` unless something stands
+    /// before it.
+    pub public_port: Option<u16>,
+    /// Plain HTTP answers with a redirect to HTTPS.
+    pub redirect: bool,
+    /// The operator's own certificates.
+    pub certificates: Vec<CertificateFile>,
+    pub acme: Option<Acme>,
+}
+
+/// Certificates from a CA that speaks ACME.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    pub directory: String,
+    #[serde(default)]
+    pub contact: Vec<String>,
+    /// What the CA's own server is checked against; the system's roots unless
+    /// set.
+    #[serde(default)]
+    pub roots: Option<PathBuf>,
+    /// Also for names under the ingress's domain.
+    #[serde(default)]
+    pub generated_names: bool,
+}
+
+impl Default for HostNames {
+    fn default() -> Self {
+        Self {
+            verify: true,
+            resolver: vec![],
+            check_seconds: CHECK_SECONDS,
+            grace_seconds: GRACE_SECONDS,
+            http_port: HTTP_PORT,
+            private: false,
+        }
+    }
+}
+
+impl Https {
+    /// The port in the addresses that tenants are told.
+    pub fn public_port(&self) -> Option<u16> {
+        self.listen.map(|listen| self.public_port.unwrap_or(listen.port()))
+    }
+
+    /// As the data plane takes it.
+    pub fn settings(&self, domain: &str) -> Option<TlsSettings> {
+        let acme = self.acme.as_ref().map(|acme| AcmeSettings {
+            directory: acme.directory.clone(),
+            contact: acme.contact.clone(),
+            roots: acme.roots.clone(),
+            except_domain: (!acme.generated_names).then(|| domain.to_owned()),
+        });
+        Some(TlsSettings {
+            listen: self.listen?,
+            redirect_to: self.public_port().filter(|_| self.redirect),
+            ca_name: domain.to_owned(),
+            files: self.certificates.clone(),
+            acme,
+        })
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let Some(acme) = &self.acme else { return Ok(()) };
+        if !acme.directory.starts_with("https://") {
+            let problem = format!("https.acme.directory: `{}` is no https URL", acme.directory);
+            return Err(ConfigError::Wrong(problem));
+        }
+        match acme.contact.iter().find(|contact| !contact.contains(':')) {
+            Some(contact) => Err(ConfigError::Wrong(format!(
+                "https.acme.contact: `{contact}` is no URI; right is such as \
+                 mailto:operator@example.com"
+            ))),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Default for Ports {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use stoa_client::keys::Backend;
 
-use super::edge::{Ips, Ports};
+use super::edge::{HostNames, Https, Ips, Ports};
 use super::sizes::{Cores, Size};
 use super::workloads::Workloads;
 
@@ -25,6 +25,10 @@ pub struct Config {
     pub key: Key,
     pub gateway: Gateway,
     pub ingress: Ingress,
+    #[serde(default)]
+    pub https: Https,
+    #[serde(default)]
+    pub host_names: HostNames,
     #[serde(default)]
     pub ports: Ports,
     #[serde(default)]

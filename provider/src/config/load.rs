@@ -104,6 +104,7 @@ impl Config {
         self.ports.range()?;
         self.ips.validate()?;
         self.workloads.validate()?;
+        self.https.validate()?;
         self.validate_numbers()?;
         self.network_pool().map(|_| ())
     }
@@ -138,6 +139,7 @@ impl Config {
             timing.withdraw_seconds,
             timing.update_seconds,
             timing.storage_check_seconds,
+            self.host_names.check_seconds,
         ];
         if intervals.contains(&0) {
             return Err(ConfigError::Wrong("timing: no interval may be 0".into()));

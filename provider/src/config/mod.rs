@@ -8,7 +8,7 @@ mod sizes;
 mod template;
 mod workloads;
 
-pub use edge::{Ips, Ports};
+pub use edge::{Acme, HostNames, Https, Ips, Ports};
 pub use file::{
     Capacity, Chain, Config, Engine, Gateway, GatewayLimits, Info, Ingress, Key, Limits,
     Overcommit, Per, Pricing, Storage, Timing, PERSISTENT_CLASSES,

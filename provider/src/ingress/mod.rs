@@ -4,6 +4,7 @@
 mod claims;
 mod forwards;
 mod hosts;
+mod names;
 mod process;
 mod push;
 mod table;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stoa_client::proto::gateway::v1::ForwardedPort;
+use stoa_client::proto::gateway::v1::{ForwardedPort, HostName};
 use stoa_tunnel::control::Status as PlaneStatus;
 use stoa_tunnel::routes::{RouteTable, Transport};
 use stoa_tunnel::ControlError;
@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 
 use super::claims::Claims;
 use super::forwards::{self, Told};
+use super::names::{Names, Standing, Standings};
 use super::process::DataPlane;
-use super::table::{build, Service, Table};
+use super::table::{build, chosen_names, may_choose, ChosenNames, Service};
 use crate::config::Config;
 use crate::failpoint::failpoint;
 use crate::runtime::Observation;
@@ -24,6 +25,7 @@ use crate::runtime::Observation;
 const CHECK: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// The ingress as the daemon wants it.
 pub struct Ingress {
@@ -33,11 +35,12 @@ pub struct Ingress {
     wanted: watch::Sender<Option<Arc<RouteTable>>>,
     plane: watch::Receiver<Option<Said>>,
     claims: Claims,
-    /// Who has which chosen host name.
-    holders: BTreeMap<String, String>,
+    names: Names,
+    /// What is told of the names that tenants have chosen.
+    chosen: ChosenNames,
+    standings: Standings,
     hosts: BTreeMap<(String, String), Vec<String>>,
     ports: BTreeMap<(String, String), Vec<Told>>,
-    refused: Vec<(String, String)>,
     pusher: JoinHandle<()>,
 }
 
@@ -62,6 +65,7 @@ pub struct Live {
 pub struct Reach {
     pub uris: Vec<String>,
     pub ports: Vec<ForwardedPort>,
+    pub names: Vec<HostName>,
 }
 
 impl Drop for Ingress {
@@ -84,10 +88,11 @@ impl Ingress {
             wanted,
             plane,
             claims,
-            holders: BTreeMap::new(),
+            names: Names::start(config)?,
+            chosen: ChosenNames::new(),
+            standings: Standings::new(),
             hosts: BTreeMap::new(),
             ports: BTreeMap::new(),
-            refused: vec![],
             pusher: tokio::spawn(pusher.run()),
         })
     }
@@ -104,15 +109,34 @@ impl Ingress {
             reach.uris.extend(ports.iter().filter_map(|told| forwards::uri(&told.port)));
             reach.ports.extend(ports.iter().map(|told| with_problem(told, plane.as_ref())));
         }
+        for ((_, service), hosts) in self.chosen.iter().filter(|((of, _), _)| of == lease) {
+            let reach = services.entry(service.clone()).or_default();
+            reach.names = hosts.iter().map(|host| self.name(lease, host)).collect();
+        }
         services
     }
 
+    /// Plain ones first, unless they lead to the others.
     fn uris_of(&self, hosts: &[String]) -> Vec<String> {
-        let uri = |host: &String| match self.port {
-            HTTP_PORT => format!("http://{host}"),
-            port => format!("http://{host}:{port}"),
-        };
-        hosts.iter().map(uri).collect()
+        let https = self.config.https.public_port();
+        let plain = hosts.iter().map(|host| uri("http", host, self.port, HTTP_PORT));
+        let plain = plain.filter(|_| https.is_none() || !self.config.https.redirect);
+        let secure = https
+            .into_iter()
+            .flat_map(|port| hosts.iter().map(move |host| uri("https", host, port, HTTPS_PORT)));
+        plain.chain(secure).collect()
+    }
+
+    fn name(&self, lease: &str, host: &str) -> HostName {
+        let standing = self.standings.get(&(lease.to_owned(), host.to_owned())).cloned();
+        let standing = standing.unwrap_or_else(|| {
+            let words = match may_choose(host, &self.domain) {
+                true => "not looked at yet".into(),
+                false => format!("names under {} are the provider's to give", self.domain),
+            };
+            Standing { served: false, words }
+        });
+        HostName { name: host.into(), served: standing.served, message: standing.words }
     }
 
     /// Says what is to be served now.
@@ -120,8 +144,13 @@ impl Ingress {
         if let Err(error) = self.settle_claims(services, live) {
             tracing::error!("claims of ports and addresses: {error}");
         }
-        let table = build(services, seen, &self.domain, &self.holders);
-        self.remember(services, &table);
+        self.settle_names(services, live);
+        let serves = |lease: &str, host: &str| {
+            let standing = self.standings.get(&(lease.to_owned(), host.to_owned()));
+            standing.is_some_and(|standing| standing.served)
+        };
+        let table = build(services, seen, &self.domain, &serves);
+        self.hosts = table.hosts;
         let forwarded = forwards::build(services, seen, &self.claims, &self.config);
         self.ports = forwarded.told;
         let table = RouteTable {
@@ -129,6 +158,7 @@ impl Ingress {
             routes: table.routes,
             forwards: forwarded.forwards,
             addresses: forwarded.addresses,
+            tls: self.config.https.settings(&self.domain),
         };
         self.wanted.send_if_modified(|wanted| {
             let changed = wanted.as_deref() != Some(&table);
@@ -168,19 +198,18 @@ impl Ingress {
         Some(own.map(|port| (port.transport, port.listen.port())).collect())
     }
 
-    fn remember(&mut self, services: &[Service], table: &Table) {
-        self.holders.retain(|_, holder| services.iter().any(|s| s.lease == *holder));
-        for ((lease, _), hosts) in &table.hosts {
-            for host in hosts {
-                self.holders.insert(host.clone(), lease.clone());
-            }
-        }
-        self.hosts = table.hosts.clone();
-        for refused in table.refused.iter().filter(|refused| !self.refused.contains(refused)) {
-            let (lease, host) = refused;
-            tracing::warn!(%lease, %host, "host name refused: it is another's");
-        }
-        self.refused = table.refused.clone();
+    fn settle_names(&mut self, services: &[Service], live: &Live) {
+        let (claims, chosen) = chosen_names(services, &self.domain);
+        let keep = |lease: &str| live.leases.contains(lease) && !live.settled.contains(lease);
+        self.standings = self.names.want(claims, keep);
+        self.chosen = chosen;
+    }
+}
+
+fn uri(scheme: &str, host: &str, port: u16, usual: u16) -> String {
+    match port == usual {
+        true => format!("{scheme}://{host}"),
+        false => format!("{scheme}://{host}:{port}"),
     }
 }
 

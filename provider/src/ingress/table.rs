@@ -9,6 +9,7 @@ use stoa_tunnel::routes::{
 };
 
 use super::hosts::generated_host;
+use super::names::{token, Claim};
 use crate::runtime::{InstanceKey, Observation, ObservedInstance};
 
 /// A service of a live lease whose manifest was accepted.
@@ -25,31 +26,26 @@ pub struct Table {
     pub routes: Vec<Route>,
     /// Host names by lease and service.
     pub hosts: BTreeMap<(String, String), Vec<String>>,
-    /// Names that somebody else has, with the lease that wanted them.
-    pub refused: Vec<(String, String)>,
 }
 
-/// Builds the whole table. Where two leases want a name, the one that has it
-/// (`holders`, by host) keeps it; else the first in order gets it.
+/// Builds the whole table. Of the names that tenants have chosen, those are
+/// served of which `serves` says so, by lease and host.
 pub fn build(
     services: &[Service],
     seen: &Observation,
     domain: &str,
-    holders: &BTreeMap<String, String>,
+    serves: &dyn Fn(&str, &str) -> bool,
 ) -> Table {
     let mut table = Table::default();
     let mut taken: BTreeSet<String> = BTreeSet::new();
     for Service { lease, service } in services {
         let mut generated = Some(generated_host(&service.name, lease, domain));
         for expose in service.expose.iter().filter(|expose| expose.is_ingress()) {
-            let mut hosts: Vec<String> = generated.take().into_iter().collect();
-            for host in expose.hosts.iter().flatten() {
-                let host = host.to_ascii_lowercase();
-                match may_have(&host, lease, domain, holders, &taken) {
-                    true => hosts.push(host),
-                    false => table.refused.push((lease.clone(), host)),
-                }
-            }
+            let chosen = chosen(expose).filter(|host| {
+                may_choose(host, domain) && serves(lease, host) && !taken.contains(host)
+            });
+            let mut hosts: Vec<String> = generated.take().into_iter().chain(chosen).collect();
+            hosts.dedup();
             hosts.truncate(MAX_HOSTS_PER_ROUTE);
             if hosts.is_empty() {
                 continue;
@@ -67,17 +63,37 @@ pub fn build(
     table
 }
 
+/// The names that tenants have chosen: those whose proof is to be looked at,
+/// and by lease and service all that are to be told of.
+pub fn chosen_names(services: &[Service], domain: &str) -> (BTreeSet<Claim>, ChosenNames) {
+    let (mut claims, mut all) = (BTreeSet::new(), ChosenNames::new());
+    for Service { lease, service } in services {
+        for host in service.expose.iter().filter(|e| e.is_ingress()).flat_map(chosen) {
+            if may_choose(&host, domain) {
+                claims.insert(Claim {
+                    lease: lease.clone(),
+                    generated: generated_host(&service.name, lease, domain),
+                    token: token(&host, lease),
+                    host: host.clone(),
+                });
+            }
+            all.entry((lease.clone(), service.name.clone())).or_default().push(host);
+        }
+    }
+    (claims, all)
+}
+
+/// Names by lease and service.
+pub type ChosenNames = BTreeMap<(String, String), Vec<String>>;
+
+fn chosen(expose: &Expose) -> impl Iterator<Item = String> + '_ {
+    expose.hosts.iter().flatten().map(|host| host.to_ascii_lowercase())
+}
+
 /// A name under the provider's own domain is never a tenant's to choose.
-fn may_have(
-    host: &str,
-    lease: &str,
-    domain: &str,
-    holders: &BTreeMap<String, String>,
-    taken: &BTreeSet<String>,
-) -> bool {
+pub fn may_choose(host: &str, domain: &str) -> bool {
     let own = host == domain || host.ends_with(&format!(".{domain}"));
-    let held = holders.get(host).is_some_and(|holder| holder != lease);
-    is_host_name(host) && !own && !held && !taken.contains(host)
+    is_host_name(host) && !own
 }
 
 pub(super) fn targets(
@@ -159,7 +175,7 @@ deployment: {web: {here: {profile: web, count: 2}}}
         let lease = seen.instances.keys().next().unwrap().lease.clone();
         let starting = InstanceKey { lease: lease.clone(), service: "web".into(), index: 1 };
         seen.instances.get_mut(&starting).unwrap().link.as_mut().unwrap().netns = None;
-        let table = build(&services(&[&lease]), &seen, "p0.test", &BTreeMap::new());
+        let table = build(&services(&[&lease]), &seen, "p0.test", &|_, _| true);
         let [route] = &table.routes[..] else { panic!("{table:?}") };
         assert_eq!(route.hosts, [generated_host("web", &lease, "p0.test"), "shop.example".into()]);
         assert_eq!(route.http.max_body_size, 7);
@@ -167,23 +183,26 @@ deployment: {web: {here: {profile: web, count: 2}}}
         // One has no namespace yet, one is surplus.
         assert_eq!(route.targets.len(), 1);
         assert_eq!(route.targets[0].address.port(), 8080);
-        assert_eq!(table.refused, [(lease.clone(), "x.p0.test".to_string())]);
         assert_eq!(table.hosts[&(lease, "web".to_string())], route.hosts);
     }
 
     #[test]
-    fn a_name_stays_with_who_has_it() {
+    fn a_chosen_name_leads_where_it_is_proven_and_never_under_the_providers_domain() {
         let seen = Observation::default();
         let both = services(&["a/1/1/1/p", "b/1/1/1/p"]);
-        let first = build(&both, &seen, "p0.test", &BTreeMap::new());
-        assert!(first.routes[0].hosts.contains(&"shop.example".to_string()));
-        assert!(!first.routes[1].hosts.contains(&"shop.example".to_string()));
-        assert!(first.routes.iter().all(|route| route.targets.is_empty()));
-        let holders = BTreeMap::from([("shop.example".to_string(), "b/1/1/1/p".to_string())]);
-        let second = build(&both, &seen, "p0.test", &holders);
-        assert!(second.routes[1].hosts.contains(&"shop.example".to_string()));
-        let refused = ("a/1/1/1/p".to_string(), "shop.example".to_string());
-        assert!(second.refused.contains(&refused), "{:?}", second.refused);
+        let (claims, all) = chosen_names(&both, "p0.test");
+        assert_eq!(claims.len(), 2, "{claims:?}");
+        assert!(claims.iter().all(|claim| claim.host == "shop.example"));
+        let told = &all[&("a/1/1/1/p".to_string(), "web".to_string())];
+        assert_eq!(told, &["shop.example", "x.p0.test"]);
+        let of = |serves: &dyn Fn(&str, &str) -> bool| -> Vec<usize> {
+            let table = build(&both, &seen, "p0.test", serves);
+            table.routes.iter().map(|route| route.hosts.len()).collect()
+        };
+        assert_eq!(of(&|_, _| false), [1, 1]);
+        assert_eq!(of(&|lease, _| lease == "b/1/1/1/p"), [1, 2]);
+        // Should both ever be said to have it, the table still has it once.
+        assert_eq!(of(&|_, _| true), [2, 1]);
     }
 
     #[test]

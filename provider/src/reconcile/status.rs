@@ -48,7 +48,7 @@ pub(super) fn of_group(
             key.service == service.name && key.index < service.count && known
         };
         let ready = seen.iter().filter(|pair| serving(*pair)).count();
-        let Reach { uris, ports } = reaches.get(&service.name).cloned().unwrap_or_default();
+        let Reach { uris, ports, names } = reaches.get(&service.name).cloned().unwrap_or_default();
         ServiceStatus {
             name: service.name.clone(),
             wanted: service.count,
@@ -56,6 +56,7 @@ pub(super) fn of_group(
             uris,
             instances,
             ports,
+            names,
         }
     });
     services.collect()

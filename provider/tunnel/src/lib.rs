@@ -1,7 +1,7 @@
 //! The data plane: what carries tenants' bytes. A process of its own, so that
 //! a restart of the control daemon cuts no connection.
 //!
-//! It has the HTTP ingress and the forwarded ports. The control daemon pushes the whole route
+//! It has the HTTP(S) ingress and the forwarded ports. The control daemon pushes the whole route
 //! table over a unix socket ([`control`]); the table lies on disk, so that
 //! the data plane restarts by itself. Workloads are dialled from inside their
 //! link containers' network namespaces ([`netns`]): no port of theirs is
@@ -13,6 +13,8 @@ pub mod control;
 mod counters;
 mod forward;
 pub mod hop;
+#[doc(hidden)]
+pub mod fuzzing;
 mod ingress;
 mod live;
 pub mod netns;
@@ -22,6 +24,7 @@ pub mod routes;
 mod slots;
 mod state;
 mod targets;
+mod tls;
 
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +37,7 @@ use tokio::sync::{watch, Mutex};
 pub use control::{ControlClient, ControlError};
 pub use forward::ForwardLimits;
 pub use ingress::IngressLimits;
+pub use tls::{AcmeSettings, CertificateFile, TlsSettings};
 
 use control::ControlContext;
 use counters::LiveCounters;
@@ -44,6 +48,7 @@ use live::Routes;
 use netns::Dialer;
 use reach::Reach;
 use state::StateDir;
+use tls::{Challenges, Https};
 
 /// How the data plane is run.
 #[derive(Debug, Clone)]
@@ -75,29 +80,44 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
     forwards.apply(&table.forwards);
     let (generation, routes) = (table.generation, table.routes.len());
     tracing::info!(%listen, generation, routes, forwards = table.forwards.len(), "serving");
+    let tls = table.tls.clone();
     let routes = Arc::new(Routes::new(table));
+    let challenges = Arc::new(Challenges::default());
+    let https = Https::open(
+        config.state.clone(),
+        Arc::clone(&routes),
+        Arc::clone(&challenges),
+        ending.clone(),
+    )?;
     let ingress = Arc::new(Ingress {
         routes: Arc::clone(&routes),
         reach,
         counters: Arc::clone(&counters),
         limits: config.limits,
+        https: Arc::new(https),
+        challenges,
+        places: slots::places(config.limits.connections),
+        clients: Arc::default(),
     });
+    ingress.https.apply(tls.as_ref(), &ingress);
     let context = Arc::new(ControlContext {
         routes,
         forwards: Arc::clone(&forwards),
         addresses,
+        ingress: Arc::clone(&ingress),
         counters,
         listen,
         started: Instant::now(),
         state: Mutex::new(Arc::new(state)),
     });
     let serving = async {
-        ingress::serve_http(listener, ingress, ending).await;
-        forwards.drain().await;
+        ingress::serve(listener, Arc::clone(&ingress), ending, None).await;
+        tokio::join!(ingress::drain(&ingress), forwards.drain());
     };
     tokio::select! {
         result = control::serve(&config.control, context) => result,
         () = forwards.keep_trying() => Ok(()),
+        () = ingress.https.look_after(&ingress) => Ok(()),
         () = serving => Ok(()),
     }
 }

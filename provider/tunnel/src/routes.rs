@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::hop::Hop;
+use crate::tls::TlsSettings;
 
 /// Bounds on a table.
 pub const MAX_ROUTES: usize = 20_000;
@@ -31,6 +32,9 @@ pub struct RouteTable {
     /// Addresses that an interface of this host is to have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<HostAddress>,
+    /// HTTPS at the ingress; plain HTTP alone where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
 }
 
 /// A port of this host that leads to one service's instances.
@@ -188,6 +192,7 @@ impl RouteTable {
             }
         }
         self.validate_forwards()?;
+        self.tls.as_ref().map_or(Ok(()), TlsSettings::validate)?;
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(format!("{} addresses; at most {MAX_ADDRESSES}", self.addresses.len()));
         }
@@ -353,6 +358,29 @@ mod tests {
         {
             assert!(on(interface, address).is_err(), "{interface} {address}");
         }
+    }
+
+    #[test]
+    fn https_settings_are_checked() {
+        let with = |change: fn(&mut TlsSettings)| {
+            let mut tls = TlsSettings {
+                listen: "0.0.0.0:443".parse().unwrap(),
+                redirect_to: None,
+                ca_name: "p.example".into(),
+                files: vec![],
+                acme: None,
+            };
+            change(&mut tls);
+            RouteTable { tls: Some(tls), ..RouteTable::default() }.validate()
+        };
+        with(|_| {}).unwrap();
+        assert!(with(|tls| tls.ca_name = "a b".into()).is_err());
+        let plain = with(|tls| {
+            let directory = "http://ca.example/dir".into();
+            let (contact, roots, except_domain) = (vec![], None, None);
+            tls.acme = Some(crate::AcmeSettings { directory, contact, roots, except_domain });
+        });
+        assert!(plain.unwrap_err().contains("https"));
     }
 
     #[test]

@@ -64,6 +64,9 @@ pub struct Status {
     /// Ports of the table that cannot be listened on; tried again and again.
     #[serde(default)]
     pub unbound: Vec<Unbound>,
+    /// Where HTTPS is served, if it is.
+    #[serde(default)]
+    pub https: Option<SocketAddr>,
     /// What else of the table could not be done, in words.
     #[serde(default)]
     pub problems: Vec<String>,

@@ -14,18 +14,21 @@ use tokio::sync::{Mutex, Semaphore};
 use super::{Request, Response, Status, MAX_LINE_BYTES};
 use crate::counters::LiveCounters;
 use crate::forward::{Addresses, Forwards};
+use crate::ingress::Ingress;
 use crate::live::Routes;
 use crate::routes::RouteTable;
 use crate::state::StateDir;
 
 const MAX_CONNECTIONS: usize = 8;
 const MAX_FAILURES_TOLD: usize = 64;
+const MAX_PROBLEMS_TOLD: usize = 64;
 
 /// What the control socket acts on.
 pub(crate) struct ControlContext {
     pub(crate) routes: Arc<Routes>,
     pub(crate) forwards: Arc<Forwards>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) ingress: Arc<Ingress>,
     pub(crate) counters: Arc<LiveCounters>,
     pub(crate) listen: SocketAddr,
     pub(crate) started: Instant,
@@ -126,6 +129,8 @@ async fn set_routes(table: RouteTable, context: &ControlContext) -> Response {
             context.addresses.apply(&table.addresses).await;
             context.forwards.apply(&table.forwards);
             context.routes.replace(table);
+            let settings = context.routes.current().source.tls.clone();
+            context.ingress.https.apply(settings.as_ref(), &context.ingress);
             Response::Applied { generation }
         }
         Err(error) => Response::Refused { problem: format!("the table cannot be saved: {error}") },
@@ -136,6 +141,9 @@ fn status(context: &ControlContext) -> Status {
     let table = context.routes.current();
     let mut failing = context.routes.failures(MAX_FAILURES_TOLD);
     failing.extend(context.forwards.failures(MAX_FAILURES_TOLD - failing.len()));
+    let mut problems = context.addresses.problems();
+    problems.extend(context.ingress.https.problems());
+    problems.truncate(MAX_PROBLEMS_TOLD);
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
         listen: context.listen,
@@ -146,6 +154,7 @@ fn status(context: &ControlContext) -> Status {
         failing,
         listening: context.forwards.listening(),
         unbound: context.forwards.unbound(),
-        problems: context.addresses.problems(),
+        https: context.ingress.https.listening(),
+        problems,
     }
 }

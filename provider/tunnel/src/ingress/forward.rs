@@ -26,8 +26,11 @@ use crate::relay::relay;
 use crate::routes::{HttpOptions, NextCase, Target};
 use crate::slots::Slot;
 
-/// Bytes of an answer's head.
+/// Bytes of an answer's head, where the manifest does not say; and what it may
+/// say.
 const ANSWER_HEAD_BYTES: usize = 256 << 10;
+const LEAST_ANSWER_HEAD_BYTES: usize = 8 << 10;
+const MOST_ANSWER_HEAD_BYTES: usize = 1 << 20;
 /// What 0 in the manifest's timeouts means.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -73,18 +76,27 @@ pub(super) async fn handle(
     ingress.counters.requests.add();
     let upgrade = wanted_upgrade(request.headers()).map(|_| hyper::upgrade::on(&mut request));
     let (mut head, body) = request.into_parts();
+    if let Err((status, problem)) = check(&head, ingress.limits.headers) {
+        return refuse(&head, status, problem);
+    }
     if [Method::CONNECT, Method::TRACE].contains(&head.method) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "CONNECT and TRACE are not served here");
     }
     let (host, host_header) = match requested_host(&head) {
         Ok(found) => found,
-        Err(problem) => return text(StatusCode::BAD_REQUEST, problem),
+        Err(problem) => return refuse(&head, StatusCode::BAD_REQUEST, problem),
     };
+    if let Some(words) = ingress.challenges.answer(&host, head.uri.path()) {
+        return text(StatusCode::OK, words);
+    }
     let Some(route) = ingress.routes.current().find(&host) else {
         ingress.counters.unknown_hosts.add();
         let words = format!("no deployment answers for host {host} here");
         return text(StatusCode::NOT_FOUND, words);
     };
+    if let Some(port) = ingress.https.redirect_to().filter(|_| client.scheme == "http") {
+        return redirect(&host, port, &head);
+    }
     let limit = route.route.http.max_body_size;
     if limit > 0 && body.size_hint().lower() > limit {
         return too_large(limit);
@@ -108,6 +120,40 @@ pub(super) async fn handle(
         }
         _ => answer.map(|body| body.inner),
     }
+}
+
+/// What hyper lets through and no workload is to see.
+fn check(head: &Parts, most: usize) -> Result<(), (StatusCode, &'static str)> {
+    if head.headers.len() > most {
+        return Err((
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "the request has too many headers",
+        ));
+    }
+    Ok(())
+}
+
+/// After a request that is not understood, nothing on its connection is.
+fn refuse(head: &Parts, status: StatusCode, words: &str) -> Answer {
+    let mut answer = text(status, words);
+    if head.version < http::Version::HTTP_2 {
+        let close = header::HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer
+}
+
+/// To the same place over HTTPS; the method stays.
+fn redirect(host: &str, port: u16, head: &Parts) -> Answer {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let port = if port == 443 { String::new() } else { format!(":{port}") };
+    let location = format!("https://{host}{port}{target}");
+    let Ok(location) = header::HeaderValue::from_str(&location) else {
+        return text(StatusCode::BAD_REQUEST, "the request's target is not one");
+    };
+    let mut answer = text(StatusCode::PERMANENT_REDIRECT, "this is served over HTTPS");
+    answer.headers_mut().insert(header::LOCATION, location);
+    answer
 }
 
 /// An answer with the workload's side of an upgrade, where there is one.
@@ -176,10 +222,11 @@ impl Journey<'_> {
         let target = self.route.target(index);
         let stream = self.dial(target).await?;
         let send_timeout = wait(self.options().send_timeout);
-        let io = TokioIo::new(WriteTimeout::new(stream, send_timeout));
+        let stream = WriteTimeout::new(stream, send_timeout);
+        let stuck = stream.reached();
         let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(ANSWER_HEAD_BYTES)
-            .handshake::<_, OutgoingBody>(io)
+            .max_buf_size(self.answer_head_bytes())
+            .handshake::<_, OutgoingBody>(TokioIo::new(stream))
             .await
             .map_err(|e| Failure::broken(&e))?;
         tokio::spawn(async move {
@@ -187,9 +234,20 @@ impl Journey<'_> {
             let _ = connection.with_upgrades().await;
         });
         let request = Request::from_parts(self.head.clone(), self.outgoing_body());
-        let answer = self.await_head(sender.send_request(request)).await?;
+        let answer = self.await_head(sender.send_request(request)).await;
+        let answer = answer.map_err(|failure| match stuck.load(Ordering::Relaxed) {
+            true => Failure::stuck(send_timeout),
+            false => failure,
+        })?;
         self.route.targets.note_success(index);
         Ok(self.pass_on(answer))
+    }
+
+    fn answer_head_bytes(&self) -> usize {
+        match self.options().proxy_buffer_size {
+            0 => ANSWER_HEAD_BYTES,
+            size => (size as usize).clamp(LEAST_ANSWER_HEAD_BYTES, MOST_ANSWER_HEAD_BYTES),
+        }
     }
 
     async fn dial(&self, target: &Target) -> Result<InstanceStream, Failure> {
@@ -294,6 +352,11 @@ impl Journey<'_> {
 }
 
 impl Failure {
+    fn stuck(limit: Duration) -> Self {
+        let words = format!("took nothing of the request for {} ms", limit.as_millis());
+        Self { case: NextCase::Timeout, words }
+    }
+
     fn broken(error: &hyper::Error) -> Self {
         Self { case: NextCase::Error, words: format!("the exchange broke: {error}") }
     }

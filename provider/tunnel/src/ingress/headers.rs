@@ -28,6 +28,13 @@ pub(super) fn requested_host(parts: &Parts) -> Result<(String, HeaderValue), &'s
     let mut named = parts.headers.get_all(header::HOST).iter();
     let value = match (parts.uri.authority(), named.next(), named.next()) {
         (_, _, Some(_)) => return Err("the request has more than one Host header"),
+        // RFC 9113, 8.3.1. In HTTP/1.1 an absolute target goes before Host.
+        (Some(authority), Some(host), None)
+            if parts.version == http::Version::HTTP_2
+                && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            return Err("the Host header is another than the request's authority");
+        }
         (Some(authority), _, _) => HeaderValue::from_str(authority.as_str())
             .map_err(|_| "the request's target has no proper host")?,
         (None, Some(host), None) => host.clone(),

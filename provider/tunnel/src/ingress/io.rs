@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,11 +17,18 @@ pub(super) struct WriteTimeout<T> {
     limit: Duration,
     /// Runs while a write waits.
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Set once the limit was reached.
+    reached: Arc<AtomicBool>,
 }
 
 impl<T> WriteTimeout<T> {
     pub(super) fn new(inner: T, limit: Duration) -> Self {
-        Self { inner, limit, sleep: None }
+        Self { inner, limit, sleep: None, reached: Arc::default() }
+    }
+
+    /// Tells, also later, whether the limit was reached.
+    pub(super) fn reached(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.reached)
     }
 
     fn bound<R>(
@@ -34,7 +43,10 @@ impl<T> WriteTimeout<T> {
         let limit = self.limit;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         match sleep.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Ready(()) => {
+                self.reached.store(true, Ordering::Relaxed);
+                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

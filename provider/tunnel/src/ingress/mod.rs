@@ -8,14 +8,20 @@ mod headers;
 mod io;
 mod serve;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use http::request::Parts;
+use tokio::sync::Semaphore;
 
 use crate::counters::LiveCounters;
 use crate::live::Routes;
 use crate::reach::Reach;
+use crate::slots::ClientCounts;
+use crate::tls::{Challenges, Https};
 
-pub(crate) use serve::serve_http;
+pub(crate) use serve::{drain, serve};
 
 /// Bounds on what clients may do.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +33,10 @@ pub struct IngressLimits {
     /// Bytes of a request's head.
     pub head_bytes: usize,
     pub headers: usize,
+    /// From the connection to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// An HTTP/2 connection without a request for so long is ended.
+    pub http2_idle: Duration,
     /// From the connection, or the last answer, to a complete request head.
     pub head_timeout: Duration,
     /// Between two pieces of a request's body.
@@ -48,6 +58,8 @@ impl Default for IngressLimits {
             connections_per_client: 1024,
             head_bytes: 64 << 10,
             headers: 100,
+            handshake_timeout: Duration::from_secs(10),
+            http2_idle: Duration::from_secs(180),
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
@@ -64,4 +76,16 @@ pub(crate) struct Ingress {
     pub(crate) reach: Reach,
     pub(crate) counters: Arc<LiveCounters>,
     pub(crate) limits: IngressLimits,
+    pub(crate) https: Arc<Https>,
+    pub(crate) challenges: Arc<Challenges>,
+    /// Of HTTP and HTTPS together.
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) clients: Arc<ClientCounts>,
+}
+
+/// A request's host, and its head as the workload gets it.
+pub(crate) fn fuzz_host(mut parts: Parts, client: IpAddr) -> Option<(String, Parts)> {
+    let (host, value) = headers::requested_host(&parts).ok()?;
+    headers::rewrite_request(&mut parts, value, client, "http");
+    Some((host, parts))
 }

@@ -3,6 +3,9 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub mod pebble;
+pub mod tls;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -53,6 +56,44 @@ impl DataPlane {
         let child = spawn(&directory, &arguments);
         let address = await_ready(&control).await;
         Self { control, address, directory, arguments, child }
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    /// Sends text, reads until the other side ends the connection.
+    pub async fn send_all(&self, text: &str) -> String {
+        let mut connection = self.open(text).await;
+        let mut answer = vec![];
+        let reading = connection.0.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("an end in time");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Sends a head, then zeros as long as they are taken.
+    pub async fn send_with_body(&self, head: &str, length: usize) -> String {
+        let (reader, mut writer) = TcpStream::connect(self.address).await.unwrap().into_split();
+        writer.write_all(head.as_bytes()).await.unwrap();
+        let writing = tokio::spawn(async move {
+            let _ = writer.write_all(&vec![0; length]).await;
+            writer
+        });
+        let mut answer = String::new();
+        let mut reader = BufReader::new(reader);
+        while !answer.ends_with("\r\n\r\n") {
+            let reading = reader.read_line(&mut answer);
+            let read = tokio::time::timeout(PATIENCE, reading).await.expect(&answer).unwrap_or(0);
+            if read == 0 {
+                break;
+            }
+        }
+        writing.abort();
+        answer
     }
 
     /// SIGTERM.
@@ -107,7 +148,11 @@ fn spawn(directory: &tempfile::TempDir, arguments: &Vec<String>) -> Child {
         .arg("--state")
         .arg(path("state"))
         .args(arguments)
-        .stderr(Stdio::null())
+        // `STOA_TEST_LOG=1` with `--nocapture` shows what it says.
+        .stderr(match std::env::var_os("STOA_TEST_LOG") {
+            Some(_) => Stdio::inherit(),
+            None => Stdio::null(),
+        })
         .spawn()
         .unwrap()
 }
@@ -157,7 +202,7 @@ impl Connection {
     }
 
     /// Head and body by Content-Length, else until the end.
-    async fn read_answer(&mut self) -> String {
+    pub async fn read_answer(&mut self) -> String {
         let head = self.read_head().await;
         let length = head.to_ascii_lowercase().lines().find_map(|line| {
             line.strip_prefix("content-length: ").and_then(|length| length.trim().parse().ok())
@@ -200,6 +245,14 @@ pub enum Reply {
     Echo,
     Name(&'static str),
     Unavailable,
+    /// Answers with this status.
+    Status(u16),
+    /// Answers with so many bytes of a header.
+    BigHead(usize),
+    /// Reads the head and ends the connection.
+    HangUp,
+    /// Reads the head, then nothing more, and never answers.
+    Deaf,
     /// Reads and never answers.
     Silence,
     /// 101, then sends back what comes.
@@ -254,7 +307,17 @@ impl Namespace {
 
     /// A server at 10.9.9.`last` inside the namespace.
     pub fn serve(&self, last: u8, reply: Reply) -> Target {
-        let target = self.nobody(last);
+        self.serve_target(self.nobody(last), reply)
+    }
+
+    /// A server at 10.9.9.2 with a port of the test's choice.
+    pub fn serve_at(&self, port: u16, reply: Reply) -> Target {
+        let mut target = self.nobody(2);
+        target.address.set_port(port);
+        self.serve_target(target, reply)
+    }
+
+    fn serve_target(&self, target: Target, reply: Reply) -> Target {
         let (path, address) = (self.path(), target.address);
         let listener = inside(path, move || std::net::TcpListener::bind(address).unwrap());
         listener.set_nonblocking(true).unwrap();
@@ -401,6 +464,12 @@ async fn serve_one(mut stream: BufReader<TcpStream>, reply: Reply) -> std::io::R
         Reply::Echo => plain("200 OK", &head),
         Reply::Name(name) => plain("200 OK", name),
         Reply::Unavailable => plain("503 Service Unavailable", "not now"),
+        Reply::Status(code) => plain(&format!("{code} As Told"), "as told"),
+        Reply::BigHead(bytes) => {
+            format!("HTTP/1.1 200 OK\r\nX-Big: {}\r\nContent-Length: 0\r\n\r\n", "b".repeat(bytes))
+        }
+        Reply::HangUp => return Ok(()),
+        Reply::Deaf => std::future::pending().await,
         Reply::Silence => String::new(),
         Reply::Upgrade => {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
