@@ -118,9 +118,8 @@ impl World {
     /// Lays addresses out and answers there.
     fn serve(&self) -> Result<()> {
         let address = SocketAddr::from(SERVER);
-        let inside = |arguments: &[&str]| {
-            ip(&[&["-n", self.namespace.as_str()], arguments].concat())
-        };
+        let inside =
+            |arguments: &[&str]| ip(&[&["-n", self.namespace.as_str()], arguments].concat());
         inside(&["addr", "add", &format!("{}/32", address.ip()), "dev", "lo"])?;
         inside(&["link", "set", "lo", "up"])?;
         let path = self.netns();

@@ -181,6 +181,11 @@ listen = {ingress}
 domain = {domain}
 tunnel_binary = {tunnel}
 
+[ports]
+range = \"28000-31999\"
+listen = \"127.0.0.1\"
+host = \"127.0.0.1\"
+
 [attributes]
 {attributes}
 [capacity]

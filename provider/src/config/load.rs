@@ -103,6 +103,15 @@ impl Config {
         }
         self.ports.range()?;
         self.ips.validate()?;
+        for (name, own) in [
+            ("gateway.listen", self.gateway.listen.ip()),
+            ("ingress.listen", self.ingress.listen.ip()),
+            ("ports.listen", self.ports.listen),
+        ] {
+            if self.ips.pool.contains(&own) {
+                return wrong(format!("ips.pool: {own} is that of {name}, so it cannot be leased"));
+            }
+        }
         self.workloads.validate()?;
         self.https.validate()?;
         self.validate_numbers()?;

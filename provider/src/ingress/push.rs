@@ -287,3 +287,90 @@ impl Pusher {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests_support::{config, manifest};
+
+    const SDL: &str = r#"
+version: "2.0"
+services:
+  web:
+    image: nginx
+    expose:
+      - {port: 8080, as: 80, accept: [shop.example, x.provider.example], to: [{global: true}]}
+      - {port: 9000, to: [{global: true}]}
+profiles:
+  compute: {web: {resources: {cpu: {units: 1}, memory: {size: 64Mi}, storage: {size: 64Mi}}}}
+  placement: {here: {pricing: {web: {denom: ustoa, amount: 1}}}}
+deployment: {web: {here: {profile: web, count: 1}}}
+"#;
+    const LEASE: &str = "t/1/1/1/p";
+
+    fn test_config(dir: &std::path::Path) -> Config {
+        let mut config = config();
+        config.data_dir = dir.into();
+        config.ports.range = "20000-29000".into();
+        config.ports.registry = dir.join("registry");
+        config.host_names.verify = false;
+        config.https.listen = Some(([127, 0, 0, 1], 8443).into());
+        // What cannot be started is tried again, which is of no concern here.
+        config.ingress.tunnel_binary = Some("/nonexistent/stoa-tunnel".into());
+        config
+    }
+
+    #[tokio::test]
+    async fn a_tenant_is_told_its_names_and_ports_and_loses_them_with_its_lease() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ingress = Ingress::start(&Arc::new(test_config(dir.path()))).unwrap();
+        let manifest = manifest(SDL);
+        let service = manifest.groups[0].services[0].clone();
+        let services = [Service { lease: LEASE.into(), service }];
+        let live = Live { leases: [LEASE.to_string()].into(), settled: BTreeSet::new() };
+        let seen = Observation::default();
+        let mut reach = Reach::default();
+        for _ in 0..200 {
+            ingress.update(&services, &seen, &live);
+            reach = ingress.reach(LEASE)["web"].clone();
+            if reach.names[0].served {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let [own, foreign] = &reach.names[..] else { panic!("{reach:?}") };
+        assert!(own.served && own.message.is_empty(), "{own:?}");
+        assert!(!foreign.served && foreign.message.contains("the provider's to give"));
+        let [port] = &reach.ports[..] else { panic!("{reach:?}") };
+        assert_eq!((port.port, port.host.as_str()), (9000, "provider.example"));
+        let tcp = format!("tcp://provider.example:{}", port.host_port);
+        for uri in ["http://shop.example", "https://shop.example:8443", tcp.as_str()] {
+            assert!(reach.uris.contains(&uri.to_string()), "{uri} in {:?}", reach.uris);
+        }
+        assert!(!reach.uris.iter().any(|uri| uri.contains("x.provider.example")));
+        assert!(reach.uris[0].starts_with("http://web-"), "{:?}", reach.uris);
+        let table = ingress.wanted.borrow().clone().unwrap();
+        assert_eq!((table.routes.len(), table.forwards.len()), (1, 1));
+        assert!(table.tls.is_some() && table.validate().is_ok());
+
+        // Its manifest cannot be read now: what it has stays its own.
+        ingress.update(&[], &seen, &live);
+        let claims = || std::fs::read_to_string(dir.path().join("ports.json")).unwrap();
+        assert!(claims().contains(LEASE));
+        ingress.update(&[], &seen, &Live::default());
+        assert!(!claims().contains(LEASE));
+        assert!(ingress.reach(LEASE).is_empty());
+        let hosts = std::fs::read_to_string(dir.path().join("hosts.json")).unwrap();
+        assert!(!hosts.contains("shop.example"), "{hosts}");
+    }
+
+    #[tokio::test]
+    async fn where_plain_http_redirects_only_https_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = test_config(dir.path());
+        config.https.redirect = true;
+        config.https.public_port = Some(443);
+        let ingress = Ingress::start(&Arc::new(config)).unwrap();
+        assert_eq!(ingress.uris_of(&["a.example".into()]), ["https://a.example"]);
+    }
+}

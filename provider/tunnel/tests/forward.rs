@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use stoa_tunnel::routes::{Forward, HostAddress, RouteTable, Target, Transport};
-use support::{DataPlane, Namespace, Speak};
+use support::{request, Container, DataPlane, Namespace, Speak};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
@@ -388,4 +388,26 @@ async fn a_leased_address_comes_and_goes_with_the_table_and_shares_ports() {
     plane.push(table).await;
     let status = plane.control.status().await.unwrap();
     assert!(status.problems[0].contains("nosuchif0"), "{:?}", status.problems);
+}
+
+#[tokio::test]
+async fn a_container_is_reached_by_a_port_of_the_host_through_its_link() {
+    let plane = DataPlane::start().await;
+    let container = Container::start();
+    let port = free(Transport::Tcp);
+    plane.push(table(1, vec![forward(Transport::Tcp, port, &[&container.target])])).await;
+    let question = request("GET", "/", "any", "Connection: close\r\n");
+    let mut answer = String::new();
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(port).await.unwrap();
+        stream.write_all(question.as_bytes()).await.unwrap();
+        answer.clear();
+        let reading = stream.read_to_string(&mut answer);
+        let _ = tokio::time::timeout(PATIENCE, reading).await.expect("an answer in time");
+        if answer.contains(" 200 ") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(answer.ends_with("from the container\n"), "{answer}");
 }

@@ -74,7 +74,7 @@ impl Book {
             claims.iter().any(|claim| claim.host == host && claim.lease == lease)
         };
         self.change(|held| {
-            held.retain(|host, held| wanted(host, &held.lease) || keep(&held.lease))
+            held.retain(|host, held| wanted(host, &held.lease) || keep(&held.lease));
         });
     }
 

@@ -42,7 +42,7 @@ impl ControlClient {
 
     /// Replaces the whole table. Pushing the same table again is well.
     pub async fn set_routes(&self, table: &RouteTable) -> Result<(), ControlError> {
-        match self.call(&Request::SetRoutes { table: table.clone() }).await? {
+        match self.call(&Request::SetRoutes { table: Box::new(table.clone()) }).await? {
             Response::Applied { .. } => Ok(()),
             Response::Stale { current } => Err(ControlError::Stale { current }),
             other => Err(unexpected(other)),
@@ -51,7 +51,7 @@ impl ControlClient {
 
     pub async fn status(&self) -> Result<Status, ControlError> {
         match self.call(&Request::Status).await? {
-            Response::Status(status) => Ok(status),
+            Response::Status(status) => Ok(*status),
             other => Err(unexpected(other)),
         }
     }

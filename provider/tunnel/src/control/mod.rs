@@ -21,7 +21,7 @@ pub const MAX_LINE_BYTES: usize = 64 << 20;
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Request {
     /// Replace the whole table.
-    SetRoutes { table: RouteTable },
+    SetRoutes { table: Box<RouteTable> },
     /// How is it going?
     Status,
 }
@@ -34,7 +34,7 @@ pub enum Response {
     Applied {
         generation: u64,
     },
-    Status(Status),
+    Status(Box<Status>),
     /// A newer table, or another one of the same generation, is in use.
     Stale {
         current: u64,

@@ -102,8 +102,8 @@ async fn converse(mut stream: UnixStream, context: &ControlContext) -> io::Resul
 
 async fn answer(request: Request, context: &ControlContext) -> Response {
     match request {
-        Request::SetRoutes { table } => set_routes(table, context).await,
-        Request::Status => Response::Status(status(context)),
+        Request::SetRoutes { table } => set_routes(*table, context).await,
+        Request::Status => Response::Status(Box::new(status(context))),
     }
 }
 
