@@ -145,6 +145,7 @@ impl World {
             link: String::new(),
             netns: self.netns(),
             address: SERVER.into(),
+            hop: None,
         };
         let route =
             Route { hosts: vec![HOST.into()], http: HttpOptions::default(), targets: vec![target] };
