@@ -15,5 +15,9 @@ export RUSTC_WORKSPACE_WRAPPER=$ROOT/scripts/sancov-rustc.sh
 cargo build "${LOCKED[@]}" -p stoad-fuzz --features fuzzing --bin "$target"
 found=$ROOT/target/fuzz/$target
 mkdir -p "$found/corpus"
+# Inputs are read as choices: from nothing, libFuzzer would be long in coming to any of some length.
+if [[ -z $(ls -A "$found/corpus") ]]; then
+    for number in {1..64}; do head -c $((number * 32)) /dev/urandom >"$found/corpus/seed$number"; done
+fi
 "${CARGO_TARGET_DIR:-$ROOT/target}/debug/$target" "$found/corpus" -artifact_prefix="$found/" \
-    -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 "$@"
+    -max_total_time="$seconds" -len_control=0 -timeout=60 -rss_limit_mb=4096 "$@"
