@@ -113,7 +113,6 @@ pub fn block_result(result: BlockResult, app_hash: AppHash) -> ResponseFinalizeB
         app_hash: app_hash.to_vec().into(),
         validator_updates: result.validator_updates.into_iter().map(validator_update).collect(),
         consensus_param_updates: result.consensus_params.map(Into::into),
-        ..Default::default()
     }
 }
 
