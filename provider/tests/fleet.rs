@@ -305,6 +305,7 @@ impl Daemon {
             cpu_millis,
             memory_bytes: spec.memory_bytes,
             storage_bytes: spec.ephemeral_bytes,
+            gpus: 0,
             has_volumes: false,
         };
         self.fleet.place(&[need]).await.unwrap();

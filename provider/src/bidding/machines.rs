@@ -204,6 +204,7 @@ mod tests {
             cpu_millis: 1_000,
             memory_bytes: 1 << 30,
             storage_bytes: 1 << 30,
+            gpus: 0,
         });
         assert_eq!(free(&machines), [1_000, 1_500]);
         machines[0].usable = false;

@@ -205,7 +205,7 @@ impl Fleet {
             cpu: need.cpu_millis,
             memory: need.memory_bytes,
             storage: need.storage_bytes,
-            ..Resources::default()
+            gpu: need.gpus,
         };
         let drains = |placement: &Placement| {
             self.host(&placement.host).is_some_and(|host| host.order() == HostOrder::Draining)

@@ -19,6 +19,8 @@ pub struct Placement {
     pub cpu_millis: u64,
     pub memory_bytes: u64,
     pub storage_bytes: u64,
+    #[serde(default)]
+    pub gpus: u64,
     /// Its persistent volumes are there.
     pub has_volumes: bool,
 }
@@ -37,6 +39,7 @@ impl Placement {
             cpu_millis: need.cpu_millis,
             memory_bytes: need.memory_bytes,
             storage_bytes: need.storage_bytes,
+            gpus: need.gpus,
             has_volumes: need.has_volumes,
         }
     }
@@ -49,6 +52,7 @@ impl Placement {
             cpu_millis: 0,
             memory_bytes: 0,
             storage_bytes: 0,
+            gpus: 0,
             // To be on the safe side until its manifest is looked at.
             has_volumes: true,
         }
@@ -91,6 +95,7 @@ impl Placements {
             cpu_millis: one.cpu_millis,
             memory_bytes: one.memory_bytes,
             storage_bytes: one.storage_bytes,
+            gpus: one.gpus,
         };
         self.on(host).into_iter().map(of).collect()
     }

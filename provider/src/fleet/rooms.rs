@@ -1,7 +1,7 @@
 //! Which machine has room for what: best fit, so that large holes stay large.
 //! Pure.
 
-use super::super::bidding::Resources;
+use crate::bidding::Resources;
 use crate::config::Config;
 use crate::runtime::{Machine, Placed};
 
@@ -26,20 +26,20 @@ pub fn sellable(config: &Config, machine: &Machine) -> Resources {
             0 => u64::MAX,
             bytes => scale(bytes, over.storage),
         },
-        ..Resources::default()
+        gpu: u64::try_from(has.gpus.len()).unwrap_or(u64::MAX),
     };
     let declared = match machine.declared {
         None => Resources {
             cpu: config.capacity.cpu.0,
             memory: config.capacity.memory.0,
             storage: config.capacity.storage.0,
-            ..Resources::default()
+            gpu: u64::MAX,
         },
         Some([cpu, memory, storage]) => Resources {
             cpu: cpu.unwrap_or(u64::MAX),
             memory: memory.unwrap_or(u64::MAX),
             storage: storage.unwrap_or(u64::MAX),
-            ..Resources::default()
+            gpu: u64::MAX,
         },
     };
     declared.least(observed)
@@ -56,7 +56,7 @@ pub fn taken(placed: &Placed) -> Resources {
         cpu: placed.cpu_millis,
         memory: placed.memory_bytes,
         storage: placed.storage_bytes,
-        ..Resources::default()
+        gpu: placed.gpus,
     }
 }
 

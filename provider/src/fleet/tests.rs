@@ -113,6 +113,7 @@ fn need(spec: &WorkloadSpec, has_volumes: bool) -> Need {
         cpu_millis: spec.cpu_millis,
         memory_bytes: spec.memory_bytes,
         storage_bytes: spec.ephemeral_bytes,
+        gpus: 0,
         has_volumes,
     }
 }

@@ -89,6 +89,7 @@ pub(super) fn needs(lease: &str, group: &Group) -> Vec<Need> {
             cpu_millis: service.resources.cpu.units,
             memory_bytes: service.resources.memory.size,
             storage_bytes: storage,
+            gpus: service.resources.gpu.units,
             has_volumes: volumes(service).iter().any(|v| v.class == VolumeClass::Persistent),
         })
     });

@@ -26,6 +26,7 @@ pub struct Need {
     pub cpu_millis: u64,
     pub memory_bytes: u64,
     pub storage_bytes: u64,
+    pub gpus: u64,
     /// It has persistent volumes, which do not move.
     pub has_volumes: bool,
 }
@@ -52,6 +53,7 @@ pub struct Placed {
     pub cpu_millis: u64,
     pub memory_bytes: u64,
     pub storage_bytes: u64,
+    pub gpus: u64,
 }
 
 impl Machine {
