@@ -67,7 +67,8 @@ impl Capacity {
         let one = machines.iter().find(|machine| machine.usable).or(machines.first())?;
         let mut all = Self::new(config, &one.inventory);
         all.machines = MachineRooms::new(config, machines);
-        all.total = Resources { gpu: all.total.gpu, ..all.machines.total() };
+        let Resources { gpu, ports, ips, .. } = all.total;
+        all.total = Resources { gpu, ports, ips, ..all.machines.total() };
         Some(all)
     }
 

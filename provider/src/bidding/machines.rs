@@ -116,7 +116,7 @@ impl MachineRooms {
             if waits && !lost && !leased.contains(order) {
                 match spec_of(order) {
                     Some(spec) => parts.extend(parts_of(spec)),
-                    None => parts.push(intent.resources),
+                    None => parts.push(Resources { ports: 0, ips: 0, ..intent.resources }),
                 }
             }
         }
@@ -148,6 +148,8 @@ fn parts_of(spec: &GroupSpec) -> Vec<Resources> {
             ..GroupSpec::default()
         };
         let size = Resources::of_group(&one).unwrap_or_default();
+        // Those are the provider's, whatever the machine.
+        let size = Resources { ports: 0, ips: 0, ..size };
         std::iter::repeat_n(size, usize::try_from(resource.count).unwrap_or(0))
     });
     parts.collect()
@@ -155,6 +157,8 @@ fn parts_of(spec: &GroupSpec) -> Vec<Resources> {
 
 #[cfg(test)]
 mod tests {
+    use stoa_client::proto::types::v1::{Endpoint, EndpointKind};
+
     use super::*;
     use crate::runtime::Placed;
     use crate::tests_support::{config, lease_view, machine, order, view};
@@ -183,6 +187,10 @@ mod tests {
         let mut spec = order(1).spec.unwrap();
         let left = rooms.left(&view(), &intents);
         assert!(fits(&mut left.clone(), &spec), "a core fits on the first");
+        let unit = spec.resources[0].unit.as_mut().unwrap();
+        unit.endpoints
+            .push(Endpoint { kind: EndpointKind::RandomPort.into(), ..Endpoint::default() });
+        assert!(fits(&mut left.clone(), &spec), "a port is no machine's");
         spec.resources[0].count = 2;
         assert!(!fits(&mut left.clone(), &spec), "two cores only in the sum");
     }

@@ -206,6 +206,7 @@ impl Fleet {
             memory: need.memory_bytes,
             storage: need.storage_bytes,
             gpu: need.gpus,
+            ..Resources::default()
         };
         let drains = |placement: &Placement| {
             self.host(&placement.host).is_some_and(|host| host.order() == HostOrder::Draining)

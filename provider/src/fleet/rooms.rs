@@ -14,7 +14,8 @@ pub struct Room {
 }
 
 /// What of a machine is for sale: the lesser of what is declared and what it
-/// has times the over-commit.
+/// has times the over-commit. Ports and addresses are not a machine's: all
+/// come in at the front.
 pub fn sellable(config: &Config, machine: &Machine) -> Resources {
     let over = &config.overcommit;
     let has = &machine.inventory;
@@ -27,6 +28,7 @@ pub fn sellable(config: &Config, machine: &Machine) -> Resources {
             bytes => scale(bytes, over.storage),
         },
         gpu: u64::try_from(has.gpus.len()).unwrap_or(u64::MAX),
+        ..Resources::default()
     };
     let declared = match machine.declared {
         None => Resources {
@@ -34,12 +36,14 @@ pub fn sellable(config: &Config, machine: &Machine) -> Resources {
             memory: config.capacity.memory.0,
             storage: config.capacity.storage.0,
             gpu: u64::MAX,
+            ..Resources::default()
         },
         Some([cpu, memory, storage]) => Resources {
             cpu: cpu.unwrap_or(u64::MAX),
             memory: memory.unwrap_or(u64::MAX),
             storage: storage.unwrap_or(u64::MAX),
             gpu: u64::MAX,
+            ..Resources::default()
         },
     };
     declared.least(observed)
@@ -57,6 +61,7 @@ pub fn taken(placed: &Placed) -> Resources {
         memory: placed.memory_bytes,
         storage: placed.storage_bytes,
         gpu: placed.gpus,
+        ..Resources::default()
     }
 }
 
