@@ -33,7 +33,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
         local_last_commit: Some(ExtendedCommitInfo { round: 0, votes: extended.collect() }),
         misbehavior: misbehavior.clone(),
         height,
-        time: time.clone(),
+        time,
         ..Default::default()
     });
     let size: usize = prepared.txs.iter().map(|tx| tx.len()).sum();
@@ -44,7 +44,7 @@ fn run(u: &mut Unstructured<'_>) -> Result<()> {
             proposed_last_commit: Some(commit.clone()),
             misbehavior: misbehavior.clone(),
             height,
-            time: time.clone(),
+            time,
             ..Default::default()
         })
     };
