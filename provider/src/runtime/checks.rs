@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::belt::{self, is_bridge_suffix};
 use super::names::label;
 use super::subnet::{AddressPool, Taken};
+use super::volumes::{VolumePlace, VolumePlaces};
 use super::{DockerBackend, RuntimeError};
 
 /// One look at the machine.
@@ -35,6 +36,7 @@ impl DockerBackend {
             check_belt().await,
             self.check_pool().await?,
         ];
+        checks.extend(check_volume_places(&self.config.volume_places));
         checks.push(if inventory.storage_quota {
             Check::good("storage quota", "the engine bounds writable layers".into())
         } else {
@@ -90,6 +92,26 @@ impl Check {
     }
 }
 
+/// A disk that is not mounted holds up what has volumes on it, and nothing
+/// else.
+fn check_volume_places(places: &VolumePlaces) -> Vec<Check> {
+    let name = "volumes";
+    let directories = places.iter().filter_map(|(class, place)| match place {
+        VolumePlace::Directory { directory } => Some((class, directory)),
+        VolumePlace::Driver { .. } => None,
+    });
+    directories
+        .map(|(class, directory)| match directory.is_dir() {
+            true => Check::good(name, format!("{class} in {}", directory.display())),
+            false => {
+                let shown = directory.display();
+                let words = format!("{class}: {shown} is no directory; make it, or mount its disk");
+                Check::warning(name, words)
+            }
+        })
+        .collect()
+}
+
 async fn check_belt() -> Check {
     let name = "host firewall rule";
     match belt::find().await {
@@ -124,6 +146,19 @@ fn overlapping_route(routes: &str, pool: AddressPool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_that_is_not_mounted_is_named() {
+        let there = tempfile::tempdir().unwrap();
+        let place = |path: &std::path::Path| VolumePlace::Directory { directory: path.into() };
+        let places = VolumePlaces::from([
+            ("beta1".to_string(), place(there.path())),
+            ("beta2".to_string(), place(&there.path().join("away"))),
+        ]);
+        let [good, warning] = &check_volume_places(&places)[..] else { panic!("two") };
+        assert_eq!((good.verdict, warning.verdict), (Verdict::Good, Verdict::Warning));
+        assert!(warning.words.contains("beta2") && warning.words.contains("mount"), "{warning:?}");
+    }
 
     #[test]
     fn finds_routes_in_the_way() {

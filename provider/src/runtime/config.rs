@@ -133,10 +133,9 @@ impl RuntimeConfig {
         }
         for (class, place) in &self.volume_places {
             let VolumePlace::Directory { directory } = place else { continue };
-            if !directory.is_absolute() || !directory.is_dir() {
+            if !directory.is_absolute() {
                 return Err(RuntimeError::Setup(format!(
-                    "volumes of the class {class}: {} is not an absolute path of a directory; \
-                     make it, or mount its disk",
+                    "volumes of the class {class}: {} is no absolute path",
                     directory.display()
                 )));
             }
