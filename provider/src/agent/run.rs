@@ -48,8 +48,10 @@ pub async fn run(dir: &AgentDir) -> anyhow::Result<()> {
         backend = connect_engine(&settings) => Arc::new(backend?),
         () = &mut ended => return Ok(()),
     };
-    if let Err(problem) = crate::runtime::belt::install().await {
-        tracing::warn!("the host's firewall rule against workloads: {problem}");
+    if settings.workloads.firewall {
+        if let Err(problem) = crate::runtime::belt::install().await {
+            tracing::warn!("the host's firewall rule against workloads: {problem}");
+        }
     }
     let changed = Arc::new(Notify::new());
     let parts = [

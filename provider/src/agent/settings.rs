@@ -8,7 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use stoa_client::tls::{certificates_of_pem, tenant, Identity};
 
-use crate::config::Engine;
+use crate::config::{Engine, Workloads};
 use crate::hosts::{is_host_name, Joined, Request};
 use crate::runtime::RuntimeConfig;
 use crate::store;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub tunnel_binary: Option<PathBuf>,
     #[serde(default)]
     pub engine: Engine,
+    #[serde(default)]
+    pub workloads: Workloads,
 }
 
 /// The directory.
@@ -78,6 +80,8 @@ impl AgentDir {
                 before.name
             );
             settings.provider = before.provider.clone();
+            // No flag says it; the file is the place for it.
+            settings.workloads = before.workloads.clone();
         }
         store::write(&self.path(SETTINGS), toml::to_string_pretty(&settings)?.as_bytes())?;
         if !settings.provider.is_empty() {
@@ -129,6 +133,9 @@ impl AgentDir {
 impl Settings {
     /// For the engine on this machine.
     pub fn runtime(&self) -> anyhow::Result<RuntimeConfig> {
-        self.engine.runtime(&self.provider).map_err(|error| anyhow::anyhow!("{error}"))
+        let mut runtime = self.engine.runtime(&self.provider)?;
+        self.workloads.validate()?;
+        self.workloads.put_into(&mut runtime);
+        Ok(runtime)
     }
 }

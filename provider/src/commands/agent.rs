@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use crate::agent::{self, AgentDir, Settings};
-use crate::config::Engine;
+use crate::config::{Engine, Workloads};
 use crate::hosts::Joined;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -81,6 +81,7 @@ fn init(arguments: &AgentInit) -> anyhow::Result<()> {
         relay: arguments.relay,
         tunnel_binary: arguments.tunnel_binary.clone(),
         engine,
+        workloads: Workloads::default(),
     };
     match AgentDir::new(&arguments.dir.dir).init(settings)? {
         Some(request) => println!("{}", serde_json::to_string(&request)?),

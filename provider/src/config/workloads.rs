@@ -52,7 +52,7 @@ impl Default for Workloads {
 }
 
 impl Workloads {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         for class in self.volumes.keys() {
             if !PERSISTENT_CLASSES.contains(&class.as_str()) {
                 return Err(ConfigError::Wrong(format!(
@@ -68,7 +68,7 @@ impl Workloads {
         Ok(())
     }
 
-    pub(super) fn put_into(&self, runtime: &mut RuntimeConfig) {
+    pub(crate) fn put_into(&self, runtime: &mut RuntimeConfig) {
         runtime.pids_limit = i64::from(self.pids_limit);
         runtime.open_files_limit = i64::from(self.open_files);
         runtime.log_file_megabytes = self.log_file_megabytes;

@@ -68,6 +68,7 @@ impl Backend for Fleet {
             sum.memory_bytes = sum.memory_bytes.saturating_add(one.memory_bytes);
             sum.disk_bytes = sum.disk_bytes.saturating_add(one.disk_bytes);
             sum.disk_free_bytes = sum.disk_free_bytes.saturating_add(one.disk_free_bytes);
+            sum.gpus.extend(one.gpus);
             sum.storage_quota &= one.storage_quota;
             sum.gvisor &= one.gvisor;
             sum.user_namespaces &= one.user_namespaces;
