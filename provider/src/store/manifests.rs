@@ -24,18 +24,21 @@ pub struct StoredManifest {
 pub struct ManifestStore {
     directory: PathBuf,
     known: Mutex<HashMap<String, Arc<StoredManifest>>>,
+    /// One file at a time: tenants of one file send it at one time.
+    writing: Mutex<()>,
 }
 
 impl ManifestStore {
     pub fn open(directory: &Path) -> io::Result<Self> {
         atomic::directory(directory)?;
-        Ok(Self { directory: directory.into(), known: Mutex::default() })
+        Ok(Self { directory: directory.into(), known: Mutex::default(), writing: Mutex::default() })
     }
 
     /// Keeps canonical bytes that were parsed and checked; doing so again
     /// changes nothing.
     pub fn put(&self, bytes: &[u8], manifest: Manifest) -> io::Result<Arc<StoredManifest>> {
         let version = hex::encode(Sha256::digest(bytes));
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = self.get(&version)? {
             return Ok(known);
         }
@@ -116,6 +119,24 @@ fn is_version(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::tests_support::one_service_manifest;
+
+    #[test]
+    fn one_manifest_of_many_tenants_is_kept_though_all_send_it_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ManifestStore::open(dir.path()).unwrap();
+        let manifest = one_service_manifest("nginx");
+        let bytes = manifest.canonical_json();
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    store.put(&bytes, manifest.clone()).unwrap();
+                });
+            }
+        });
+        assert_eq!(store.list().unwrap().len(), 1);
+    }
 
     #[test]
     fn keeps_over_a_restart_and_drops_what_is_damaged() {
