@@ -5,6 +5,7 @@
 //! figures of one run, rather than figures of two machines.
 
 mod accounts;
+mod bids;
 mod book;
 mod finalize;
 mod machine;
@@ -69,6 +70,7 @@ const ENGINE: &[Bench] = &[
 const NETWORK: &[Bench] = &[
     ("e2e.one_validator", network::one_validator),
     ("e2e.four_validators", network::four_validators),
+    ("provider.bid", bids::bids),
 ];
 
 fn main() -> Result<()> {

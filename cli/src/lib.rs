@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod out;
 pub mod provider;
 pub mod query;
+pub mod screen;
 pub mod status;
 pub mod text;
 pub mod token;

@@ -22,6 +22,7 @@ use crate::{
     context::Context,
     exit::Failure,
     out,
+    screen::ScreenArgs,
     token::TokenArgs,
     tx::{attribute, send, Sender, TxArgs},
 };
@@ -80,6 +81,8 @@ pub enum ProviderCommand {
     },
     /// Make a token for a provider's gateway; it is printed, and asks nobody
     Token(TokenArgs),
+    /// Ask providers whether they bid on an order, why not, and their price
+    Screen(ScreenArgs),
     /// All providers
     List,
     /// One provider
@@ -148,6 +151,7 @@ pub async fn run(context: &Context, command: ProviderCommand) -> Result<(), Fail
             send(&sender, vec![any(&MsgUnstakeProvider { owner, amount: Some(amount) })]).await
         }
         ProviderCommand::Token(arguments) => crate::token::run(context, arguments),
+        ProviderCommand::Screen(args) => crate::screen::run(context, args).await,
         ProviderCommand::List => {
             crate::query::run(context, crate::query::QueryCommand::Providers).await
         }

@@ -14,8 +14,8 @@ use stoa_proto::{
     gateway::v1::{
         gateway_server::{Gateway, GatewayServer},
         BlobChunk, BlobStatusRequest, BlobStatusResponse, LeaseStatusRequest, LeaseStatusResponse,
-        LogLine, LogsRequest, StatusRequest, StatusResponse, SubmitManifestRequest,
-        SubmitManifestResponse,
+        LogLine, LogsRequest, ScreenRequest, ScreenResponse, StatusRequest, StatusResponse,
+        SubmitManifestRequest, SubmitManifestResponse,
     },
     provider::v1::Provider,
 };
@@ -44,6 +44,10 @@ impl Gateway for Echo {
         &self,
         _: Request<SubmitManifestRequest>,
     ) -> Result<Response<SubmitManifestResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+
+    async fn screen(&self, _: Request<ScreenRequest>) -> Result<Response<ScreenResponse>, Status> {
         Err(Status::unimplemented("not here"))
     }
 

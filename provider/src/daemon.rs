@@ -15,14 +15,16 @@ use tokio::signal::unix::{signal, SignalKind};
 use tokio::sync::{watch, Notify};
 use tokio::task::JoinSet;
 
-use crate::bidding::{Bidder, CapacityWatch};
+use crate::bidding::{Bidder, BidderParts, CapacityWatch, Prices, Screener};
 use crate::chain::{ChainReads, LiveChain, Watcher};
 use crate::config::Config;
+use crate::drain;
 use crate::fleet::{Fleet, FleetParts, RemoteBackend};
 use crate::gateway::{self, Certificates, GatewayService};
 use crate::hosts::{self, Authority};
 use crate::ingress::{DataPlane, Ingress};
-use crate::payments;
+use crate::metrics::{self, Sources};
+use crate::money::{Bookkeeper, Collector, Ledger, LiveHistory};
 use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
 use crate::runtime::DockerBackend;
 use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
@@ -84,7 +86,8 @@ async fn start(
         tracing::error!("{error:#}; it is tried again");
     }
     let chain = connect_chain(&config).await?;
-    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(&config.client(), &chain, &provider)?);
+    let reads: Arc<dyn ChainReads> =
+        Arc::new(LiveChain::new(&config.client(), &chain, &provider, (&config.chain).into())?);
     check_registered(reads.as_ref(), &root).await?;
 
     let options =
@@ -100,15 +103,24 @@ async fn start(
         Duration::from_secs(timing.stall_seconds),
     );
     let (measuring, capacity) = CapacityWatch::new(Arc::clone(&config), backend.clone());
-    let bidder = Bidder::open(
-        Arc::clone(&config),
-        queue.clone(),
-        views.clone(),
-        capacity.clone(),
-        &config.data_dir.join("bids.json"),
-    )?;
+    let prices = Arc::new(Prices::new(&config)?);
+    let (bidder, bids) = Bidder::open(BidderParts {
+        config: Arc::clone(&config),
+        queue: queue.clone(),
+        views: views.clone(),
+        capacity: capacity.clone(),
+        prices: Arc::clone(&prices),
+        journal: config.data_dir.join("bids.json"),
+    })?;
+    let screener = Screener {
+        config: Arc::clone(&config),
+        prices,
+        capacity: capacity.clone(),
+        status: bids.clone(),
+    };
     let fleet = Arc::clone(&backend);
     let (board, wake) = (Arc::new(Board::default()), Arc::new(Notify::new()));
+    let (posted, kept_leases) = (Arc::clone(&board), Arc::clone(&stores.leases));
     let watchdog = Watchdog::new(
         backend.clone(),
         Arc::clone(&stores.leases),
@@ -132,12 +144,14 @@ async fn start(
         Ingress::start(&config)?,
     );
     let events = crate::events::listen(backend.clone(), board.clone());
+    let (money_reads, measured) = (Arc::clone(&reads), capacity.clone());
     let service = GatewayService::new(Arc::new(gateway::Context {
         config: Arc::clone(&config),
         provider: provider.clone(),
         reads,
         views: views.clone(),
         capacity,
+        screener: Arc::new(screener),
         backend,
         manifests: stores.manifests,
         blobs: stores.blobs,
@@ -146,8 +160,32 @@ async fn start(
     }));
     let certificates = Certificates::issue(root, &provider, &config.gateway.host_uri)?;
 
+    let monitor = match config.metrics_listen()? {
+        None => None,
+        Some(address) => {
+            let listener = TcpListener::bind(address);
+            Some(listener.await.with_context(|| format!("metrics.listen {address}"))?)
+        }
+    };
     let (ending, ends) = watch::channel(false);
-    let every = Duration::from_secs(timing.withdraw_seconds);
+    let ledger = Ledger::open(&config.ledger_path(), chain.chain_id(), &provider)?;
+    let ledger = Arc::new(ledger);
+    let history = Arc::new(LiveHistory::new(chain, &provider));
+    let (bookkeeper, books) = Bookkeeper::new(Arc::clone(&ledger), history, &provider);
+    let (collector, purse) =
+        Collector::new(Arc::clone(&config), queue.clone(), views.clone(), money_reads);
+    let sources = Arc::new(Sources {
+        config: Arc::clone(&config),
+        provider: provider.clone(),
+        views: views.clone(),
+        capacity: measured,
+        bids,
+        books,
+        purse,
+        ledger,
+        leases: kept_leases,
+        board: posted,
+    });
     let mut part = |future: futures::future::BoxFuture<'static, anyhow::Result<()>>| {
         let mut ends = ends.clone();
         tasks.spawn(async move {
@@ -164,7 +202,16 @@ async fn start(
     part(Box::pin(quiet(reconciler.run())));
     part(Box::pin(quiet(watchdog.run())));
     part(Box::pin(quiet(events)));
-    part(Box::pin(quiet(payments::withdraw_regularly(queue, views.clone(), every))));
+    part(Box::pin(quiet(drain::close_in_time(
+        queue.clone(),
+        views.clone(),
+        config.data_dir.clone(),
+    ))));
+    if let Some(listener) = monitor {
+        part(Box::pin(metrics::serve(listener, sources)));
+    }
+    part(Box::pin(quiet(collector.run())));
+    part(Box::pin(bookkeeper.run()));
     let mut ends = ends;
     tasks.spawn(async move {
         let ending = async move { drop(ends.wait_for(|end| *end).await) };

@@ -5,6 +5,9 @@
 //! | [`config`] | one file of settings, overridden by environment and flags |
 //! | [`chain`] | what the daemon reads of the chain, and the loop that looks |
 //! | [`bidding`] | eligibility, capacity, price, and bids exactly once |
+//! | [`drain`] | emptying the provider |
+//! | [`money`] | fetching earnings, and the ledger |
+//! | [`metrics`] | what monitoring reads |
 //! | [`store`] | manifests, blobs and lease records on disk, crash-safe |
 //! | [`gateway`] | what tenants call, over mutually authenticated TLS |
 //! | [`reconcile`] | desired state against the engine's, step by step |
@@ -22,13 +25,15 @@ pub mod chain;
 pub mod commands;
 pub mod config;
 pub mod daemon;
+pub mod drain;
 pub mod events;
 pub mod failpoint;
 pub mod fleet;
 pub mod gateway;
 pub mod hosts;
 pub mod ingress;
-pub mod payments;
+pub mod metrics;
+pub mod money;
 pub mod reconcile;
 pub mod runtime;
 pub mod store;

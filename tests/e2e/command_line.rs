@@ -7,7 +7,7 @@ use serde_json::Value;
 use stoa_proto::deployment::v1::DeploymentState;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::world::{demo_file, deployed, eventually, Tenant, World};
+use crate::world::{demo_file, deployed, eventually, Deployed, Tenant, World};
 
 /// Where the deployment is broken off, run after run: as soon as a line has one of these.
 const BREAKS: [&str; 4] =
@@ -29,6 +29,7 @@ pub async fn the_command_line_deploys_resumes_updates_and_closes(world: World) -
     ensure!(page.contains("version 1"), "{page}");
 
     status_and_logs(&tenant, &running.dseq).await?;
+    why_not(&tenant, &running).await?;
     let second = demo_file("app-v2.yaml")?.display().to_string();
     let updated = deployed(tenant.client.json(&["update", &running.dseq, &second]).await?)?;
     ensure!(updated.version != running.version, "the update has the old version");
@@ -100,6 +101,25 @@ async fn status_and_logs(tenant: &Tenant, dseq: &str) -> Result<()> {
     let printed = String::from_utf8_lossy(&output.stdout);
     // The page was fetched, and the server logs what it answers.
     ensure!(output.status.success() && printed.contains("web"), "logs: {output:?}");
+    Ok(())
+}
+
+/// Every provider says of an order that is over that it is; the winner, that it had a bid.
+async fn why_not(tenant: &Tenant, running: &Deployed) -> Result<()> {
+    let lease = running.leases.first().context("no lease")?;
+    let order = lease.lease.rsplit_once('/').context("a lease's id ends in its provider")?.0;
+    let answer = tenant.client.json(&["provider", "screen", order]).await?;
+    let rows = answer.get("providers").and_then(Value::as_array).context("no providers")?;
+    ensure!(rows.len() == 3, "three providers were to answer: {answer}");
+    for row in rows {
+        ensure!(row.get("error").is_none(), "{row}");
+        let is = |name: &str, value: &Value| row.get(name) == Some(value);
+        let won = is("provider", &Value::from(lease.provider.as_str()));
+        ensure!(!won || is("has_bid", &true.into()), "the winner had a bid: {row}");
+        let reasons = row.get("reasons").map(Value::to_string).unwrap_or_default();
+        let told = reasons.contains("matched") || is("has_bid", &true.into());
+        ensure!(told, "the order is matched: {row}");
+    }
     Ok(())
 }
 

@@ -13,11 +13,12 @@ use anyhow::{ensure, Context, Result};
 use bollard::{exec::StartExecResults, models::ExecConfig, query_parameters::ListVolumesOptions};
 use futures::TryStreamExt;
 use serde_json::Value;
-use stoa_client::tx::TxResult;
+use stoa_client::{ids::TextId, tx::TxResult};
 use stoa_localnet::{
     engine::{self, Container},
     Provider,
 };
+use stoa_proto::types::v1::BidId;
 use tokio::process::Command;
 
 use crate::world::{demo_file, deployed, eventually, Deployed, Leased, Tenant, World};
@@ -88,6 +89,10 @@ const OVERUSE: Rows = [&["watchdog.after_mark", "lease.after_stop"], &[], &[]];
 /// `provider/tests/runtime.rs`.
 const ELSEWHERE: &[&str] = &["runtime.after_resize"];
 
+/// Earnings are fetched, and booked.
+const PAID: Rows =
+    [&["money.before_send"], &["money.after_send", "money.before_book"], &["money.after_book"]];
+
 /// What the page's server is started with, and a program that ends at once in its place.
 const SERVES: &str = r#"["/bin/httpd", "-f", "-p", "8080", "-h", "/srv"]"#;
 const ENDS: &str = r#"["/bin/sh", "-c", "exit 1"]"#;
@@ -120,7 +125,7 @@ pub async fn a_provider_killed_between_any_two_steps_converges(world: World) -> 
 fn check_steps_are_all() -> Result<()> {
     let mut there = BTreeSet::new();
     steps_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../provider/src"), &mut there)?;
-    let all = [DEPLOY, UPDATE, RENAME, UNDO, OVERUSE, CLOSE];
+    let all = [DEPLOY, UPDATE, RENAME, UNDO, OVERUSE, PAID, CLOSE];
     let rows = all.into_iter().flatten().flatten().chain(ELSEWHERE);
     let here: BTreeSet<String> = rows.map(|step| (*step).to_owned()).collect();
     let gone: Vec<_> = here.difference(&there).collect();
@@ -238,7 +243,11 @@ impl Lane {
             self.check_running(&again, "web-shop", "version 2").await?;
         }
 
+        self.arm(self.steps(&PAID)).await?;
+        self.die_at_each(self.steps(&PAID)).await?;
+
         self.under_fire(&["close", &running.dseq], &CLOSE).await?;
+        self.check_ledger(&running).await?;
         eventually("everything is taken away", Duration::from_secs(60), || self.is_empty()).await
     }
 
@@ -377,7 +386,7 @@ impl Lane {
 
     /// Every other container belongs to a live lease.
     async fn check_known(&self, others: &[engine::Container]) -> Result<()> {
-        use stoa_client::{ids::TextId, query::LeaseFilter};
+        use stoa_client::query::LeaseFilter;
         let filter = LeaseFilter {
             provider: self.provider.address.clone(),
             live: true,
@@ -408,6 +417,28 @@ impl Lane {
         let bids: usize = results.iter().map(placed).sum();
         ensure!(bids == 1, "{bids} bids were placed on {order}: {results:?}");
         Ok(())
+    }
+
+    /// The ledger has what the chain paid to the unit, line by line, whenever the daemon died.
+    async fn check_ledger(&self, running: &Deployed) -> Result<()> {
+        let lease = running.leases.first().context("no lease")?;
+        let program = self.world.network().options().programs.path("stoa-provider");
+        let config = self.provider.home.join("provider.toml");
+        eventually("the ledger equals the chain", SETTLED, || async {
+            let id = BidId::parse(&lease.lease)?;
+            let paid = self.world.chain().query().lease(&id).await?.withdrawn.unwrap_or_default();
+            let mut command = Command::new(&program);
+            command.args(["earnings", "-o", "json", "--lease", &lease.lease, "--config"]);
+            let output = command.arg(&config).output().await?;
+            ensure!(output.status.success(), "{output:?}");
+            let earnings: Value = serde_json::from_slice(&output.stdout)?;
+            let booked = earnings.pointer("/total/ustoa").and_then(Value::as_str);
+            let lines = earnings.get("payments").and_then(Value::as_array).context("no lines")?;
+            let seen = lines.iter().all(|line| line.get("kind") == Some(&"paid".into()));
+            ensure!(seen, "every payment was in a block: {lines:?}");
+            Ok(!paid.amount.is_empty() && booked == Some(paid.amount.as_str()))
+        })
+        .await
     }
 
     /// Whether nothing of this tenant's is left in the engine.

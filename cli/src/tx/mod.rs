@@ -15,7 +15,7 @@ mod staking;
 
 use clap::{Args, Subcommand};
 
-pub use arguments::{attribute, parse_gas};
+pub use arguments::{attribute, order, parse_gas};
 pub use send::{print as print_result, send, Sender};
 pub use staking::validator_of;
 

@@ -18,6 +18,8 @@ use crate::{Error, Refusal, Result};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Of which height an answer is.
+const HEIGHT_HEADER: &str = "x-cosmos-block-height";
 /// The largest answer that is read.
 pub(super) const MAX_ANSWER: usize = 64 << 20;
 
@@ -53,6 +55,29 @@ impl QueryClient {
         F: Fn(Channel, Request<Q>) -> Fut,
         Fut: Future<Output = Result<Response<R>, Status>>,
     {
+        self.respond(query, ask).await.map(Response::into_inner)
+    }
+
+    /// The same, with the height that the answer is of.
+    pub async fn ask_at<Q, R, F, Fut>(&self, query: Q, ask: F) -> Result<(u64, R)>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
+        let answer = self.respond(query, ask).await?;
+        let height = answer.metadata().get(HEIGHT_HEADER);
+        let height = height.and_then(|text| text.to_str().ok()?.parse().ok());
+        let missing = || Error::BadAnswer("an answer without its height".into());
+        Ok((height.ok_or_else(missing)?, answer.into_inner()))
+    }
+
+    async fn respond<Q, R, F, Fut>(&self, query: Q, ask: F) -> Result<Response<R>>
+    where
+        Q: Clone,
+        F: Fn(Channel, Request<Q>) -> Fut,
+        Fut: Future<Output = Result<Response<R>, Status>>,
+    {
         let count = self.inner.endpoints.len();
         let start = self.inner.preferred.load(Ordering::Relaxed);
         let mut last = String::from("no endpoint");
@@ -65,7 +90,7 @@ impl QueryClient {
                 }
                 answer => {
                     self.inner.preferred.store(index, Ordering::Relaxed);
-                    return answer.map(Response::into_inner).map_err(|s| error_of(&s));
+                    return answer.map_err(|s| error_of(&s));
                 }
             }
         }

@@ -110,6 +110,15 @@ impl QueryClient {
         answer.lease.ok_or_else(|| Error::NotFound(format!("there is no lease {}", id.text())))
     }
 
+    /// One lease, and the height at which it was so.
+    pub async fn lease_at(&self, id: &BidId) -> Result<(u64, Lease)> {
+        let query = QueryLeaseRequest { id: Some(id.clone()) };
+        let ask = |channel, query| async move { Client::new(channel).lease(query).await };
+        let (height, answer) = self.ask_at(query, ask).await?;
+        let missing = || Error::NotFound(format!("there is no lease {}", id.text()));
+        Ok((height, answer.lease.ok_or_else(missing)?))
+    }
+
     /// Leases.
     pub async fn leases(&self, filter: &LeaseFilter) -> Result<Vec<Lease>> {
         pages::all(|page| async move {
@@ -140,6 +149,14 @@ impl QueryClient {
         Ok(answer
             .counters
             .unwrap_or_else(|| Counters { address: address.into(), ..Counters::default() }))
+    }
+
+    /// The same, and the height at which it was so.
+    pub async fn counters_at(&self, address: &str, provider: bool) -> Result<(u64, Counters)> {
+        let query = QueryCountersRequest { address: address.into(), provider };
+        let ask = |channel, query| async move { Client::new(channel).counters(query).await };
+        let (height, answer) = self.ask_at(query, ask).await?;
+        Ok((height, answer.counters.unwrap_or_default()))
     }
 
     /// The market's parameters.

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
+use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
+use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, Lease, Order};
 use stoa_client::proto::provider::v1::QueryProviderResponse;
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
@@ -39,6 +41,14 @@ impl ChainReads for Still {
     }
 
     async fn lease(&self, _id: &BidId) -> Result<Lease> {
+        unreachable()
+    }
+
+    async fn escrow(&self, _: &DeploymentId) -> Result<Account> {
+        unreachable()
+    }
+
+    async fn balances(&self) -> Result<Vec<Coin>> {
         unreachable()
     }
 

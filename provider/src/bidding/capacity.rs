@@ -7,6 +7,7 @@ use std::time::Duration;
 use stoa_client::ids::TextId;
 use tokio::sync::watch;
 
+use super::gpu::GpuKind;
 use super::intents::Intents;
 use super::machines::MachineRooms;
 use super::resources::Resources;
@@ -29,6 +30,8 @@ pub struct Capacity {
     pub architecture: String,
     /// The same machine by machine.
     pub machines: MachineRooms,
+    /// One of each kind that the engine reports.
+    pub gpus: Vec<GpuKind>,
 }
 
 impl Capacity {
@@ -42,7 +45,7 @@ impl Capacity {
                 0 => u64::MAX,
                 bytes => scale(bytes, over.storage),
             },
-            gpu: 0,
+            gpu: machine.gpus.len() as u64,
             // How many there are follows from the settings alone.
             ports: u64::MAX,
             ips: u64::MAX,
@@ -58,6 +61,7 @@ impl Capacity {
         Self {
             total: declared.least(observed),
             architecture: machine.architecture.clone(),
+            gpus: kinds(machine),
             machines: MachineRooms::new(config, &[Machine::alone(machine.clone())]),
         }
     }
@@ -67,8 +71,12 @@ impl Capacity {
         let one = machines.iter().find(|machine| machine.usable).or(machines.first())?;
         let mut all = Self::new(config, &one.inventory);
         all.machines = MachineRooms::new(config, machines);
-        let Resources { gpu, ports, ips, .. } = all.total;
-        all.total = Resources { gpu, ports, ips, ..all.machines.total() };
+        let Resources { ports, ips, .. } = all.total;
+        let sum = all.machines.total();
+        let gpu = sum.gpu.min(config.capacity.gpu);
+        all.total = Resources { gpu, ports, ips, ..sum };
+        let usable = machines.iter().filter(|machine| machine.usable);
+        all.gpus = usable.flat_map(|machine| kinds(&machine.inventory)).collect();
         Some(all)
     }
 
@@ -76,6 +84,11 @@ impl Capacity {
     /// order) and an end, and follow from the chain and the journal of
     /// intents, so none can leak.
     pub fn free(&self, view: &View, intents: &Intents) -> Resources {
+        self.total.minus(self.used(view, intents))
+    }
+
+    /// What is leased or bid for.
+    pub fn used(&self, view: &View, intents: &Intents) -> Resources {
         let mut used = Resources::default();
         let mut take = |resources: Resources| used = used.plus(resources).unwrap_or(self.total);
         for lease in view.leases.values() {
@@ -99,8 +112,25 @@ impl Capacity {
                 take(Resources::of_group(spec).unwrap_or_default());
             }
         }
-        self.total.minus(used)
+        used
     }
+}
+
+/// What the engine's GPUs are called in the market.
+fn kinds(machine: &Inventory) -> Vec<GpuKind> {
+    let mut kinds: Vec<GpuKind> = vec![];
+    for device in &machine.gpus {
+        let kind = GpuKind {
+            vendor: device.vendor.clone(),
+            model: device.model.model.clone(),
+            memory: device.model.memory.clone(),
+            interface: device.model.interface.clone(),
+        };
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds
 }
 
 fn order_name(lease: &stoa_client::proto::types::v1::BidId) -> String {

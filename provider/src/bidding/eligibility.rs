@@ -6,78 +6,108 @@ use stoa_client::proto::types::v1::{
     Attribute, EndpointKind, GroupSpec, Requirements, ResourceUnit,
 };
 
+use super::capacity::Capacity;
+use super::gpu::gpu_offers;
 use super::resources::{EPHEMERAL, RAM};
 use super::Reason;
 use crate::chain::Standing;
 use crate::config::Config;
 
-/// Room and price apart.
+/// What the operator's side brings to the question.
+pub struct Offer<'a> {
+    pub config: &'a Config,
+    pub capacity: &'a Capacity,
+    /// No new orders are taken.
+    pub draining: bool,
+}
+
+/// Everything that speaks against serving an order; time, room, price and
+/// limits apart.
+pub fn objections(
+    order: &Order,
+    spec: &GroupSpec,
+    standing: &Standing,
+    offer: &Offer<'_>,
+) -> Vec<Reason> {
+    let config = offer.config;
+    let mut found = vec![];
+    if offer.draining {
+        found.push(Reason::Draining);
+    }
+    if order.sealed && !config.bidding.sealed {
+        found.push(Reason::Sealed);
+    }
+    check_tenant(order, config, &mut found);
+    if standing.provider.jailed {
+        found.push(Reason::Jailed);
+    }
+    let me = &standing.provider.owner;
+    let requirements = spec.requirements.clone().unwrap_or_default();
+    if order.excluded_providers.contains(me) || requirements.excluded_providers.contains(me) {
+        found.push(Reason::Excluded);
+    }
+    check_requirements(&requirements, standing, &mut found);
+    let units = spec.resources.iter().filter_map(|resource| resource.unit.as_ref());
+    for unit in units {
+        check_unit(unit, config, &offer.capacity.architecture, &mut found);
+    }
+    found.extend(gpu_offers(spec, &offer.capacity.gpus, &config.pricing).err());
+    let mut once: Vec<Reason> = vec![];
+    for reason in found {
+        if !once.contains(&reason) {
+            once.push(reason);
+        }
+    }
+    once
+}
+
+/// The first objection, if there is one.
 pub fn check_order(
     order: &Order,
     spec: &GroupSpec,
     standing: &Standing,
-    config: &Config,
-    architecture: &str,
+    offer: &Offer<'_>,
 ) -> Result<(), Reason> {
-    if order.sealed {
-        return Err(Reason::Sealed);
+    match objections(order, spec, standing, offer).into_iter().next() {
+        Some(reason) => Err(reason),
+        None => Ok(()),
     }
-    check_tenant(order, config)?;
-    let me = &standing.provider.owner;
-    if standing.provider.jailed {
-        return Err(Reason::Jailed);
-    }
-    if order.excluded_providers.contains(me) {
-        return Err(Reason::Excluded);
-    }
-    let requirements = spec.requirements.clone().unwrap_or_default();
-    check_requirements(&requirements, standing)?;
-    let units = spec.resources.iter().filter_map(|resource| resource.unit.as_ref());
-    for unit in units {
-        check_unit(unit, config, architecture)?;
-    }
-    Ok(())
 }
 
-fn check_tenant(order: &Order, config: &Config) -> Result<(), Reason> {
+fn check_tenant(order: &Order, config: &Config, found: &mut Vec<Reason>) {
     let limits = &config.limits;
     let tenant = order.id.as_ref().map(|id| id.owner.clone()).unwrap_or_default();
     if limits.denied_tenants.contains(&tenant) {
-        return Err(Reason::TenantDenied);
+        found.push(Reason::TenantDenied);
     }
     if !limits.allowed_tenants.is_empty() && !limits.allowed_tenants.contains(&tenant) {
-        return Err(Reason::TenantNotAllowed);
+        found.push(Reason::TenantNotAllowed);
     }
     let denom = order.max_rate.as_ref().map(|rate| rate.denom.as_str()).unwrap_or_default();
     if denom != config.pricing.denom {
-        return Err(Reason::Denom(denom.into(), config.pricing.denom.clone()));
+        found.push(Reason::Denom(denom.into(), config.pricing.denom.clone()));
     }
-    Ok(())
 }
 
-fn check_requirements(wanted: &Requirements, standing: &Standing) -> Result<(), Reason> {
+fn check_requirements(wanted: &Requirements, standing: &Standing, found: &mut Vec<Reason>) {
     let me = &standing.provider.owner;
-    if wanted.excluded_providers.contains(me) {
-        return Err(Reason::Excluded);
-    }
     if !wanted.allowed_providers.is_empty() && !wanted.allowed_providers.contains(me) {
-        return Err(Reason::NotAllowed);
+        found.push(Reason::NotAllowed);
     }
     for attribute in &wanted.attributes {
         if !covers(&standing.provider.attributes, attribute) {
-            return Err(Reason::Attribute(format!("{}={}", attribute.key, attribute.value)));
+            found.push(Reason::Attribute(format!("{}={}", attribute.key, attribute.value)));
         }
     }
-    check_audits(wanted, standing)?;
+    found.extend(check_audits(wanted, standing).err());
     let number = |text: &str| text.parse::<u128>().unwrap_or(0);
     if number(&wanted.min_stake) > number(&standing.provider.stake) {
         let own = standing.provider.stake.clone();
-        return Err(Reason::Stake(wanted.min_stake.clone(), own));
+        found.push(Reason::Stake(wanted.min_stake.clone(), own));
     }
     if wanted.min_reputation > standing.reputation {
-        return Err(Reason::Reputation(wanted.min_reputation, standing.reputation));
+        found.push(Reason::Reputation(wanted.min_reputation, standing.reputation));
     }
-    Ok(())
 }
 
 /// Every `all_of` and one of `any_of` has signed every required attribute.
@@ -113,13 +143,10 @@ fn matches(wanted: &str, own: &str) -> bool {
     }
 }
 
-fn check_unit(unit: &ResourceUnit, config: &Config, architecture: &str) -> Result<(), Reason> {
-    if unit.gpu.as_ref().is_some_and(|gpu| gpu.units > 0) {
-        return Err(Reason::Gpu);
-    }
+fn check_unit(unit: &ResourceUnit, config: &Config, architecture: &str, found: &mut Vec<Reason>) {
     let arch = unit.cpu.as_ref().map(|cpu| cpu.arch.as_str()).unwrap_or_default();
     if !arch.is_empty() && arch != architecture {
-        return Err(Reason::Architecture(arch.into(), architecture.into()));
+        found.push(Reason::Architecture(arch.into(), architecture.into()));
     }
     for volume in &unit.storage {
         let class = volume.class.as_str();
@@ -128,19 +155,18 @@ fn check_unit(unit: &ResourceUnit, config: &Config, architecture: &str) -> Resul
             || class == RAM
             || config.capacity.storage_classes.iter().any(|offered| offered == class);
         if !sold || !offered {
-            return Err(Reason::StorageClass(class.into()));
+            found.push(Reason::StorageClass(class.into()));
         }
     }
     for endpoint in &unit.endpoints {
         match endpoint.kind() {
             EndpointKind::SharedHttp => {}
             EndpointKind::RandomPort if config.ports.count() > 0 => {}
-            EndpointKind::RandomPort => return Err(Reason::Endpoint("port of its own")),
+            EndpointKind::RandomPort => found.push(Reason::Endpoint("port of its own")),
             EndpointKind::LeasedIp if !config.ips.pool.is_empty() => {}
-            EndpointKind::LeasedIp => return Err(Reason::Endpoint("leased IP")),
+            EndpointKind::LeasedIp => found.push(Reason::Endpoint("leased IP")),
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -149,13 +175,15 @@ mod tests {
     use stoa_client::proto::types::v1::{Endpoint, Gpu, SignedBy, Volume};
 
     use super::*;
-    use crate::tests_support::{config, order, standing};
+    use crate::tests_support::{config, machine, order, standing};
 
     fn verdict(change: impl FnOnce(&mut Order, &mut Standing, &mut Config)) -> Result<(), Reason> {
         let (mut order, mut standing, mut config) = (order(1), standing(), config());
         change(&mut order, &mut standing, &mut config);
         let spec = order.spec.clone().unwrap();
-        check_order(&order, &spec, &standing, &config, "amd64")
+        let capacity = Capacity::new(&config, &machine());
+        let offer = Offer { config: &config, capacity: &capacity, draining: false };
+        check_order(&order, &spec, &standing, &offer)
     }
 
     fn require(order: &mut Order) -> &mut Requirements {
@@ -180,7 +208,13 @@ mod tests {
         type Change = fn(&mut Order, &mut Standing, &mut Config);
         let refused = |change: Change| verdict(change).unwrap_err().to_string();
         let cases: Vec<(Change, &str)> = vec![
-            (|o, _, _| o.sealed = true, "sealed"),
+            (
+                |o, _, c| {
+                    o.sealed = true;
+                    c.bidding.sealed = false;
+                },
+                "sealed",
+            ),
             (|o, _, _| o.max_rate.as_mut().unwrap().denom = "uatom".into(), "pays in uatom"),
             (|_, _, c| c.limits.allowed_tenants.push("x".into()), "allowed_tenants"),
             (|o, _, c| c.limits.denied_tenants.push(o.id.clone().unwrap().owner), "denied"),
@@ -224,6 +258,27 @@ mod tests {
             unit(order).endpoints.push(Endpoint { kind: 2, sequence_number: 1 });
         });
         assert_eq!(both, Ok(()));
+    }
+
+    #[test]
+    fn all_objections_are_told_at_once_and_each_once() {
+        let (mut order, standing, mut config) = (order(1), standing(), config());
+        config.limits.denied_tenants.push(order.id.clone().unwrap().owner);
+        require(&mut order).attributes.push(attribute("region", "mars"));
+        let volume = |name: &str| Volume { name: name.into(), bytes: 1, class: "beta3".into() };
+        unit(&mut order).storage.extend([volume("a"), volume("b")]);
+        let capacity = Capacity::new(&config, &machine());
+        let offer = Offer { config: &config, capacity: &capacity, draining: true };
+        let spec = order.spec.clone().unwrap();
+        let found = objections(&order, &spec, &standing, &offer);
+        let expected = [
+            Reason::Draining,
+            Reason::TenantDenied,
+            Reason::Attribute("region=mars".into()),
+            Reason::StorageClass("beta3".into()),
+        ];
+        assert_eq!(found, expected);
+        assert!(!found[1].public().contains("denied_tenants"), "the operator's list is private");
     }
 
     #[test]

@@ -18,13 +18,16 @@ const KEEP: u64 = 3600;
 pub struct Intent {
     /// Per second, as a decimal.
     pub rate: String,
-    /// Unix seconds.
+    /// Unix seconds: when the order is matched, after which it is over.
     pub closes_at: u64,
     /// What it reserves.
     pub resources: Resources,
     /// Whole units that the order's bids bring along.
     pub deposit: u128,
     pub state: IntentState,
+    /// Of a bid on a sealed order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
 }
 
 /// How far it came.
@@ -37,12 +40,21 @@ pub enum IntentState {
     Placed,
     /// The chain refused it, with these words.
     Refused(String),
+    /// Taken back, for this reason. Never bid again.
+    Withdrawn(String),
+}
+
+/// What opens a sealed bid; on disk before the commitment is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seal {
+    /// Hex.
+    pub salt: String,
 }
 
 impl Intent {
     /// Whether room is kept for it.
     pub fn holds_room(&self) -> bool {
-        !matches!(self.state, IntentState::Refused(_))
+        !matches!(self.state, IntentState::Refused(_) | IntentState::Withdrawn(_))
     }
 }
 
@@ -141,6 +153,7 @@ mod tests {
             resources: Resources::default(),
             deposit: 5,
             state,
+            seal: None,
         }
     }
 

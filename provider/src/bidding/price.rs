@@ -1,10 +1,12 @@
-//! The linear price: so much for each core, GiB and endpoint.
+//! The linear price: so much for each core, GiB, GPU, way in and address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_client::money::{Dec, MoneyError};
-use stoa_client::proto::types::v1::{GroupSpec, ResourceUnit};
+use stoa_client::proto::market::v1::GpuOffer;
+use stoa_client::proto::types::v1::{EndpointKind, GroupSpec, ResourceUnit};
 
+use super::gpu::wanted;
 use super::resources::RAM;
 use super::Reason;
 use crate::config::Pricing;
@@ -23,21 +25,27 @@ pub struct LinearPrice {
     core: Dec,
     memory: Dec,
     storage: BTreeMap<String, Dec>,
+    /// By model; `*` is any other.
+    gpu: BTreeMap<String, Dec>,
     endpoint: Dec,
+    leased_ip: Dec,
     minimum: Dec,
 }
 
 impl LinearPrice {
     pub fn new(pricing: &Pricing) -> Result<Self, MoneyError> {
-        let storage = pricing.storage.iter();
+        let list = |prices: &BTreeMap<String, String>| {
+            let parsed = prices.iter().map(|(name, price)| Ok((name.clone(), price.parse()?)));
+            parsed.collect::<Result<_, MoneyError>>()
+        };
         Ok(Self {
             denom: pricing.denom.clone(),
             period: pricing.per.seconds(),
             core: pricing.cpu.parse()?,
             memory: pricing.memory.parse()?,
-            storage: storage
-                .map(|(class, price)| Ok((class.clone(), price.parse()?)))
-                .collect::<Result<_, MoneyError>>()?,
+            storage: list(&pricing.storage)?,
+            gpu: list(&pricing.gpu)?,
+            leased_ip: pricing.leased_ip.parse()?,
             endpoint: pricing.endpoint.parse()?,
             minimum: pricing.minimum.parse()?,
         })
@@ -48,28 +56,29 @@ impl LinearPrice {
     }
 
     /// What a group costs a second, rounded up: never below cost, never 0.
-    pub fn rate(&self, spec: &GroupSpec) -> Result<Dec, Reason> {
-        let total = self.period_price(spec)?.max(self.minimum);
-        let rate = total.atoms().div_ceil(u128::from(self.period.max(1)));
-        Ok(Dec::from_atoms(rate.max(1)))
+    pub fn rate(&self, spec: &GroupSpec, gpus: &[GpuOffer]) -> Result<Dec, Reason> {
+        let total = self.period_price(spec, gpus)?.max(self.minimum);
+        Ok(a_second(total, self.period))
     }
 
-    fn period_price(&self, spec: &GroupSpec) -> Result<Dec, Reason> {
+    fn period_price(&self, spec: &GroupSpec, gpus: &[GpuOffer]) -> Result<Dec, Reason> {
         let overflow = || Reason::Malformed("its price overflows".into());
-        let mut sum = Dec::ZERO;
+        let addresses = self.leased_ip.checked_mul(leased_ips(spec));
+        let mut sum = addresses.ok_or_else(overflow)?;
         for resource in &spec.resources {
             let unit = resource.unit.as_ref();
             let unit = unit.ok_or_else(|| Reason::Malformed("a resource without unit".into()))?;
-            let price = self.unit_price(unit)?.checked_mul(u64::from(resource.count));
+            let price = self.unit_price(unit, gpus)?.checked_mul(u64::from(resource.count));
             sum = price.and_then(|price| sum.checked_add(price)).ok_or_else(overflow)?;
         }
         Ok(sum)
     }
 
-    fn unit_price(&self, unit: &ResourceUnit) -> Result<Dec, Reason> {
+    fn unit_price(&self, unit: &ResourceUnit, gpus: &[GpuOffer]) -> Result<Dec, Reason> {
         let millicores = unit.cpu.as_ref().map_or(0, |cpu| cpu.millicores);
         let memory = unit.memory.as_ref().map_or(0, |memory| memory.bytes);
-        let endpoints = unit.endpoints.len() as u64;
+        let endpoints = unit.endpoints.iter().filter(|e| e.kind() != EndpointKind::LeasedIp);
+        let endpoints = endpoints.count() as u64;
         let mut parts = vec![
             portion(self.core, millicores, MILLICORES),
             size(self.memory, memory),
@@ -80,9 +89,30 @@ impl LinearPrice {
             let price = price.ok_or_else(|| Reason::StorageClass(volume.class.clone()))?;
             parts.push(size(*price, volume.bytes));
         }
+        if let Some(gpu) = wanted(unit) {
+            let offer = gpus.iter().find(|offer| offer.unit == unit.id).ok_or(Reason::Gpu)?;
+            let price = self.gpu.get(&offer.model).or_else(|| self.gpu.get("*"));
+            let price = price.ok_or_else(|| Reason::GpuModel(offer.model.clone()))?;
+            parts.push(price.checked_mul(u64::from(gpu.units)));
+        }
         let sum = parts.into_iter().try_fold(Dec::ZERO, |sum, part| sum.checked_add(part?));
         sum.ok_or_else(|| Reason::Malformed("its price overflows".into()))
     }
+}
+
+/// A period's price as a rate, rounded up: never below cost, never 0.
+pub(super) fn a_second(total: Dec, period: u64) -> Dec {
+    let rate = total.atoms().div_ceil(u128::from(period.max(1)));
+    Dec::from_atoms(rate.max(1))
+}
+
+/// Addresses of their own that a group asks for: those with one number are
+/// one address.
+pub(super) fn leased_ips(spec: &GroupSpec) -> u64 {
+    let units = spec.resources.iter().filter_map(|resource| resource.unit.as_ref());
+    let endpoints = units.flat_map(|unit| &unit.endpoints);
+    let leased = endpoints.filter(|endpoint| endpoint.kind() == EndpointKind::LeasedIp);
+    leased.map(|endpoint| endpoint.sequence_number).collect::<BTreeSet<_>>().len() as u64
 }
 
 /// `price × amount / whole`, rounded up.
@@ -97,7 +127,7 @@ fn size(per_gibibyte: Dec, bytes: u64) -> Option<Dec> {
 
 #[cfg(test)]
 mod tests {
-    use stoa_client::proto::types::v1::{Endpoint, Volume};
+    use stoa_client::proto::types::v1::{Endpoint, Gpu, Volume};
 
     use super::*;
     use crate::config::Per;
@@ -111,7 +141,9 @@ mod tests {
             cpu: "3600".into(),
             memory: "7200".into(),
             storage: storage.map(|(class, price)| (class.into(), price.into())).into(),
+            gpu: [("t4".to_string(), "3600".to_string())].into(),
             endpoint: "36".into(),
+            leased_ip: "360".into(),
             minimum: "0".into(),
         }
     }
@@ -125,7 +157,8 @@ mod tests {
         unit.endpoints = vec![];
         spec.resources[0].count = 1;
         change(&mut spec);
-        Ok(LinearPrice::new(pricing).unwrap().rate(&spec)?.to_string())
+        let gpus = [GpuOffer { unit: 1, model: "t4".into() }];
+        Ok(LinearPrice::new(pricing).unwrap().rate(&spec, &gpus)?.to_string())
     }
 
     #[test]
@@ -144,6 +177,27 @@ mod tests {
         });
         // 1.5 + 1 for endpoints + (2048 × 1025 / 1024) / 3600.
         assert_eq!(more.unwrap(), "3.069444444444444445");
+    }
+
+    #[test]
+    fn gpus_cost_by_model_and_addresses_by_number() {
+        let price = rate(&pricing(), |spec| {
+            spec.resources[0].count = 2;
+            let unit = spec.resources[0].unit.as_mut().unwrap();
+            unit.gpu = Some(Gpu { units: 3, vendor: "nvidia".into(), models: vec![] });
+            let ip =
+                |sequence_number| Endpoint { kind: EndpointKind::LeasedIp.into(), sequence_number };
+            unit.endpoints = vec![ip(1), ip(1), ip(2)];
+        });
+        // Twice (1.5 + 3 GPUs at 1 a second), and two addresses at 0.1.
+        assert_eq!(price.unwrap(), "9.2");
+        let mut none = pricing();
+        none.gpu.clear();
+        let price = rate(&none, |spec| {
+            let unit = spec.resources[0].unit.as_mut().unwrap();
+            unit.gpu = Some(Gpu { units: 1, vendor: "nvidia".into(), models: vec![] });
+        });
+        assert_eq!(price, Err(Reason::GpuModel("t4".into())));
     }
 
     #[test]

@@ -7,10 +7,14 @@ use super::resources::Resources;
 pub enum Reason {
     #[error("the order is malformed: {0}")]
     Malformed(String),
+    #[error("the order is {0}, and takes no bids any more")]
+    NotOpen(String),
     #[error("it closes in {0} s, too soon to bid")]
     TooLate(u64),
-    #[error("sealed orders are not bid on yet")]
+    #[error("sealed orders are not bid on here (bidding.sealed)")]
     Sealed,
+    #[error("this provider is being emptied and takes no new orders")]
+    Draining,
     #[error("it pays in {0}, and this provider asks for {1}")]
     Denom(String, String),
     #[error("the tenant is not one of limits.allowed_tenants")]
@@ -33,6 +37,8 @@ pub enum Reason {
     Reputation(u32, u32),
     #[error("it asks for GPUs, and none are offered")]
     Gpu,
+    #[error("it asks for the GPUs {0}, and none of them is offered")]
+    GpuModel(String),
     #[error("it asks for {0} processors, and these are {1}")]
     Architecture(String, String),
     #[error("it asks for storage of the class {0}, which is not offered")]
@@ -45,6 +51,10 @@ pub enum Reason {
     Machine,
     #[error("the capacity of the machine is not known yet")]
     CapacityUnknown,
+    #[error("its price is being worked out")]
+    Pricing,
+    #[error("it has no price: {0}")]
+    Unpriced(String),
     #[error("the price {price} is over the order's maximum {maximum}")]
     Price { price: String, maximum: String },
     #[error("{0} bids are open, the most that limits.max_open_bids allows")]
@@ -55,6 +65,27 @@ pub enum Reason {
     Exposure(u128),
     #[error("a bid was placed on it already")]
     AlreadyBid,
+    #[error("the bid on it was withdrawn: {0}")]
+    Withdrawn(String),
     #[error("the chain refused the bid: {0}")]
     Refused(String),
+}
+
+impl Reason {
+    /// The words for strangers: the operator's own lists and numbers stay at
+    /// home.
+    pub fn public(&self) -> String {
+        match self {
+            Self::TenantNotAllowed | Self::TenantDenied => {
+                "this provider does not serve this tenant".into()
+            }
+            Self::OpenBids(_) | Self::Leases(_) | Self::Exposure(_) => {
+                "this provider has taken on as much as it wants to".into()
+            }
+            Self::Room { wanted, .. } => format!("it needs {wanted}, and less is free"),
+            Self::Unpriced(_) => "this provider has no price for it".into(),
+            Self::Sealed => "this provider does not bid on sealed orders".into(),
+            other => other.to_string(),
+        }
+    }
 }

@@ -1,29 +1,42 @@
 //! One look at the open orders: which to bid on and at what rate, and why
 //! the others are let pass. Pure.
 
+use std::sync::Arc;
+
 use stoa_client::ids::TextId;
 use stoa_client::money::{show_dec_coin, Dec};
-use stoa_client::proto::market::v1::Order;
+use stoa_client::proto::market::v1::{GpuOffer, Order};
 use stoa_client::proto::types::v1::OrderId;
 
 use super::capacity::Capacity;
-use super::eligibility::check_order;
-use super::intents::{Intent, IntentState, Intents};
-use super::price::LinearPrice;
+use super::eligibility::{check_order, Offer};
+use super::gpu::gpu_offers;
+use super::intents::{Intent, IntentState, Intents, Seal};
+use super::prices::Prices;
 use super::resources::Resources;
 use super::Reason;
 use crate::chain::View;
 use crate::config::Config;
 
 /// A bid in the next block still counts; later ones may not.
-const LEAST_SECONDS: u64 = 1;
+pub(super) const LEAST_SECONDS: u64 = 1;
 
 /// What a round goes by besides the chain.
 pub struct Rules<'a> {
     pub config: &'a Config,
-    pub price: &'a LinearPrice,
+    pub prices: &'a Arc<Prices>,
     pub capacity: Option<&'a Capacity>,
     pub max_exposure: Option<u128>,
+    /// No new orders are taken.
+    pub draining: bool,
+}
+
+impl Rules<'_> {
+    /// None before the machine was measured.
+    pub(super) fn offer(&self) -> Option<Offer<'_>> {
+        let capacity = self.capacity?;
+        Some(Offer { config: self.config, capacity, draining: self.draining })
+    }
 }
 
 /// A bid to be placed.
@@ -32,6 +45,7 @@ pub struct Planned {
     pub order: OrderId,
     /// Per second.
     pub rate: Dec,
+    pub gpus: Vec<GpuOffer>,
     pub intent: Intent,
 }
 
@@ -43,11 +57,13 @@ pub struct Round {
     pub passed: Vec<(String, Reason)>,
 }
 
-/// What is still to be given away in this round.
-struct Left {
-    room: Resources,
-    open_bids: usize,
-    deposits: u128,
+/// What is still to be given away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Left {
+    pub room: Resources,
+    pub open_bids: usize,
+    /// In open bids, in whole units.
+    pub deposits: u128,
 }
 
 /// Decides on every open order.
@@ -81,6 +97,7 @@ fn plan_one(
     let name = id.text();
     match intents.get(&name).map(|intent| &intent.state) {
         Some(IntentState::Refused(why)) => return Err(Reason::Refused(why.clone())),
+        Some(IntentState::Withdrawn(why)) => return Err(Reason::Withdrawn(why.clone())),
         Some(_) => return Err(Reason::AlreadyBid),
         None if view.bids.contains_key(&name) => return Err(Reason::AlreadyBid),
         None => {}
@@ -91,34 +108,43 @@ fn plan_one(
     }
     let malformed = |what: &str| Reason::Malformed(what.into());
     let spec = order.spec.as_ref().ok_or_else(|| malformed("no spec"))?;
-    let capacity = rules.capacity.ok_or(Reason::CapacityUnknown)?;
-    check_order(order, spec, &view.standing, rules.config, &capacity.architecture)?;
+    let offer = rules.offer().ok_or(Reason::CapacityUnknown)?;
+    check_order(order, spec, &view.standing, &offer)?;
+    let gpus = gpu_offers(spec, &offer.capacity.gpus, &rules.config.pricing)?;
     let resources = Resources::of_group(spec)?;
-    if !resources.fits_in(left.room) {
-        return Err(Reason::Room { wanted: resources, free: left.room });
-    }
-    let rate = rules.price.rate(spec)?;
+    left.check(view, order, resources, rules)?;
+    let rate = rules.prices.rate(order, &gpus)?;
+    check_price(order, rate, rules.prices.denom())?;
+    let intent = Intent {
+        rate: rate.to_string(),
+        closes_at: order.match_at.max(order.closes_at),
+        resources,
+        deposit: deposit_of(order)?,
+        state: IntentState::Intended,
+        seal: order.sealed.then(Seal::draw),
+    };
+    Ok(Planned { order: id.clone(), rate, gpus, intent })
+}
+
+/// The market refuses more.
+pub(super) fn check_price(order: &Order, rate: Dec, denom: &str) -> Result<(), Reason> {
+    let malformed = |what: &str| Reason::Malformed(what.into());
     let maximum = order.max_rate.as_ref().ok_or_else(|| malformed("no maximum rate"))?;
     let most = Dec::from_proto(&maximum.amount).map_err(|e| malformed(&e.to_string()))?;
     if rate > most {
-        let price = format!("{rate}{}", rules.price.denom());
+        let price = format!("{rate}{denom}");
         return Err(Reason::Price { price, maximum: show_dec_coin(maximum) });
     }
+    Ok(())
+}
+
+fn deposit_of(order: &Order) -> Result<u128, Reason> {
     let deposit = order.bid_deposit.as_ref().and_then(|coin| coin.amount.parse().ok());
-    let deposit = deposit.ok_or_else(|| malformed("no bid deposit"))?;
-    left.check_limits(view, deposit, rules)?;
-    let intent = Intent {
-        rate: rate.to_string(),
-        closes_at: order.closes_at,
-        resources,
-        deposit,
-        state: IntentState::Intended,
-    };
-    Ok(Planned { order: id.clone(), rate, intent })
+    deposit.ok_or_else(|| Reason::Malformed("no bid deposit".into()))
 }
 
 impl Left {
-    fn new(view: &View, intents: &Intents, rules: &Rules<'_>) -> Self {
+    pub(super) fn new(view: &View, intents: &Intents, rules: &Rules<'_>) -> Self {
         let room = rules.capacity.map(|capacity| capacity.free(view, intents));
         let open = || {
             intents.iter().filter(|(_, intent)| intent.holds_room() && intent.closes_at > view.time)
@@ -136,7 +162,17 @@ impl Left {
         self.deposits = self.deposits.saturating_add(intent.deposit);
     }
 
-    fn check_limits(&self, view: &View, deposit: u128, rules: &Rules<'_>) -> Result<(), Reason> {
+    /// Room and limits.
+    pub(super) fn check(
+        &self,
+        view: &View,
+        order: &Order,
+        wanted: Resources,
+        rules: &Rules<'_>,
+    ) -> Result<(), Reason> {
+        if !wanted.fits_in(self.room) {
+            return Err(Reason::Room { wanted, free: self.room });
+        }
         let limits = &rules.config.limits;
         if self.open_bids >= limits.max_open_bids {
             return Err(Reason::OpenBids(self.open_bids));
@@ -144,7 +180,7 @@ impl Left {
         if view.leases.len() >= limits.max_leases {
             return Err(Reason::Leases(view.leases.len()));
         }
-        let exposed = self.deposits.saturating_add(deposit);
+        let exposed = self.deposits.saturating_add(deposit_of(order)?);
         match rules.max_exposure {
             Some(most) if exposed > most => Err(Reason::Exposure(exposed)),
             _ => Ok(()),
@@ -154,6 +190,8 @@ impl Left {
 
 #[cfg(test)]
 mod tests {
+    use stoa_client::proto::types::v1::Endpoint;
+
     use super::*;
     use crate::runtime::Machine;
     use crate::tests_support::{bid, config, lease_view, machine, order, view};
@@ -178,9 +216,10 @@ mod tests {
             let capacity = Capacity::new(&self.config, &machine());
             let rules = Rules {
                 config: &self.config,
-                price: &LinearPrice::new(&self.config.pricing).unwrap(),
+                prices: &Arc::new(Prices::new(&self.config).unwrap()),
                 capacity: Some(&capacity),
                 max_exposure: self.config.max_exposure().unwrap(),
+                draining: false,
             };
             plan_round(&self.view, &self.intents, &rules)
         }
@@ -210,6 +249,29 @@ mod tests {
         let (name, bid) = bid(&order(1));
         case.view.bids.insert(name, bid);
         assert_eq!(case.reasons(), [Reason::AlreadyBid]);
+    }
+
+    #[test]
+    fn a_sealed_order_gets_a_commitment_whose_salt_is_in_the_journal() {
+        let mut sealed = order(1);
+        sealed.sealed = true;
+        sealed.match_at = sealed.closes_at + 15;
+        let case = Case::new(vec![sealed.clone()]);
+        let round = case.round();
+        let intent = &round.bids[0].intent;
+        assert!(intent.seal.is_some());
+        assert_eq!(intent.closes_at, sealed.match_at, "its room is kept over the reveal");
+        assert_eq!(Case::new(vec![order(1)]).round().bids[0].intent.seal, None);
+    }
+
+    #[test]
+    fn a_withdrawn_bid_is_not_placed_again() {
+        let mut case = Case::new(vec![order(1)]);
+        let round = case.round();
+        let name = round.bids[0].order.text();
+        case.intents.intend([(name.clone(), round.bids[0].intent.clone())]).unwrap();
+        case.intents.settle([(name, Some(IntentState::Withdrawn("x".into())))]).unwrap();
+        assert_eq!(case.reasons(), [Reason::Withdrawn("x".into())]);
     }
 
     #[test]
@@ -253,12 +315,13 @@ mod tests {
         let round = |order: &Order| {
             let mut view = case.view.clone();
             view.orders = vec![order.clone()];
-            let price = LinearPrice::new(&case.config.pricing).unwrap();
+            let prices = Arc::new(Prices::new(&case.config).unwrap());
             let rules = Rules {
                 config: &case.config,
-                price: &price,
+                prices: &prices,
                 capacity: Some(&two),
                 max_exposure: None,
+                draining: false,
             };
             plan_round(&view, &case.intents, &rules)
         };
@@ -269,6 +332,25 @@ mod tests {
         let round = round(&whole);
         assert_eq!(round.bids.len(), 0);
         assert_eq!(round.passed[0].1, Reason::Machine);
+    }
+
+    #[test]
+    fn ports_are_the_fronts_whatever_machines_there_are() {
+        let mut case = Case::new(vec![order(1)]);
+        case.config.ports.range = "30000-30001".into();
+        let unit = case.view.orders[0].spec.as_mut().unwrap().resources[0].unit.as_mut().unwrap();
+        unit.endpoints.push(Endpoint { kind: 1, sequence_number: 0 });
+        let machines = [Machine::alone(machine())];
+        let capacity = Capacity::of_machines(&case.config, &machines).unwrap();
+        let rules = Rules {
+            config: &case.config,
+            prices: &Arc::new(Prices::new(&case.config).unwrap()),
+            capacity: Some(&capacity),
+            max_exposure: None,
+            draining: false,
+        };
+        let round = plan_round(&case.view, &case.intents, &rules);
+        assert_eq!(round.bids.len(), 1, "{:?}", round.passed);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use stoa_client::ids::TextId;
 use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
+use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
+use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, Lease, LeaseState, Order, OrderState};
 use stoa_client::proto::provider::v1::{Provider, QueryProviderResponse};
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
@@ -34,6 +36,11 @@ pub struct FakeState {
     pub keys: HashMap<String, PublicKey>,
     pub provider: Provider,
     pub audits: Vec<SignedAttributes>,
+    /// By deployment.
+    pub escrows: HashMap<String, Account>,
+    pub balances: Vec<Coin>,
+    /// The endpoints say different things of leases.
+    pub disagree: bool,
 }
 
 /// A chain that is a few maps.
@@ -104,6 +111,21 @@ impl ChainReads for FakeChain {
 
     async fn lease(&self, id: &BidId) -> Result<Lease> {
         known(&self.look()?.leases, &id.text())
+    }
+
+    async fn lease_agreed(&self, id: &BidId) -> Result<Lease> {
+        if self.look()?.disagree {
+            return Err(Error::BadAnswer("endpoints disagree".into()));
+        }
+        self.lease(id).await
+    }
+
+    async fn escrow(&self, id: &DeploymentId) -> Result<Account> {
+        known(&self.look()?.escrows, &id.text())
+    }
+
+    async fn balances(&self) -> Result<Vec<Coin>> {
+        Ok(self.look()?.balances.clone())
     }
 
     async fn deployment(&self, id: &DeploymentId) -> Result<Deployment> {

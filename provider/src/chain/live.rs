@@ -1,11 +1,14 @@
 //! The reads on real nodes.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
+use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
+use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, BidState, Lease, Order, OrderState};
 use stoa_client::proto::provider::v1::QueryProviderResponse;
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
@@ -13,22 +16,97 @@ use stoa_client::query::{BidsOf, LeaseFilter, QueryClient};
 use stoa_client::rpc::RpcClient;
 use stoa_client::{Chain, Config, Error, Result};
 
+use super::agree::{Agreement, BlockWitness, LeaseWitness, BETWEEN};
 use super::reads::{ChainReads, Tip};
 
 /// A chain as its nodes tell it.
-#[derive(Debug)]
 pub struct LiveChain {
     /// The same chain, each with another endpoint first: a node that answers
     /// and stands still would be asked for ever otherwise.
     chains: Vec<Chain>,
     current: AtomicUsize,
     provider: String,
+    agreement: Agreement,
+}
+
+/// How endpoints are held against each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Trust {
+    /// So many must answer, and agree.
+    pub min_answers: usize,
+    /// An endpoint so many blocks behind is not asked.
+    pub max_lag: u64,
+}
+
+impl From<&crate::config::Chain> for Trust {
+    fn from(chain: &crate::config::Chain) -> Self {
+        Self { min_answers: chain.min_answers, max_lag: chain.max_lag_blocks }
+    }
+}
+
+struct RpcWitness(String, RpcClient);
+
+#[async_trait]
+impl BlockWitness for RpcWitness {
+    fn name(&self) -> String {
+        self.0.clone()
+    }
+
+    async fn height(&self) -> Result<Option<(String, u64)>> {
+        let status = self.1.status().await?;
+        Ok((!status.catching_up).then_some((status.chain_id, status.latest_height)))
+    }
+
+    async fn header(&self, height: u64) -> Result<Option<String>> {
+        let asked = serde_json::json!({ "height": height.to_string() });
+        let answer: serde_json::Value = self.1.call("header", asked).await?;
+        Ok(answer.get("header").filter(|header| !header.is_null()).map(ToString::to_string))
+    }
+}
+
+/// The provider's address is for a query that any node answers.
+struct GrpcWitness(String, QueryClient, String);
+
+#[async_trait]
+impl LeaseWitness for GrpcWitness {
+    fn name(&self) -> String {
+        self.0.clone()
+    }
+
+    async fn lease(&self, id: &BidId) -> Result<(u64, Option<Lease>)> {
+        match self.1.lease_at(id).await {
+            Ok((height, lease)) => Ok((height, Some(lease))),
+            // An error has no height with it.
+            Err(Error::NotFound(_)) => Ok((self.1.counters_at(&self.2, true).await?.0, None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn agreement(config: &Config, chain_id: &str, provider: &str, trust: Trust) -> Result<Agreement> {
+    let blocks = config.rpc.iter().map(|one| {
+        let client = RpcClient::new(std::slice::from_ref(one))?;
+        Ok(Box::new(RpcWitness(one.clone(), client)) as Box<dyn BlockWitness>)
+    });
+    let leases = config.grpc.iter().map(|one| {
+        let client = QueryClient::new(std::slice::from_ref(one))?;
+        Ok(Box::new(GrpcWitness(one.clone(), client, provider.into())) as Box<dyn LeaseWitness>)
+    });
+    Ok(Agreement {
+        chain_id: chain_id.into(),
+        blocks: blocks.collect::<Result<_>>()?,
+        leases: leases.collect::<Result<_>>()?,
+        min_answers: trust.min_answers,
+        max_lag: trust.max_lag,
+        between: BETWEEN,
+        state: Mutex::default(),
+    })
 }
 
 impl LiveChain {
     /// Asks the endpoints of a configuration about a chain that one of them
     /// was found to be of.
-    pub fn new(config: &Config, chain: &Chain, provider: &str) -> Result<Self> {
+    pub fn new(config: &Config, chain: &Chain, provider: &str, trust: Trust) -> Result<Self> {
         let turned = |list: &[String], by: usize| {
             let mut list = list.to_vec();
             let length = list.len().max(1);
@@ -42,7 +120,8 @@ impl LiveChain {
             Ok(Chain::new(chain.chain_id().into(), rpc, query, chain.gas_price().clone()))
         });
         let chains = chains.collect::<Result<_>>()?;
-        Ok(Self { chains, current: AtomicUsize::new(0), provider: provider.into() })
+        let agreement = agreement(config, chain.chain_id(), provider, trust)?;
+        Ok(Self { chains, current: AtomicUsize::new(0), provider: provider.into(), agreement })
     }
 
     fn chain(&self) -> &Chain {
@@ -66,10 +145,12 @@ impl ChainReads for LiveChain {
                 self.chain().chain_id()
             )));
         }
+        let best = self.agreement.best_height().await?;
+        let behind = status.latest_height.saturating_add(self.agreement.max_lag) < best;
         Ok(Tip {
             height: status.latest_height,
             time: status.latest_time,
-            catching_up: status.catching_up,
+            catching_up: status.catching_up || behind,
         })
     }
 
@@ -94,6 +175,20 @@ impl ChainReads for LiveChain {
 
     async fn lease(&self, id: &BidId) -> Result<Lease> {
         self.chain().query().lease(id).await
+    }
+
+    async fn lease_agreed(&self, id: &BidId) -> Result<Lease> {
+        self.agreement.lease(id).await
+    }
+
+    async fn escrow(&self, id: &DeploymentId) -> Result<Account> {
+        let answer = self.chain().query().escrow(id).await?;
+        let empty = || Error::BadAnswer(format!("the money of {}/{} is empty", id.owner, id.dseq));
+        answer.account.ok_or_else(empty)
+    }
+
+    async fn balances(&self) -> Result<Vec<Coin>> {
+        self.chain().query().balances(&self.provider).await
     }
 
     async fn deployment(&self, id: &DeploymentId) -> Result<Deployment> {

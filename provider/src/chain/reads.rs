@@ -4,7 +4,9 @@
 use async_trait::async_trait;
 use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
+use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
+use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, Lease, Order};
 use stoa_client::proto::provider::v1::QueryProviderResponse;
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
@@ -36,6 +38,15 @@ pub trait ChainReads: Send + Sync {
     /// The provider's live leases: PENDING, ACTIVE or RECLAIMING.
     async fn own_leases(&self) -> Result<Vec<Lease>>;
     async fn lease(&self, id: &BidId) -> Result<Lease>;
+    /// The same, by the word of every endpoint that is configured: where they
+    /// disagree nothing is known. To be asked before anything is taken away.
+    async fn lease_agreed(&self, id: &BidId) -> Result<Lease> {
+        self.lease(id).await
+    }
+    /// A deployment's money.
+    async fn escrow(&self, id: &DeploymentId) -> Result<Account>;
+    /// All that the provider's account holds.
+    async fn balances(&self) -> Result<Vec<Coin>>;
     async fn deployment(&self, id: &DeploymentId) -> Result<Deployment>;
     /// Whether exactly this certificate is a valid one of the owner's.
     async fn is_valid_certificate(&self, owner: &str, der: &[u8]) -> Result<bool>;

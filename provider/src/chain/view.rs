@@ -80,14 +80,37 @@ impl View {
             .filter_map(|bid| Some((order_of(bid.id.as_ref()?).text(), bid)))
             .collect();
         let leases = read_leases(reads, leases, specs).await?;
+        confirm_gone(reads, &leases, specs).await?;
+        *specs = leases.iter().map(|(name, view)| (name.clone(), view.spec.clone())).collect();
         Ok(Self { height: tip.height, time: tip.time, orders, bids, leases, standing })
     }
+}
+
+/// A lease that was live and is not told of any more must be over by the word
+/// of all endpoints, or the view is none.
+async fn confirm_gone(
+    reads: &dyn ChainReads,
+    leases: &BTreeMap<String, LeaseView>,
+    before: &Specs,
+) -> Result<()> {
+    for name in before.keys().filter(|name| !leases.contains_key(*name)) {
+        match reads.lease_agreed(&BidId::parse(name)?).await {
+            Ok(lease) if lease.state() != LeaseState::Closed => {
+                return Err(Error::BadAnswer(format!(
+                    "lease {name} is left out of a list, and is live"
+                )))
+            }
+            Ok(_) | Err(Error::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 async fn read_leases(
     reads: &dyn ChainReads,
     leases: Vec<Lease>,
-    specs: &mut Specs,
+    specs: &Specs,
 ) -> Result<BTreeMap<String, LeaseView>> {
     let mut deployments: HashMap<String, Deployment> = HashMap::new();
     let mut views = BTreeMap::new();
@@ -106,7 +129,6 @@ async fn read_leases(
         };
         views.insert(name.clone(), LeaseView { id, name, lease, spec, deployment });
     }
-    *specs = views.iter().map(|(name, view)| (name.clone(), view.spec.clone())).collect();
     Ok(views)
 }
 

@@ -122,6 +122,9 @@ impl Watcher {
 
 #[cfg(test)]
 mod tests {
+    use stoa_client::ids::TextId;
+    use stoa_client::proto::market::v1::LeaseState;
+
     use super::*;
     use crate::chain::fake::FakeChain;
 
@@ -152,6 +155,37 @@ mod tests {
         chain.set_unreachable(true);
         watcher.look().await;
         assert_eq!(height(&views), Some(6), "the last view stays");
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_vanishes_from_one_nodes_list_stays_until_all_say_it_is_over() {
+        let chain = Arc::new(FakeChain::default());
+        let order = crate::tests_support::order(1);
+        let mut lease = crate::tests_support::lease_view(&order);
+        lease.lease.set_state(LeaseState::Active);
+        chain.change(|state| {
+            state.height = 1;
+            state.orders.insert(order.id.as_ref().unwrap().text(), order.clone());
+            state.leases.insert(lease.name.clone(), lease.lease.clone());
+            let id = stoa_client::ids::deployment_of(&lease.id).text();
+            state.deployments.insert(id, lease.deployment.clone());
+        });
+        let (mut watcher, views) = watcher(&chain);
+        watcher.look().await;
+        assert_eq!(views.borrow().as_ref().unwrap().leases.len(), 1);
+        let close = |height: u64, disagree: bool| {
+            chain.change(|state| {
+                (state.height, state.disagree) = (height, disagree);
+                state.leases.get_mut(&lease.name).unwrap().set_state(LeaseState::Closed);
+            });
+        };
+        close(2, true);
+        watcher.look().await;
+        assert_eq!(height(&views), Some(1), "a disagreement is no view");
+        close(3, false);
+        watcher.look().await;
+        assert_eq!(height(&views), Some(3));
+        assert!(views.borrow().as_ref().unwrap().leases.is_empty());
     }
 
     #[tokio::test]

@@ -2,6 +2,9 @@
 
 mod agent;
 mod daemon;
+mod doctor;
+mod drain;
+mod earnings;
 mod firewall;
 mod hosts;
 mod init;
@@ -17,6 +20,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, ConfigError, Overrides};
 
 pub use agent::AgentCommand;
+pub use doctor::DoctorArguments;
+pub use drain::DrainArguments;
+pub use earnings::EarningsArguments;
 pub use hosts::HostsCommand;
 pub use init::InitArguments;
 pub use status::StatusArguments;
@@ -65,8 +71,16 @@ pub enum Command {
     Run,
     /// What the daemon says of itself, and its leases on chain.
     Status(StatusArguments),
+    /// Looks at everything that a provider needs, and says what helps. The
+    /// exit code is 1 where something is wrong.
+    Doctor(DoctorArguments),
     /// Fetches what live leases have earned, now.
     Withdraw,
+    /// What leases earned, by the daemon's ledger.
+    Earnings(EarningsArguments),
+    /// Empties the provider: no new orders, and leases closed by a time
+    /// where one is named. It lasts over restarts.
+    Drain(DrainArguments),
     /// Installs, removes or shows the rule of this machine's firewall that
     /// drops what workloads send to it. The daemon installs it by itself.
     #[command(subcommand)]
@@ -108,7 +122,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Init(init) => init::run(&globals, &init).await,
         Command::Run => daemon::run(globals.load()?).await,
         Command::Status(status) => status::run(globals.load()?, &status).await,
+        Command::Doctor(doctor) => match doctor::run(&globals, &doctor).await? {
+            true => Ok(()),
+            false => anyhow::bail!("something is wrong, and told above"),
+        },
         Command::Withdraw => withdraw::run(globals.load()?).await,
+        Command::Earnings(earnings) => earnings::run(&globals.load()?, &earnings),
+        Command::Drain(drain) => drain::run(&globals.load()?, &drain),
         Command::Firewall(action) => firewall::run(action).await,
         Command::Hosts(command) => hosts::run(&globals.load()?, command),
         Command::Agent(command) => agent::run(command).await,

@@ -1,18 +1,22 @@
 //! `stoa-provider status`: what the daemon says of itself through its
-//! gateway, and its leases on chain.
+//! gateway, its leases and bids on chain, and the ledger's sums.
+
+use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use serde_json::{json, Value};
 use stoa_client::gateway;
 use stoa_client::ids::TextId;
-use stoa_client::money::show_dec_coin;
+use stoa_client::money::{show_coin, show_dec_coin};
 use stoa_client::proto::gateway::v1::{Resources, StatusRequest, StatusResponse};
-use stoa_client::proto::market::v1::{Bid, Lease};
+use stoa_client::proto::market::v1::{Bid, BidState, Lease};
 use stoa_client::Chain;
 
 use crate::chain::{ChainReads, LiveChain};
 use crate::config::Config;
+use crate::drain::{self, Drain};
+use crate::money::{Earnings, Filter, Ledger};
 
 /// How `status` answers.
 #[derive(Debug, Clone, Args)]
@@ -30,7 +34,7 @@ pub enum Output {
 pub(super) async fn run(config: Config, arguments: &StatusArguments) -> anyhow::Result<()> {
     let provider = config.key_store().show(&config.key.name)?.address;
     let chain = Chain::connect(&config.client()).await?;
-    let reads = LiveChain::new(&config.client(), &chain, &provider)?;
+    let reads = LiveChain::new(&config.client(), &chain, &provider, (&config.chain).into())?;
     let record = reads.provider().await?.provider.unwrap_or_default();
     let daemon = match gateway::connect(&record, None).await {
         Ok(mut client) => match client.status(StatusRequest {}).await {
@@ -39,15 +43,51 @@ pub(super) async fn run(config: Config, arguments: &StatusArguments) -> anyhow::
         },
         Err(error) => Err(error.to_string()),
     };
-    let (leases, bids) = tokio::try_join!(reads.own_leases(), reads.own_bids())?;
+    let (leases, bids, balances) =
+        tokio::try_join!(reads.own_leases(), reads.own_bids(), reads.balances())?;
+    let told = Told {
+        provider,
+        host_uri: record.host_uri,
+        daemon,
+        leases,
+        bids,
+        balances: balances.iter().map(show_coin).collect(),
+        earnings: earnings(&config),
+        drain: drain::read(&config.data_dir)?,
+    };
     match arguments.output {
-        Output::Json => {
-            let all = as_json(&provider, &record.host_uri, &daemon, &leases, &bids);
-            println!("{}", serde_json::to_string_pretty(&all)?);
-        }
-        Output::Table => print_tables(&provider, &record.host_uri, &daemon, &leases),
+        Output::Json => println!("{}", serde_json::to_string_pretty(&told.as_json())?),
+        Output::Table => told.print(),
     }
     Ok(())
+}
+
+/// All that is told.
+struct Told {
+    provider: String,
+    host_uri: String,
+    daemon: Result<StatusResponse, String>,
+    leases: Vec<Lease>,
+    bids: Vec<Bid>,
+    balances: Vec<String>,
+    /// None: there is no ledger yet.
+    earnings: Option<Earnings>,
+    drain: Option<Drain>,
+}
+
+/// What the ledger says; a daemon that never ran has none.
+fn earnings(config: &Config) -> Option<Earnings> {
+    let path = config.ledger_path();
+    if !path.exists() {
+        return None;
+    }
+    match Ledger::open_to_read(&path).and_then(|ledger| ledger.earnings(&Filter::default())) {
+        Ok(earnings) => Some(earnings),
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    }
 }
 
 fn lease_name(lease: &Lease) -> String {
@@ -68,77 +108,121 @@ fn resources(amounts: Option<&Resources>) -> Value {
     })
 }
 
-fn as_json(
-    provider: &str,
-    host_uri: &str,
-    daemon: &Result<StatusResponse, String>,
-    leases: &[Lease],
-    bids: &[Bid],
-) -> Value {
-    let daemon = match daemon {
-        Ok(status) => json!({
-            "version": status.version,
-            "chain_id": status.chain_id,
-            "height": status.height,
-            "leases": status.leases,
-            "available": resources(status.available.as_ref()),
-            "total": resources(status.total.as_ref()),
-        }),
-        Err(error) => json!({ "error": error }),
-    };
-    let leases: Vec<Value> = leases
-        .iter()
-        .map(|lease| {
+fn state_of(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_lowercase()
+}
+
+impl Told {
+    /// Whole units by lease.
+    fn earned(&self) -> BTreeMap<&str, String> {
+        let lines = self.earnings.iter().flat_map(|earnings| &earnings.leases);
+        lines.map(|l| (l.lease.as_str(), format!("{}{}", l.earned, l.denom))).collect()
+    }
+
+    fn as_json(&self) -> Value {
+        let daemon = match &self.daemon {
+            Ok(status) => json!({
+                "version": status.version,
+                "chain_id": status.chain_id,
+                "height": status.height,
+                "leases": status.leases,
+                "available": resources(status.available.as_ref()),
+                "total": resources(status.total.as_ref()),
+            }),
+            Err(error) => json!({ "error": error }),
+        };
+        let earned = self.earned();
+        let leases = self.leases.iter().map(|lease| {
             json!({
                 "lease": lease_name(lease),
                 "state": lease.state().as_str_name(),
                 "provider_rate": rate(lease),
                 "started_at": lease.started_at,
+                "earned": earned.get(lease_name(lease).as_str()),
             })
-        })
-        .collect();
-    let bids: Vec<Value> = bids
-        .iter()
-        .map(|bid| {
+        });
+        let bids = self.bids.iter().map(|bid| {
             json!({
                 "bid": bid.id.as_ref().map(TextId::text),
                 "state": bid.state().as_str_name(),
                 "rate": bid.rate.as_ref().map(show_dec_coin),
             })
+        });
+        json!({
+            "provider": self.provider,
+            "host_uri": self.host_uri,
+            "daemon": daemon,
+            "drain": self.drain,
+            "balances": self.balances,
+            "earned": self.earnings.as_ref().map(|earnings| &earnings.total),
+            "ledger_height": self.earnings.as_ref().map(|earnings| earnings.height),
+            "leases": leases.collect::<Vec<_>>(),
+            "bids": bids.collect::<Vec<_>>(),
         })
-        .collect();
-    json!({
-        "provider": provider,
-        "host_uri": host_uri,
-        "daemon": daemon,
-        "leases": leases,
-        "bids": bids,
-    })
+    }
+
+    fn print(&self) {
+        println!("{} at {}", self.provider, self.host_uri);
+        match &self.daemon {
+            Ok(status) => print_daemon(status),
+            Err(error) => println!("the daemon does not answer: {error}"),
+        }
+        match self.drain {
+            None => {}
+            Some(Drain { close_by: None, .. }) => println!("draining: no new orders"),
+            Some(Drain { close_by: Some(by), .. }) => {
+                println!("draining: no new orders, leases closed by {}", super::drain::shown(by));
+            }
+        }
+        println!("balance {}", self.balances.join(", "));
+        if let Some(earnings) = &self.earnings {
+            let total: Vec<String> =
+                earnings.total.iter().map(|(denom, sum)| format!("{sum}{denom}")).collect();
+            println!("earned {} (booked to block {})", total.join(", "), earnings.height);
+        }
+        self.print_leases();
+        self.print_bids();
+    }
+
+    fn print_leases(&self) {
+        if self.leases.is_empty() {
+            println!("no live lease");
+            return;
+        }
+        let earned = self.earned();
+        let mut table = table(&["lease", "state", "a second", "earned"]);
+        for lease in &self.leases {
+            let name = lease_name(lease);
+            let sum = earned.get(name.as_str()).cloned().unwrap_or_default();
+            let state = state_of(lease.state().as_str_name(), "LEASE_STATE_");
+            table.add_row([name, state, rate(lease), sum]);
+        }
+        println!("{table}");
+    }
+
+    fn print_bids(&self) {
+        let open: Vec<&Bid> = self.bids.iter().filter(|b| b.state() == BidState::Open).collect();
+        if open.is_empty() {
+            println!("no open bid");
+            return;
+        }
+        let mut table = table(&["bid", "a second"]);
+        for bid in open {
+            let name = bid.id.as_ref().map(TextId::text).unwrap_or_default();
+            // A sealed one has no rate to show.
+            let rate = bid.rate.as_ref().map(show_dec_coin).unwrap_or_default();
+            let sealed = !bid.commitment.is_empty() && !bid.revealed;
+            table.add_row([name, if sealed { "sealed".into() } else { rate }]);
+        }
+        println!("{table}");
+    }
 }
 
-fn print_tables(
-    provider: &str,
-    host_uri: &str,
-    daemon: &Result<StatusResponse, String>,
-    leases: &[Lease],
-) {
-    println!("{provider} at {host_uri}");
-    match daemon {
-        Ok(status) => print_daemon(status),
-        Err(error) => println!("the daemon does not answer: {error}"),
-    }
-    if leases.is_empty() {
-        println!("no live lease");
-        return;
-    }
+fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY);
-    table.set_header(["lease", "state", "a second"]);
-    for lease in leases {
-        let state = lease.state().as_str_name().trim_start_matches("LEASE_STATE_").to_lowercase();
-        table.add_row([lease_name(lease), state, rate(lease)]);
-    }
-    println!("{table}");
+    table.set_header(header.iter().copied());
+    table
 }
 
 fn print_daemon(status: &StatusResponse) {
@@ -147,9 +231,7 @@ fn print_daemon(status: &StatusResponse) {
         status.version, status.chain_id, status.height, status.leases
     );
     const GIBIBYTE: f64 = (1_u64 << 30) as f64;
-    let mut table = Table::new();
-    table.load_preset(comfy_table::presets::UTF8_BORDERS_ONLY);
-    table.set_header(["", "cpu", "memory GiB", "storage GiB"]);
+    let mut table = table(&["", "cpu", "memory GiB", "storage GiB"]);
     for (name, amounts) in [("free", status.available), ("total", status.total)] {
         let amounts = amounts.unwrap_or_default();
         table.add_row([

@@ -12,13 +12,14 @@ use stoa_client::Chain;
 
 use crate::chain::{ChainReads, LiveChain};
 use crate::config::Config;
-use crate::payments::MAX_LEASES;
+use crate::money::MAX_LEASES;
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let chain = Chain::connect(&config.client()).await?;
     let key = config.secret_key()?;
     let provider = key.address().to_string();
-    let reads: Arc<dyn ChainReads> = Arc::new(LiveChain::new(&config.client(), &chain, &provider)?);
+    let reads: Arc<dyn ChainReads> =
+        Arc::new(LiveChain::new(&config.client(), &chain, &provider, (&config.chain).into())?);
     let leases = reads.own_leases().await.context("asking for leases")?;
     let paid: Vec<BidId> = leases
         .into_iter()

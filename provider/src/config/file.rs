@@ -43,7 +43,13 @@ pub struct Config {
     pub overcommit: Overcommit,
     pub pricing: Pricing,
     #[serde(default)]
+    pub bidding: Bidding,
+    #[serde(default)]
     pub limits: Limits,
+    #[serde(default)]
+    pub money: Money,
+    #[serde(default)]
+    pub metrics: Metrics,
     #[serde(default)]
     pub storage: Storage,
     #[serde(default)]
@@ -69,6 +75,13 @@ pub struct Chain {
     pub grpc: Vec<String>,
     #[serde(default = "default_gas_price")]
     pub gas_price: String,
+    /// With several addresses: how many must answer, and agree, before
+    /// anything is believed.
+    #[serde(default = "default_answers")]
+    pub min_answers: usize,
+    /// A node this many blocks behind the others is not asked.
+    #[serde(default = "default_lag")]
+    pub max_lag_blocks: u64,
 }
 
 /// Who signs. The passphrase comes from `STOA_PASSPHRASE_FILE`,
@@ -154,7 +167,7 @@ pub struct Capacity {
     pub cpu: Cores,
     pub memory: Size,
     pub storage: Size,
-    /// None can be sold yet.
+    /// GPUs; what the engines report bounds it.
     #[serde(default)]
     pub gpu: u64,
     /// Classes of persistent volumes on offer.
@@ -186,9 +199,16 @@ pub struct Pricing {
     /// A GiB, by class: `ephemeral` and the persistent ones. (`ram` is sold
     /// as memory.)
     pub storage: BTreeMap<String, String>,
-    /// An endpoint.
+    /// A GPU, by model; `*` is any other. A model without a price is not
+    /// offered.
+    #[serde(default)]
+    pub gpu: BTreeMap<String, String>,
+    /// A way in, by name or by port.
     #[serde(default = "zero")]
     pub endpoint: String,
+    /// An address of its own.
+    #[serde(default = "zero")]
+    pub leased_ip: String,
     /// The least that an order costs.
     #[serde(default = "zero")]
     pub minimum: String,
@@ -213,6 +233,90 @@ impl Per {
             Self::Month => 2_592_000,
         }
     }
+}
+
+/// How the price of an order is found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Bidding {
+    pub strategy: Strategy,
+    /// Whether sealed orders are bid on: whoever does not reveal loses the
+    /// deposit.
+    pub sealed: bool,
+    /// The program that prices orders: an absolute path.
+    pub script: PathBuf,
+    /// What its number is for.
+    pub script_per: ScriptPer,
+    pub script_input: ScriptInput,
+    pub script_timeout_seconds: u64,
+    /// Runs at a time.
+    pub script_parallel: usize,
+}
+
+/// Where prices come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// The price list of `[pricing]`.
+    #[default]
+    Linear,
+    /// A program of the operator's.
+    Script,
+}
+
+/// What a script's number is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScriptPer {
+    Second,
+    /// 6 seconds, as the manifest reads amounts of foreign denoms.
+    #[default]
+    Block,
+    Hour,
+    Month,
+}
+
+impl ScriptPer {
+    pub fn seconds(self) -> u64 {
+        match self {
+            Self::Second => Per::Second.seconds(),
+            Self::Block => 6,
+            Self::Hour => Per::Hour.seconds(),
+            Self::Month => Per::Month.seconds(),
+        }
+    }
+}
+
+/// The form of what a script reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScriptInput {
+    /// `{"resources": [...], "price": {...}, "price_precision": 18}`.
+    #[default]
+    Object,
+    /// The list of resources alone, as older scripts take it.
+    List,
+}
+
+/// Payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Money {
+    /// A lease whose end is known is withdrawn from so long before it.
+    pub before_end_seconds: u64,
+    /// How long a workload runs on, unpaid, after its deployment's money ran
+    /// out.
+    pub grace_seconds: u64,
+    /// Less than this, in whole units of the price list's denom, is low.
+    pub low_balance: String,
+}
+
+/// What monitoring reads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Address of `/metrics` and of the status page; empty: none.
+    pub listen: String,
 }
 
 /// How much the daemon may take on.
@@ -284,6 +388,14 @@ fn default_gas_price() -> String {
     stoa_client::config::DEFAULT_GAS_PRICE.into()
 }
 
+fn default_answers() -> usize {
+    1
+}
+
+fn default_lag() -> u64 {
+    10
+}
+
 fn default_connections() -> usize {
     1024
 }
@@ -303,6 +415,26 @@ fn zero() -> String {
 impl Default for Overcommit {
     fn default() -> Self {
         Self { cpu: 1.0, memory: 1.0, storage: 1.0 }
+    }
+}
+
+impl Default for Bidding {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            sealed: true,
+            script: PathBuf::new(),
+            script_per: ScriptPer::default(),
+            script_input: ScriptInput::default(),
+            script_timeout_seconds: 5,
+            script_parallel: 4,
+        }
+    }
+}
+
+impl Default for Money {
+    fn default() -> Self {
+        Self { before_end_seconds: 60, grace_seconds: 0, low_balance: "5000000".into() }
     }
 }
 
@@ -369,6 +501,11 @@ impl Config {
             "" => &self.ingress.domain,
             host => host,
         }
+    }
+
+    /// What leases earned.
+    pub fn ledger_path(&self) -> PathBuf {
+        self.data_dir.join("ledger.db")
     }
 
     /// The root certificate and its key.

@@ -1,12 +1,13 @@
 //! Reading, overriding and checking the settings.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use stoa_client::config::{Config as ClientConfig, Settings};
 use stoa_client::keys::{Backend, KeyStore, Passphrase, SecretKey};
 use stoa_client::money::Dec;
 
-use super::file::{Config, Engine, PERSISTENT_CLASSES};
+use super::file::{Config, Engine, Strategy, PERSISTENT_CLASSES};
 use crate::runtime::{AddressPool, RuntimeConfig};
 
 /// Why the settings cannot be used.
@@ -90,9 +91,6 @@ impl Config {
         if !stoa_tunnel::routes::is_host_name(&self.ingress.domain) {
             return wrong(format!("ingress.domain: `{}` is no host name", self.ingress.domain));
         }
-        if self.capacity.gpu > 0 {
-            return wrong("capacity.gpu: GPUs cannot be sold yet; set 0".into());
-        }
         for class in &self.capacity.storage_classes {
             if !PERSISTENT_CLASSES.contains(&class.as_str()) {
                 return wrong(format!(
@@ -115,6 +113,9 @@ impl Config {
         self.workloads.validate()?;
         self.https.validate()?;
         self.validate_numbers()?;
+        self.validate_bidding()?;
+        self.metrics_listen()?;
+        self.low_balance()?;
         self.network_pool().map(|_| ())
     }
 
@@ -124,10 +125,12 @@ impl Config {
             ("cpu", &pricing.cpu),
             ("memory", &pricing.memory),
             ("endpoint", &pricing.endpoint),
+            ("leased_ip", &pricing.leased_ip),
             ("minimum", &pricing.minimum),
         ];
-        let by_class = pricing.storage.iter().map(|(class, price)| (class.as_str(), price));
-        for (name, price) in fixed.into_iter().chain(by_class) {
+        let by_name = pricing.storage.iter().chain(&pricing.gpu);
+        let by_name = by_name.map(|(name, price)| (name.as_str(), price));
+        for (name, price) in fixed.into_iter().chain(by_name) {
             price
                 .parse::<Dec>()
                 .map_err(|error| ConfigError::Wrong(format!("pricing, {name}: {error}")))?;
@@ -154,6 +157,52 @@ impl Config {
             return Err(ConfigError::Wrong("timing: no interval may be 0".into()));
         }
         Ok(())
+    }
+
+    fn validate_bidding(&self) -> Result<(), ConfigError> {
+        let wrong = |problem: String| Err(ConfigError::Wrong(problem));
+        let bidding = &self.bidding;
+        if bidding.strategy == Strategy::Script && !bidding.script.is_absolute() {
+            return wrong(format!(
+                "bidding.script: `{}` is no absolute path",
+                bidding.script.display()
+            ));
+        }
+        if bidding.script_timeout_seconds == 0 || bidding.script_parallel == 0 {
+            return wrong(
+                "bidding: script_timeout_seconds and script_parallel are at least 1".into(),
+            );
+        }
+        let nodes = self.chain.rpc.len().max(self.chain.grpc.len()).max(1);
+        if !(1..=nodes).contains(&self.chain.min_answers) {
+            return wrong(format!(
+                "chain.min_answers: {} is not within 1 and the number of addresses, {nodes}",
+                self.chain.min_answers
+            ));
+        }
+        Ok(())
+    }
+
+    /// Where metrics are served; none: nowhere.
+    pub fn metrics_listen(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        match self.metrics.listen.as_str() {
+            "" => Ok(None),
+            text => text.parse().map(Some).map_err(|_| {
+                ConfigError::Wrong(format!(
+                    "metrics.listen: `{text}` is no address; right is such as 127.0.0.1:9464"
+                ))
+            }),
+        }
+    }
+
+    /// Whole units under which the balance is low; 0: never.
+    pub fn low_balance(&self) -> Result<u128, ConfigError> {
+        match self.money.low_balance.as_str() {
+            "" => Ok(0),
+            text => text.parse().map_err(|_| {
+                ConfigError::Wrong(format!("money.low_balance: `{text}` is no whole number"))
+            }),
+        }
     }
 
     /// Deposits in open bids at a time; none: no limit.

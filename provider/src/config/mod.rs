@@ -10,8 +10,9 @@ mod workloads;
 
 pub use edge::{Acme, HostNames, Https, Ips, Ports};
 pub use file::{
-    Capacity, Chain, Config, Engine, Gateway, GatewayLimits, Info, Ingress, Key, Limits,
-    Overcommit, Per, Pricing, Storage, Timing, PERSISTENT_CLASSES,
+    Bidding, Capacity, Chain, Config, Engine, Gateway, GatewayLimits, Info, Ingress, Key, Limits,
+    Metrics, Money, Overcommit, Per, Pricing, ScriptInput, ScriptPer, Storage, Strategy, Timing,
+    PERSISTENT_CLASSES,
 };
 pub use load::{ConfigError, Overrides};
 pub use sizes::{Cores, Size};

@@ -117,7 +117,9 @@ mod tests {
             ("gateway.host_uri=http://x", "https"),
             ("gateway.lisen=x", "lisen"),
             ("pricing.cpu=cheap", "pricing, cpu"),
-            ("capacity.gpu=1", "GPU"),
+            ("chain.min_answers=2", "min_answers"),
+            ("bidding.strategy=script", "absolute path"),
+            ("metrics.listen=here", "metrics.listen"),
             ("engine.network_pool=10.0.0.0", "network_pool"),
             ("overcommit.cpu=0", "overcommit.cpu"),
         ] {

@@ -13,6 +13,7 @@ mod leases;
 mod logs;
 mod manifests;
 mod rest;
+mod screen;
 mod service;
 mod sessions;
 mod tenant_service;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::bidding::Capacity;
+use crate::bidding::{Capacity, Screener};
 use crate::chain::{ChainReads, Views};
 use crate::config::Config;
 use crate::reconcile::Board;
@@ -43,6 +44,7 @@ pub struct Context {
     pub reads: Arc<dyn ChainReads>,
     pub views: Views,
     pub capacity: tokio::sync::watch::Receiver<Option<Capacity>>,
+    pub screener: Arc<Screener>,
     pub backend: Arc<dyn Backend>,
     pub manifests: Arc<ManifestStore>,
     pub blobs: Arc<BlobStore>,

@@ -10,8 +10,8 @@ use stoa_client::ids::TextId;
 use stoa_client::proto::gateway::v1::gateway_server::Gateway;
 use stoa_client::proto::gateway::v1::{
     BlobChunk, BlobStatusRequest, BlobStatusResponse, LeasePhase, LeaseStatusRequest,
-    LeaseStatusResponse, LogLine, LogsRequest, Resources, StatusRequest, StatusResponse,
-    SubmitManifestRequest, SubmitManifestResponse,
+    LeaseStatusResponse, LogLine, LogsRequest, Resources, ScreenRequest, ScreenResponse,
+    StatusRequest, StatusResponse, SubmitManifestRequest, SubmitManifestResponse,
 };
 use stoa_client::proto::market::v1::LeaseState;
 use stoa_client::proto::types::v1::BidId;
@@ -23,7 +23,7 @@ use super::auth::Tenants;
 use super::caller::{caller, Caller};
 use super::door::{Full, Slot, Slots};
 use super::leases::{own_lease, unobservable};
-use super::{blobs, logs, manifests, Context};
+use super::{blobs, logs, manifests, screen, Context};
 use crate::bidding::Resources as Amounts;
 
 /// Streams and sessions at a time: of all tenants, of one.
@@ -195,6 +195,14 @@ impl Gateway for GatewayService {
     ) -> Result<Response<SubmitManifestResponse>, Status> {
         let caller = caller(&request, Scope::SendManifest)?;
         manifests::submit(&self.context, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn screen(
+        &self,
+        request: Request<ScreenRequest>,
+    ) -> Result<Response<ScreenResponse>, Status> {
+        caller(&request, Scope::Status)?;
+        screen::answer(&self.context, request.into_inner()).await.map(Response::new)
     }
 
     async fn blob_status(

@@ -43,7 +43,7 @@ pub(super) async fn is_over(lease: &str, shared: &Shared, unknown: &mut Unknown)
         tracing::error!(%lease, "the engine has objects of a lease that is none; remove them");
         return false;
     };
-    let closed_at = match shared.reads.lease(&id).await {
+    let closed_at = match shared.reads.lease_agreed(&id).await {
         Ok(lease) if lease.state() == LeaseState::Closed => lease.closed_at,
         Ok(_) => return false,
         Err(Error::NotFound(_)) => {

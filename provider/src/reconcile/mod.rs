@@ -8,6 +8,7 @@ mod closing;
 mod crashes;
 mod garbage;
 mod goal;
+mod grace;
 mod images;
 mod observed;
 mod order;

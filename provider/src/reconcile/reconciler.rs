@@ -12,6 +12,7 @@ use stoa_client::TxQueue;
 use tokio::sync::Notify;
 
 use super::closing::{self, Unknown};
+use super::grace::Grace;
 use super::images::ImageEngine;
 use super::shared::Shared;
 use super::work::{now, Outcome, Turn};
@@ -53,6 +54,7 @@ pub struct Reconciler {
     views: Views,
     ingress: Ingress,
     unknown: Unknown,
+    grace: Grace,
     collected_at: Option<Instant>,
     /// What the last look saw on chain, and when the next is due anyway.
     looked_at: Option<Wanted>,
@@ -71,6 +73,7 @@ impl Reconciler {
             views,
             ingress,
             unknown: Unknown::new(),
+            grace: Grace::default(),
             collected_at: None,
             looked_at: None,
             next_look: tokio::time::Instant::now(),
@@ -131,6 +134,13 @@ impl Reconciler {
                 Err(error) => tracing::error!(lease = %lease.name, "{error:#}"),
             }
         }
+        for lease in self.grace.leases() {
+            let version = self.shared.leases.get(&lease.name).accepted;
+            let stored = version.map(|version| self.shared.manifests.get(&version));
+            if let Some(Ok(Some(stored))) = stored {
+                services.extend(services_of(lease, &stored));
+            }
+        }
         self.ingress.update(&services, &seen, &self.live(view));
         for (lease, stored) in turns {
             if !busy.contains(&lease.name) {
@@ -180,6 +190,9 @@ impl Reconciler {
     async fn close(&mut self, view: &View, seen: &Observation, busy: &HashSet<String>) {
         for lease in closing::leftovers(view, seen, &self.shared) {
             if busy.contains(&lease) || self.shared.is_resting(&lease) {
+                continue;
+            }
+            if self.grace.holds(&lease, view, &self.shared).await {
                 continue;
             }
             if closing::is_over(&lease, &self.shared, &mut self.unknown).await {

@@ -4,9 +4,10 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
+use stoa_client::ids::TextId;
 use stoa_client::keys::{new_mnemonic, recover, Algorithm};
 use stoa_client::proto::gateway::v1::LeasePhase;
-use stoa_client::proto::market::v1::LeaseState;
+use stoa_client::proto::market::v1::{CloseReason, LeaseState};
 use stoa_client::query::QueryClient;
 use stoa_client::queue::QueueOptions;
 use stoa_client::rpc::RpcClient;
@@ -22,7 +23,9 @@ use crate::config::Storage;
 use crate::ingress::Ingress;
 use crate::runtime::{ContainerState, StorageUse};
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
-use crate::tests_support::{config, lease_view, one_service_manifest, order, view, FakeEngine};
+use crate::tests_support::{
+    config, lease_view, one_service_manifest, order, tenant, view, FakeEngine, NOW,
+};
 
 /// Everything that outlives a daemon, and the daemon's loop.
 struct Stage {
@@ -31,6 +34,8 @@ struct Stage {
     engine: Arc<FakeEngine>,
     view: View,
     lease: String,
+    /// How long a workload runs on without money.
+    grace: u64,
 }
 
 /// One run of the daemon's loop; dropping it is as good as a kill.
@@ -74,12 +79,13 @@ impl Stage {
         let name = lease.name.clone();
         view.leases.insert(name.clone(), lease);
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, chain, engine: Arc::default(), view, lease: name }
+        Self { dir, chain, engine: Arc::default(), view, lease: name, grace: 0 }
     }
 
     async fn run(&self) -> Run {
         let mut config = config();
         config.data_dir = self.dir.path().into();
+        config.money.grace_seconds = self.grace;
         config.ingress.tunnel_binary = Some("/bin/false".into());
         let config = Arc::new(config);
         let path = |name: &str| self.dir.path().join(name);
@@ -361,4 +367,54 @@ async fn what_ends_again_and_again_rests_is_told_and_starts_again() {
     let run = stage.run().await;
     run.until("started", || stage.engine.applied.load(Ordering::SeqCst) == 2).await;
     run.until_phase(&stage, LeasePhase::Running).await;
+}
+
+#[tokio::test]
+async fn a_workload_whose_money_ran_out_runs_on_for_the_grace_period_by_the_chains_clock() {
+    let mut stage = Stage::set();
+    stage.grace = 100;
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until_phase(&stage, LeasePhase::Running).await;
+    stage.chain.change(|state| {
+        let order = order(1);
+        state.orders.insert(order.id.clone().unwrap().text(), order);
+        let deployment = stage.view.leases[&stage.lease].deployment.clone();
+        state.deployments.insert(format!("{}/1", tenant()), deployment);
+        let lease = state.leases.get_mut(&stage.lease).unwrap();
+        lease.set_state(LeaseState::Closed);
+        lease.set_reason(CloseReason::FundsExhausted);
+        lease.closed_at = NOW;
+    });
+    let at = |time| {
+        let gone = View { leases: Default::default(), time, ..stage.view.clone() };
+        run.views.send_replace(Some(Arc::new(gone)));
+    };
+    at(NOW + 99);
+    run.until_phase(&stage, LeasePhase::Closing).await;
+    run.looks().await;
+    assert_eq!(stage.engine.instances().len(), 1, "it runs on");
+    assert_eq!(run.leases.get(&stage.lease).closed_at, None, "a restart asks again");
+    at(NOW + 100);
+    run.until("removed", || stage.engine.instances().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_lease_that_endpoints_disagree_about_is_not_removed() {
+    let stage = Stage::set();
+    let run = stage.run().await;
+    run.give_manifest();
+    run.give_image();
+    run.until_phase(&stage, LeasePhase::Running).await;
+    stage.chain.change(|state| {
+        state.disagree = true;
+        state.leases.get_mut(&stage.lease).unwrap().set_state(LeaseState::Closed);
+    });
+    let gone = View { leases: Default::default(), ..stage.view.clone() };
+    run.views.send_replace(Some(Arc::new(gone)));
+    run.looks().await;
+    assert_eq!(stage.engine.instances().len(), 1);
+    stage.chain.change(|state| state.disagree = false);
+    run.until("removed", || stage.engine.instances().is_empty()).await;
 }

@@ -14,8 +14,8 @@ use stoa_client::gateway::connect;
 use stoa_client::ids::TextId;
 use stoa_client::proto::gateway::v1::gateway_client::GatewayClient;
 use stoa_client::proto::gateway::v1::{
-    BlobChunk, BlobStatusRequest, LeasePhase, LeaseStatusRequest, LogsRequest, StatusRequest,
-    SubmitManifestRequest, SubmitManifestResponse,
+    BlobChunk, BlobStatusRequest, LeasePhase, LeaseStatusRequest, LogsRequest, ScreenRequest,
+    StatusRequest, SubmitManifestRequest, SubmitManifestResponse,
 };
 use stoa_client::proto::market::v1::LeaseState;
 use stoa_client::proto::provider::v1::Provider;
@@ -29,15 +29,31 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::{serve, Certificates, Context, GatewayService};
+use crate::bidding::{BidStatus, Capacity, Prices, Screener};
 use crate::chain::fake::FakeChain;
+use crate::chain::View;
 use crate::config::Storage;
 use crate::reconcile::Board;
 use crate::store::{BlobStore, ManifestStore};
 use crate::tests_support::{
-    config, deployment, lease_view, me, one_service_manifest, order, tenant, FakeEngine, NOW,
+    config, deployment, lease_view, machine, me, one_service_manifest, order, tenant, view,
+    FakeEngine, NOW,
 };
 
 type Client = GatewayClient<Channel>;
+
+/// Of a provider with room, by the template's settings.
+fn screener() -> Screener {
+    let capacity = Capacity::new(&config(), &machine());
+    let mut status = BidStatus::default();
+    status.left.room = capacity.total;
+    Screener {
+        config: Arc::new(config()),
+        prices: Arc::new(Prices::new(&config()).unwrap()),
+        capacity: watch::channel(Some(capacity)).1,
+        status: watch::channel(status).1,
+    }
+}
 
 /// A running gateway whose provider holds one lease of [`tenant`]'s.
 struct Stage {
@@ -49,6 +65,7 @@ struct Stage {
     image: Vec<u8>,
     engine: Arc<FakeEngine>,
     board: Arc<Board>,
+    views: watch::Sender<Option<Arc<View>>>,
     _end: oneshot::Sender<()>,
     _dir: tempfile::TempDir,
 }
@@ -96,12 +113,14 @@ impl Stage {
         });
         let (end, ended) = oneshot::channel::<()>();
         let (engine, board) = (Arc::new(FakeEngine::default()), Arc::new(Board::default()));
+        let (views, seen) = watch::channel(None);
         let context = Arc::new(Context {
             config: Arc::new(config),
             provider: me(),
             reads: chain.clone(),
-            views: watch::channel(None).1,
+            views: seen,
             capacity: watch::channel(None).1,
+            screener: Arc::new(screener()),
             backend: engine.clone(),
             manifests: Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap()),
             blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
@@ -122,6 +141,7 @@ impl Stage {
             image,
             engine,
             board,
+            views,
             _end: end,
             _dir: dir,
         }
@@ -319,4 +339,28 @@ async fn a_blob_is_taken_in_parts_and_only_where_the_manifest_names_it() {
 
     let nameless = futures::stream::iter([BlobChunk::default()]);
     refused(client.upload_blob(nameless).await, Code::InvalidArgument, "must name");
+}
+
+#[tokio::test]
+async fn any_tenant_learns_why_an_order_is_not_bid_on_and_its_price() {
+    let stage = Stage::set().await;
+    let mut client = stage.client().await;
+    let ask = |dseq| ScreenRequest { order: order(dseq).id };
+    refused(client.screen(ask(2)).await, Code::Unavailable, "not been observed");
+    let mut seen = view();
+    let mut picky = order(3);
+    picky.spec.as_mut().unwrap().requirements.get_or_insert_default().min_reputation = 9;
+    seen.orders = vec![order(2), picky];
+    stage.views.send_replace(Some(Arc::new(seen)));
+
+    let good = client.screen(ask(2)).await.unwrap().into_inner();
+    assert!(good.eligible && good.reasons.is_empty() && !good.has_bid, "{good:?}");
+    assert_eq!(good.price.unwrap().denom, "ustoa");
+    let bad = client.screen(ask(3)).await.unwrap().into_inner();
+    assert!(!bad.eligible && bad.reasons[0].contains("reputation of 9"), "{bad:?}");
+    refused(client.screen(ask(4)).await, Code::NotFound, "there is no");
+    refused(client.screen(ScreenRequest { order: None }).await, Code::InvalidArgument, "missing");
+
+    let mut stranger = connect(&stage.record, None).await.unwrap();
+    refused(stranger.screen(ask(2)).await, Code::Unauthenticated, "certificate");
 }

@@ -1,0 +1,243 @@
+//! This machine without its engine: files, key, ports, disk.
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::Uid;
+use stoa_client::gateway::GatewayAddress;
+use stoa_client::tls::{self, Identity};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::Finding;
+use crate::config::{Config, Strategy};
+use crate::money::{Filter, Ledger};
+
+/// Less free space on the data directory's disk is little.
+const LITTLE_SPACE: u64 = 2 << 30;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The provider's address, where its key is found, and what was found.
+pub(super) fn look(config: &Config) -> (Option<String>, Vec<Finding>) {
+    let (provider, key) = key(config);
+    let mut findings = vec![rights(), data_dir(config), key];
+    findings.push(root(config, provider.as_deref()));
+    findings.push(space(&config.data_dir));
+    findings.extend(ledger(config));
+    findings.extend(script(config));
+    (provider, findings)
+}
+
+fn rights() -> Finding {
+    if Uid::effective().is_root() {
+        return Finding::good("rights", "root");
+    }
+    Finding::warning(
+        "rights",
+        "not root",
+        "the data plane enters network namespaces, which takes root: run the daemon as root",
+    )
+}
+
+fn data_dir(config: &Config) -> Finding {
+    let (name, dir) = ("data directory", &config.data_dir);
+    match std::fs::metadata(dir) {
+        Err(error) => {
+            Finding::bad(name, format!("{}: {error}", dir.display()), "run `stoa-provider init`")
+        }
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => Finding::warning(
+            name,
+            format!("{} can be read by others", dir.display()),
+            format!("chmod 700 {}", dir.display()),
+        ),
+        Ok(_) => Finding::good(name, dir.display().to_string()),
+    }
+}
+
+fn key(config: &Config) -> (Option<String>, Finding) {
+    match config.key_store().show(&config.key.name) {
+        Ok(info) => {
+            let found = format!("{} is {}", config.key.name, info.address);
+            (Some(info.address), Finding::good("key", found))
+        }
+        Err(error) => {
+            let remedy = format!(
+                "stoa --keyring-dir {} keys add {}",
+                config.key.dir.display(),
+                config.key.name
+            );
+            (None, Finding::bad("key", error.to_string(), remedy))
+        }
+    }
+}
+
+fn root(config: &Config, provider: Option<&str>) -> Finding {
+    let name = "root certificate";
+    let init = "run `stoa-provider init`; a root that is lost is made anew and rotated on chain";
+    let path = config.root_path();
+    let loaded = Identity::load(&path).map_err(|error| error.to_string());
+    let checked = loaded.and_then(|root| {
+        let owner = tls::common_name(root.certificate()).map_err(|error| error.to_string())?;
+        let validity = tls::validity(root.certificate()).map_err(|error| error.to_string())?;
+        let now = i64::try_from(super::chain::now()).unwrap_or(0);
+        match validity.refusal(now) {
+            Some(refusal) => Err(refusal.to_string()),
+            None => Ok(owner),
+        }
+    });
+    match checked {
+        Ok(owner) if provider.is_some_and(|provider| provider != owner) => {
+            let found = format!("{} is of {owner}, not of the key", path.display());
+            Finding::bad(name, found, "name the right key in [key], or the right data_dir")
+        }
+        Ok(_) => Finding::good(name, path.display().to_string()),
+        Err(problem) => Finding::bad(name, format!("{}: {problem}", path.display()), init),
+    }
+}
+
+fn space(dir: &Path) -> Finding {
+    let name = "disk of the data directory";
+    let Ok(found) = nix::sys::statvfs::statvfs(dir) else {
+        return Finding::warning(name, "cannot be measured", "make the data directory");
+    };
+    let free = found.blocks_available().saturating_mul(found.fragment_size());
+    let words = format!("{} MiB free", free >> 20);
+    if free < LITTLE_SPACE {
+        return Finding::warning(name, words, "make room: a full disk stops new leases");
+    }
+    Finding::good(name, words)
+}
+
+fn ledger(config: &Config) -> Option<Finding> {
+    let (name, path) = ("ledger", config.ledger_path());
+    if !path.exists() {
+        return None;
+    }
+    let read = Ledger::open_to_read(&path).and_then(|ledger| ledger.earnings(&Filter::default()));
+    Some(match read {
+        Ok(earnings) => {
+            let count = earnings.payments.len();
+            Finding::good(name, format!("{count} payments, to block {}", earnings.height))
+        }
+        Err(error) => Finding::bad(
+            name,
+            error.to_string(),
+            format!("move {} away; it is made anew from the chain", path.display()),
+        ),
+    })
+}
+
+fn script(config: &Config) -> Option<Finding> {
+    if config.bidding.strategy != Strategy::Script {
+        return None;
+    }
+    let (name, path) = ("pricing script", &config.bidding.script);
+    let runs = std::fs::metadata(path).map(|found| found.permissions().mode() & 0o111 != 0);
+    Some(match runs {
+        Ok(true) => Finding::good(name, path.display().to_string()),
+        Ok(false) => Finding::bad(
+            name,
+            format!("{} is not executable", path.display()),
+            format!("chmod 755 {}", path.display()),
+        ),
+        Err(error) => Finding::bad(
+            name,
+            format!("{}: {error}", path.display()),
+            "name the program in bidding.script",
+        ),
+    })
+}
+
+/// Whether the listeners are there, or could be; and the gateway from
+/// outside.
+pub(super) async fn ports(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![
+        listener("gateway", config.gateway.listen).await,
+        listener("ingress", config.ingress.listen).await,
+    ];
+    if let Ok(Some(address)) = config.metrics_listen() {
+        findings.push(listener("metrics", address).await);
+    }
+    findings.push(host_uri(config).await);
+    findings
+}
+
+async fn listener(name: &str, address: SocketAddr) -> Finding {
+    let name = format!("port of the {name}");
+    let mut local = address;
+    if address.ip().is_unspecified() {
+        local.set_ip(IpAddr::from([127, 0, 0, 1]));
+    }
+    let connect = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(local)).await;
+    if matches!(connect, Ok(Ok(_))) {
+        return Finding::good(&name, format!("{address} answers"));
+    }
+    match TcpListener::bind(address).await {
+        Ok(_) => Finding::good(&name, format!("{address} is free; nobody answers there now")),
+        Err(error) => Finding::bad(
+            &name,
+            format!("{address}: {error}"),
+            "choose another address, or end what has it",
+        ),
+    }
+}
+
+async fn host_uri(config: &Config) -> Finding {
+    let (name, uri) = ("address for tenants", &config.gateway.host_uri);
+    let address = match GatewayAddress::parse(uri) {
+        Ok(address) => address,
+        Err(error) => return Finding::bad(name, error.to_string(), "correct gateway.host_uri"),
+    };
+    let connect = TcpStream::connect((address.host.as_str(), address.port));
+    match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
+        Ok(Ok(_)) => Finding::good(name, format!("{uri} takes connections")),
+        Ok(Err(error)) => unreached(name, uri, &error.to_string()),
+        Err(_) => unreached(name, uri, "no answer"),
+    }
+}
+
+fn unreached(name: &str, uri: &str, why: &str) -> Finding {
+    Finding::warning(
+        name,
+        format!("{uri} cannot be reached from here: {why}"),
+        "start the daemon; check the name's DNS record and the firewall",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+    use crate::tests_support::config;
+
+    #[tokio::test]
+    async fn a_port_is_good_free_or_answered_and_bad_where_it_cannot_be_had() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.local_addr().unwrap();
+        assert!(listener("x", address).await.found.contains("answers"));
+        drop(taken);
+        assert_eq!(listener("x", address).await.verdict, Verdict::Good);
+        // An address of documentation's, which no machine has.
+        let foreign = listener("x", "192.0.2.1:80".parse().unwrap()).await;
+        assert_eq!(foreign.verdict, Verdict::Bad);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_with_a_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config();
+        config.data_dir = dir.path().join("none");
+        config.key.dir = dir.path().into();
+        config.key.backend = stoa_client::keys::Backend::Test;
+        config.bidding.strategy = Strategy::Script;
+        config.bidding.script = dir.path().join("price.sh");
+        let (provider, findings) = look(&config);
+        assert_eq!(provider, None);
+        for name in ["data directory", "key", "root certificate", "pricing script"] {
+            let finding = findings.iter().find(|finding| finding.name == name).unwrap();
+            assert_eq!(finding.verdict, Verdict::Bad, "{name}");
+            assert!(!finding.remedy.is_empty(), "{name}");
+        }
+    }
+}
