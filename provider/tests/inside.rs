@@ -112,6 +112,15 @@ async fn abandoned(backend: &impl Backend, key: &InstanceKey, workload: &str) {
     drop(input);
     // The stream ends when it has been seen to.
     while output.recv().await.is_some() {}
+    // One that does not read, with its stdin full.
+    let session = backend.exec(key, request(false, &["sleep", "4321"])).await.unwrap();
+    let zeros = Bytes::from(vec![0; 64 << 10]);
+    while session.input.try_send(ExecInput::Stdin(zeros.clone())).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let (input, output) = (session.input, session.output);
+    drop(output);
+    input.closed().await;
     let running = exec(workload, "cat /proc/[0-9]*/cmdline | busybox tr '\\0' ' '");
     assert!(!running.contains("4321"), "{running}");
 }

@@ -55,7 +55,10 @@ async fn commands(tenant: &Tenant, dseq: &str) -> Result<()> {
 
 /// What a person sees.
 async fn on_a_terminal(tenant: &Tenant, dseq: &str) -> Result<()> {
-    let shell = tenant.client.command(["shell", dseq, "api", "--", "busybox", "stty", "size"]);
+    // Older engines give the terminal its size a moment after the command has begun.
+    let line = "until test \"$(busybox stty size)\" = '100 200'; do sleep 1; done; \
+                busybox stty size";
+    let shell = tenant.client.command(["shell", dseq, "api", "--", "busybox", "sh", "-c", line]);
     let terminal = Terminal::start(&shell)?;
     let (screens, status) = terminal.until_end().await?;
     let last = screens.last().map(String::as_str).unwrap_or_default();

@@ -42,21 +42,33 @@ pub async fn run(context: &Context, args: EventsArgs) -> Result<(), Failure> {
     let leases = live_leases(&tenant, &args.id).await?;
     let identity = tenant.identity().await?;
     let told = leases.iter().map(|lease| follow(&tenant, &identity, lease, &args));
-    join_all(told).await.into_iter().find(Result::is_err).unwrap_or(Ok(()))
+    let mut past = vec![];
+    let mut failure = None;
+    for (lease, ended) in leases.iter().zip(join_all(told).await) {
+        match ended {
+            Ok(events) => past.extend(events.into_iter().map(|event| (lease, event))),
+            Err(error) => failure = Some(error),
+        }
+    }
+    // Of several providers, in the order of their clocks.
+    past.sort_by_key(|(_, event)| event.time);
+    past.iter().for_each(|(lease, event)| print(context, lease, event));
+    failure.map_or(Ok(()), Err)
 }
 
-/// One lease's events; while following, over reconnects without repeating.
+/// One lease's events: the past, or, while following, printed as they come,
+/// over reconnects without repeating.
 async fn follow(
     tenant: &Tenant,
     identity: &Identity,
     lease: &BidId,
     args: &EventsArgs,
-) -> Result<(), Failure> {
+) -> Result<Vec<LeaseEvent>, Failure> {
     let mut after = 0;
     loop {
         match stream(tenant, identity, lease, args, &mut after).await {
-            // The lease is over, or the reader is gone.
-            Ok(()) => return Ok(()),
+            // All was told, or the lease is over.
+            Ok(past) => return Ok(past),
             Err(error) if args.follow && error.is_transient() => {}
             Err(error) => return Err(error.into()),
         }
@@ -71,20 +83,24 @@ async fn stream(
     lease: &BidId,
     args: &EventsArgs,
     after: &mut u64,
-) -> Result<(), Error> {
+) -> Result<Vec<LeaseEvent>, Error> {
     let record = tenant.chain.query().provider(&lease.provider).await?.provider.unwrap_or_default();
     let channel = gateway::channel(&record, Some(identity)).await?;
     let request = EventsRequest { lease: Some(lease.clone()), follow: args.follow, after: *after };
     let events = tenant_client(channel).events(request).await.map_err(|s| error_of(&s))?;
     let mut events = events.into_inner();
+    let mut past = vec![];
     while let Some(event) = events.next().await {
         let event = event.map_err(|s| error_of(&s))?;
         *after = event.number;
         if args.service.as_ref().is_none_or(|service| *service == event.service) {
-            print(&tenant.context, lease, &event);
+            match args.follow {
+                true => print(&tenant.context, lease, &event),
+                false => past.push(event),
+            }
         }
     }
-    Ok(())
+    Ok(past)
 }
 
 fn print(context: &Context, lease: &BidId, event: &LeaseEvent) {

@@ -5,13 +5,14 @@ use std::io::Write;
 use clap::Args;
 use futures::StreamExt;
 use stoa_proto::gateway::v1::{
-    shell_request::Input, shell_response::Output, ShellRequest, ShellStart,
+    shell_request::Input, shell_response::Output, ShellRequest, ShellResponse, ShellStart,
 };
 use tokio::{
     signal::unix::{signal, Signal, SignalKind},
     sync::mpsc,
 };
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
 
 use super::{broken, find, terminal, Target};
 use crate::{
@@ -84,17 +85,12 @@ async fn carry(mut target: Target, start: ShellStart, tty: bool) -> Result<i32, 
     let say = |input| ShellRequest { input: Some(input) };
     let _ = to.send(say(Input::Start(start))).await;
     let answer = target.client.shell(ReceiverStream::new(input)).await.map_err(|s| broken(&s))?;
-    let feeding = tokio::spawn(feed(to, tty));
-    let mut output = answer.into_inner();
-    let mut code = None;
-    while let Some(message) = output.next().await {
-        match message.map_err(|s| broken(&s))?.output {
-            Some(Output::Stdout(bytes)) => write(std::io::stdout(), &bytes)?,
-            Some(Output::Stderr(bytes)) => write(std::io::stderr(), &bytes)?,
-            Some(Output::ExitCode(ended)) => code = Some(ended),
-            None => {}
-        }
-    }
+    let feeding = tokio::spawn(feed(to.clone(), tty));
+    let code = tokio::select! {
+        code = tell(answer.into_inner()) => code?,
+        // Dropping the connection ends the command.
+        signal = pass_signals(to) => Some(signal.saturating_add(128)),
+    };
     feeding.abort();
     code.ok_or_else(|| {
         Failure::with(
@@ -105,21 +101,29 @@ async fn carry(mut target: Target, start: ShellStart, tty: bool) -> Result<i32, 
     })
 }
 
+/// Writes what the command writes; its exit code.
+async fn tell(mut output: Streaming<ShellResponse>) -> Result<Option<i32>, Failure> {
+    let mut code = None;
+    while let Some(message) = output.next().await {
+        match message.map_err(|s| broken(&s))?.output {
+            Some(Output::Stdout(bytes)) => write(std::io::stdout(), &bytes)?,
+            Some(Output::Stderr(bytes)) => write(std::io::stderr(), &bytes)?,
+            Some(Output::ExitCode(ended)) => code = Some(ended),
+            None => {}
+        }
+    }
+    Ok(code)
+}
+
 fn write(mut to: impl Write, bytes: &[u8]) -> Result<(), Failure> {
     to.write_all(bytes).and_then(|()| to.flush()).map_err(|e| Failure::new(format!("writing: {e}")))
 }
 
-/// Sends what happens on this side: stdin, the terminal's size, signals.
+/// Sends stdin and the terminal's size.
 async fn feed(to: mpsc::Sender<ShellRequest>, tty: bool) {
     let mut stdin = terminal::stdin();
     let mut stdin_open = true;
     let mut resized = listener(SignalKind::window_change());
-    let mut signals = [
-        (listener(SignalKind::interrupt()), INT),
-        (listener(SignalKind::terminate()), TERM),
-        (listener(SignalKind::hangup()), HUP),
-    ];
-    let [(int, _), (term, _), (hup, _)] = &mut signals;
     loop {
         let next = tokio::select! {
             bytes = stdin.recv(), if stdin_open => match bytes {
@@ -130,15 +134,34 @@ async fn feed(to: mpsc::Sender<ShellRequest>, tty: bool) {
                 }
             },
             () = heard(&mut resized), if tty => terminal::size().map(Input::Resize),
-            () = heard(int) => Some(Input::Signal(INT)),
-            () = heard(term) => Some(Input::Signal(TERM)),
-            () = heard(hup) => Some(Input::Signal(HUP)),
+            else => return,
         };
         if let Some(input) = next {
             if to.send(ShellRequest { input: Some(input) }).await.is_err() {
                 return;
             }
         }
+    }
+}
+
+/// Passes the first signal on. Gives up, with the signal's number, at the
+/// second, or where a command that does not read holds everything up.
+async fn pass_signals(to: mpsc::Sender<ShellRequest>) -> i32 {
+    let mut int = listener(SignalKind::interrupt());
+    let mut term = listener(SignalKind::terminate());
+    let mut hup = listener(SignalKind::hangup());
+    let mut passed = false;
+    loop {
+        let signal = tokio::select! {
+            () = heard(&mut int) => INT,
+            () = heard(&mut term) => TERM,
+            () = heard(&mut hup) => HUP,
+        };
+        let input = Some(Input::Signal(signal));
+        if passed || to.try_send(ShellRequest { input }).is_err() {
+            return i32::try_from(signal).unwrap_or(0);
+        }
+        passed = true;
     }
 }
 

@@ -12,8 +12,7 @@ use crate::runtime::{Backend, EngineEvent};
 /// Before the engine is asked for events anew.
 const RETRY: Duration = Duration::from_secs(5);
 /// What concerns a tenant; commands, copies and attachments do not.
-const TOLD: [&str; 9] =
-    ["create", "start", "die", "oom", "kill", "stop", "restart", "destroy", "health_status"];
+const TOLD: [&str; 6] = ["create", "start", "die", "oom", "destroy", "health_status"];
 
 /// Goes on for ever.
 pub async fn listen(backend: Arc<dyn Backend>, board: Arc<Board>) {

@@ -76,6 +76,7 @@ fn words(status: &LeaseStatusResponse) -> String {
     let version = status.version.get(..12).unwrap_or_default();
     match (status.message.as_str(), version) {
         ("", "") => phase.into(),
+        (message, _) if message == phase => phase.into(),
         ("", version) => format!("{phase} (version {version}…)"),
         (message, _) => format!("{phase}: {message}"),
     }

@@ -53,6 +53,9 @@ fn side(text: &str) -> Result<Side, Failure> {
         Some((service, path)) if !service.starts_with(['.', '/']) => {
             Ok(Side::There { service: service.to_owned(), path: format!("/{path}") })
         }
+        _ if text == "-" => Err(Failure::usage(
+            "`-` is no file; to see one: stoa exec DEPLOYMENT SERVICE -- cat /PATH",
+        )),
         _ if text.is_empty() => Err(Failure::usage("an empty path")),
         _ => Ok(Side::Here(PathBuf::from(text))),
     }
@@ -178,7 +181,7 @@ mod tests {
         for here in ["./a:/b", "/a:/b", "a", "a:b"] {
             assert_eq!(side(here).unwrap(), Side::Here(here.into()));
         }
-        assert!(side("").is_err());
+        assert!(side("").is_err() && side("-").is_err());
     }
 
     #[test]

@@ -16,16 +16,18 @@ use tokio::net::UnixStream;
 
 use super::super::RuntimeError;
 
-/// The API of Engine 20.10; later ones speak it too.
-const START: &str = "/v1.41/exec";
+/// Without a version: the engine's own newest. Old versions come out of use.
+const START: &str = "/exec";
 /// Of an engine's refusal.
 const MAX_REFUSAL: usize = 4096;
 
-/// Starts a prepared command and gives the connection to it.
+/// Starts a prepared command and gives the connection to it. Engines from 23
+/// on give its terminal a size before it runs; earlier ones leave that out.
 pub(super) async fn start(
     socket: &Path,
     exec: &str,
     tty: bool,
+    (rows, columns): (u16, u16),
 ) -> Result<TokioIo<hyper::upgrade::Upgraded>, RuntimeError> {
     let unknown =
         |cause: String| RuntimeError::Unknown { during: "starting a command".into(), cause };
@@ -37,7 +39,11 @@ pub(super) async fn start(
             tracing::debug!("a command's connection: {error}");
         }
     });
-    let body = serde_json::json!({ "Detach": false, "Tty": tty }).to_string();
+    let mut body = serde_json::json!({ "Detach": false, "Tty": tty });
+    if tty && rows > 0 && columns > 0 {
+        body["ConsoleSize"] = serde_json::json!([rows, columns]);
+    }
+    let body = body.to_string();
     let request = Request::post(format!("{START}/{exec}/start"))
         .header(HOST, "engine")
         .header(CONTENT_TYPE, "application/json")

@@ -59,11 +59,12 @@ impl DockerBackend {
         let exec = self.bounded("preparing a command", deadline, create).await?.id;
         let command = Command { docker: self.docker.clone(), deadline, exec };
         let socket: PathBuf = self.config.socket.clone();
-        let starting = attach::start(&socket, &command.exec, request.tty);
+        let starting = attach::start(&socket, &command.exec, request.tty, request.size);
         let connection = tokio::time::timeout(deadline, starting).await.map_err(|_| {
             let cause = format!("no answer within {} s", deadline.as_secs());
             RuntimeError::Unknown { during: "starting a command".into(), cause }
         })??;
+        // For engines that gave it none; its first moments may be without.
         command.resize(request.size).await;
         let (input, inputs) = mpsc::channel(WAITING);
         let (outputs, output) = mpsc::channel(WAITING);
@@ -90,6 +91,8 @@ impl Command {
         let ended = tokio::select! {
             ended = drain(read, frames, &outputs) => ended,
             () = self.feed(write, inputs) => false,
+            // Also while a command that does not read holds its stdin up.
+            () = outputs.closed() => false,
         };
         if !ended {
             return self.end().await;

@@ -51,8 +51,8 @@ pub enum ExecOutput {
     Exit(i64),
 }
 
-/// A command that runs. Dropping the input's sender ends it: first by
-/// SIGHUP, then by SIGKILL.
+/// A command that runs. Dropping either end ends it: first by SIGHUP, then by
+/// SIGKILL.
 #[derive(Debug)]
 pub struct ExecSession {
     pub input: mpsc::Sender<ExecInput>,
