@@ -12,9 +12,9 @@
 pub mod control;
 mod counters;
 mod forward;
-pub mod hop;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hop;
 mod ingress;
 mod live;
 pub mod netns;
