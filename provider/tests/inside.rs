@@ -118,11 +118,17 @@ async fn abandoned(backend: &impl Backend, key: &InstanceKey, workload: &str) {
     while session.input.try_send(ExecInput::Stdin(zeros.clone())).is_ok() {
         tokio::task::yield_now().await;
     }
-    let (input, output) = (session.input, session.output);
-    drop(output);
-    input.closed().await;
-    let running = exec(workload, "cat /proc/[0-9]*/cmdline | busybox tr '\\0' ' '");
-    assert!(!running.contains("4321"), "{running}");
+    drop(session.output);
+    // Its stdin is let go of first, then it is ended.
+    session.input.closed().await;
+    let running = || exec(workload, "cat /proc/[0-9]*/cmdline | busybox tr '\\0' ' '");
+    for _ in 0..300 {
+        if !running().contains("4321") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("it runs on: {}", running());
 }
 
 async fn files(backend: &impl Backend, key: &InstanceKey, workload: &str) {
