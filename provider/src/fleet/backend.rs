@@ -117,6 +117,7 @@ impl Backend for Fleet {
 
     async fn remove_instance(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
         self.host_of(key)?.engine.remove_instance(key).await?;
+        self.note_removal();
         self.placements.remove(key).map_err(|error| super::not_written(&error))
     }
 
@@ -133,12 +134,14 @@ impl Backend for Fleet {
             }
         });
         join_all(removals).await.into_iter().collect::<Result<(), RuntimeError>>()?;
+        self.note_removal();
         self.placements.remove_lease(lease).map_err(|error| super::not_written(&error))
     }
 
     /// An error only where no machine at all answers.
     async fn observe(&self) -> Result<Observation, RuntimeError> {
         let hosts: Vec<_> = self.hosts().into_iter().filter(|host| !host.is_dead()).collect();
+        let since = self.removals();
         let looks = join_all(hosts.iter().map(|host| host.look())).await;
         let mut all = Observation::default();
         let (mut answered, mut failed) = (false, None);
@@ -146,7 +149,7 @@ impl Backend for Fleet {
             match look {
                 Ok(seen) => {
                     answered = true;
-                    self.adopt(&host.name, &seen)?;
+                    self.adopt(since, &host.name, &seen)?;
                     self.merge(&mut all, host, seen, false);
                 }
                 Err(error) => {

@@ -24,6 +24,7 @@ pub mod wire;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::broadcast;
@@ -70,6 +71,8 @@ pub struct Fleet {
     events: broadcast::Sender<EngineEvent>,
     /// One lease's instances are given their places at a time.
     placing: tokio::sync::Mutex<()>,
+    /// Counts removals: who looked before one may still see what it removed.
+    removals: AtomicU64,
 }
 
 impl Fleet {
@@ -91,6 +94,7 @@ impl Fleet {
             local,
             events: broadcast::channel(EVENTS_WAITING).0,
             placing: tokio::sync::Mutex::default(),
+            removals: AtomicU64::new(0),
         };
         Ok(Arc::new(fleet))
     }
@@ -228,14 +232,29 @@ impl Fleet {
         Ok(Some(Placement::new(need, &room.name)))
     }
 
-    /// What is found without a place gets the one where it is.
-    fn adopt(&self, host: &str, seen: &Observation) -> Result<(), RuntimeError> {
+    /// What is found without a place gets the one where it is; `since` is
+    /// how many removals there were before it was looked for.
+    fn adopt(&self, since: u64, host: &str, seen: &Observation) -> Result<(), RuntimeError> {
+        if self.removals() != since {
+            return Ok(());
+        }
         let homeless = seen.instances.keys().filter(|key| self.placements.get(key).is_none());
         let found: Vec<Placement> = homeless.map(|key| Placement::found(key, host)).collect();
         for placement in &found {
             tracing::info!(instance = %placement.key, %host, "found; it has its place there");
         }
         self.placements.put(found).map_err(|error| not_written(&error))
+    }
+}
+
+impl Fleet {
+    fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
+    }
+
+    /// To be said before the place of what was removed is forgotten.
+    fn note_removal(&self) {
+        self.removals.fetch_add(1, Ordering::SeqCst);
     }
 }
 

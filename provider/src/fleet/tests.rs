@@ -156,6 +156,17 @@ async fn what_was_placed_by_nobody_is_adopted_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_look_from_before_a_removal_gives_what_was_removed_no_place_again() {
+    let stage = Stage::set().await;
+    let web = spec("web", 100);
+    stage.run(&web, false).await;
+    let (since, seen) = (stage.fleet.removals(), stage.fleet.observe().await.unwrap());
+    stage.fleet.remove_lease(&web.key.lease).await.unwrap();
+    stage.fleet.adopt(since, LOCAL, &seen).unwrap();
+    assert_eq!(stage.fleet.placements.host_of(&web.key), None);
+}
+
+#[tokio::test]
 async fn a_silent_machine_is_unknown_and_nothing_moves() {
     let mut stage = Stage::set().await;
     let web = spec("web", 6_000);
