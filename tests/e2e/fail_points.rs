@@ -53,6 +53,7 @@ const DEPLOY: Rows = [
     &[
         "manifest.before_store",
         "lease.after_accept",
+        "ingress.after_claim",
         "image.after_load",
         "runtime.after_link_create",
         "runtime.after_container_create",
@@ -475,7 +476,9 @@ services:
     image: ./api.tar
     env: [ROUND={api}]
     params: {{storage: {{data: {{mount: /data}}}}}}
-    expose: [{{port: 8080, as: 80, to: [{{global: true}}]}}]
+    expose:
+      - {{port: 8080, as: 80, to: [{{global: true}}]}}
+      - {{port: 8080, as: 9000, to: [{{global: true}}]}}
 profiles:
   compute:
     web: {{resources: {{cpu: {{units: 100m}}, memory: {{size: 64Mi}}, storage: {{size: 64Mi}}}}}}

@@ -248,7 +248,7 @@ impl Tenant {
             // One that does not go now is found on the chain in the end.
             self.command(&["close", &one.dseq]).await?;
         }
-        self.deploy(which % 4 == 0).await
+        self.deploy(which.is_multiple_of(4)).await
     }
 
     async fn deploy(&mut self, has_volume: bool) -> Result<()> {

@@ -27,10 +27,15 @@ fn fill(message: &MessageDescriptor, choice: usize, depth: u32) -> DynamicMessag
     filled
 }
 
-/// The body's two last fields: `stoa.tx.v1.TxBodyTail` stands for them.
+/// The body's two last fields, for which `stoa.tx.v1.TxBodyTail` stands, and the one of auth's
+/// parameters that is ours: auth decodes it a second time.
 pub fn newer_than_the_rust_type(field: &FieldDescriptor) -> bool {
-    field.parent_message().full_name() == "cosmos.tx.v1beta1.TxBody"
-        && ["unordered", "timeout_timestamp"].contains(&field.name())
+    let newer: &[&str] = match field.parent_message().full_name() {
+        "cosmos.tx.v1beta1.TxBody" => &["unordered", "timeout_timestamp"],
+        "cosmos.auth.v1beta1.Params" => &["max_unordered_seconds"],
+        _ => &[],
+    };
+    newer.contains(&field.name())
 }
 
 fn value(field: &FieldDescriptor, choice: usize, depth: u32) -> Option<Value> {

@@ -76,8 +76,11 @@ fn paths(pool: &DescriptorPool, method: &MethodDescriptor) -> Vec<String> {
 fn each_unary_query_has_a_path_over_rest_and_no_two_have_one() {
     let pool = pool();
     let mut seen = BTreeMap::new();
+    // A provider's own services are no queries of the chain.
+    let providers = ["stoa.gateway.v1", "stoa.agent.v1"];
     for service in pool.services() {
-        if service.name() == "Msg" || service.full_name() == "stoa.gateway.v1.Gateway" {
+        let package = service.parent_file().package_name().to_owned();
+        if service.name() == "Msg" || providers.contains(&package.as_str()) {
             continue;
         }
         for method in service.methods() {

@@ -59,9 +59,8 @@ impl Backend for Fleet {
     async fn inventory(&self) -> Result<Inventory, RuntimeError> {
         let machines = self.machines().await?;
         let mut inventories = machines.into_iter().filter(|m| m.usable).map(|m| m.inventory);
-        let mut sum = match inventories.next() {
-            Some(first) => first,
-            None => return self.local.inventory().await,
+        let Some(mut sum) = inventories.next() else {
+            return self.local.inventory().await;
         };
         for one in inventories {
             sum.cpu_millis = sum.cpu_millis.saturating_add(one.cpu_millis);

@@ -235,7 +235,7 @@ async fn draining_moves_what_has_no_volumes_and_removes_the_old_once_the_new_ser
     stage.fleet.apply(&web).await.unwrap();
     stage.fleet.observe().await.unwrap();
     stage.fleet.sweep().await;
-    assert_eq!(stage.on("n1"), [db.key.clone()]);
+    assert_eq!(stage.on("n1"), std::slice::from_ref(&db.key));
     // Where there is no room elsewhere it stays.
     stage.order("n2", HostOrder::Draining).await;
     assert_eq!(stage.run(&web, false).await, "n2");
