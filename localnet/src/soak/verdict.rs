@@ -61,6 +61,19 @@ async fn live_leases(chain: &Chain, state: &State) -> Result<Vec<Lease>> {
     Ok(all)
 }
 
+/// The same once none is PENDING: a tenant sees its workload run some blocks before the chain
+/// hears of its start. After a minute they are given as they are.
+async fn started_leases(chain: &Chain, state: &State) -> Result<Vec<Lease>> {
+    for _ in 0..60 {
+        let all = live_leases(chain, state).await?;
+        if all.iter().all(|lease| lease.state() != LeaseState::Pending) {
+            return Ok(all);
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    live_leases(chain, state).await
+}
+
 fn name(lease: &Lease) -> String {
     lease.id.as_ref().map(TextId::text).unwrap_or_default()
 }
@@ -74,7 +87,7 @@ pub(super) async fn all_serve(
 ) -> Result<usize> {
     let sites: BTreeMap<String, _> = tenants.sites().collect();
     let mut serving = 0;
-    for lease in live_leases(chain, &network.state()).await? {
+    for lease in started_leases(chain, &network.state()).await? {
         let id = lease.id.clone().unwrap_or_default();
         let site = sites.get(&format!("{}/{}", id.owner, id.dseq));
         let site = site.with_context(|| format!("the lease {} is nobody's", name(&lease)))?;
