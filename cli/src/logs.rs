@@ -5,7 +5,7 @@ use std::{collections::HashMap, io::Write, time::Duration};
 use clap::Args;
 use futures::{future::join_all, StreamExt};
 use serde_json::json;
-use stoa_client::{gateway::error_of, query::LeaseFilter, tls::Identity, Error};
+use stoa_client::{gateway::error_of, tls::Identity, Error};
 use stoa_proto::{
     gateway::v1::{LogLine, LogsRequest},
     types::v1::BidId,
@@ -18,6 +18,7 @@ use crate::{
     deploy::Tenant,
     exit::{Code, Failure},
     gateway::connect,
+    inside::live_leases,
     out, text,
 };
 
@@ -66,20 +67,7 @@ pub fn age(text: &str) -> Result<u64, String> {
 pub async fn run(context: &Context, args: LogsArgs) -> Result<(), Failure> {
     let id = context.deployment_id(&args.id)?;
     let tenant = Tenant::open(context).await?;
-    let filter = LeaseFilter {
-        owner: id.owner.clone(),
-        dseq: id.dseq,
-        live: true,
-        ..LeaseFilter::default()
-    };
-    let leases = tenant.chain.query().leases(&filter).await?;
-    let leases: Vec<BidId> = leases.into_iter().filter_map(|l| l.id).collect();
-    if leases.is_empty() {
-        return Err(Failure::with(
-            Code::NotFound,
-            format!("deployment {} has no live lease", id.dseq),
-        ));
-    }
+    let leases = live_leases(&tenant, &id).await?;
     let identity = tenant.identity().await?;
     let (lines, receiver) = mpsc::channel(256);
     let is_json = context.is_json();

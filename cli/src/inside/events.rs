@@ -39,7 +39,7 @@ pub struct EventsArgs {
 /// Runs it.
 pub async fn run(context: &Context, args: EventsArgs) -> Result<(), Failure> {
     let tenant = Tenant::open(context).await?;
-    let leases = live_leases(&tenant, &args.id).await?;
+    let leases = live_leases(&tenant, &context.deployment_id(&args.id)?).await?;
     let identity = tenant.identity().await?;
     let told = leases.iter().map(|lease| follow(&tenant, &identity, lease, &args));
     let mut past = vec![];

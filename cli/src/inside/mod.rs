@@ -17,7 +17,7 @@ use stoa_proto::{
     gateway::v1::{
         gateway_client::GatewayClient, tenant_client::TenantClient, InstanceId, LeaseStatusRequest,
     },
-    types::v1::BidId,
+    types::v1::{BidId, DeploymentId},
 };
 use tonic::transport::Channel;
 
@@ -59,8 +59,7 @@ struct Reached {
 }
 
 /// The deployment's live leases.
-pub async fn live_leases(tenant: &Tenant, id: &str) -> Result<Vec<BidId>, Failure> {
-    let id = tenant.context.deployment_id(id)?;
+pub async fn live_leases(tenant: &Tenant, id: &DeploymentId) -> Result<Vec<BidId>, Failure> {
     let filter = LeaseFilter {
         owner: id.owner.clone(),
         dseq: id.dseq,
@@ -86,7 +85,7 @@ pub async fn live_leases(tenant: &Tenant, id: &str) -> Result<Vec<BidId>, Failur
 pub async fn find(context: &Context, id: &str, service: &str) -> Result<Target, Failure> {
     let (name, index) = split(service)?;
     let tenant = Tenant::open(context).await?;
-    let leases = live_leases(&tenant, id).await?;
+    let leases = live_leases(&tenant, &context.deployment_id(id)?).await?;
     let identity = tenant.identity().await?;
     let mut reached: Vec<Reached> = vec![];
     let mut failed: Option<Failure> = None;
