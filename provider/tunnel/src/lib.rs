@@ -18,6 +18,7 @@ pub mod hop;
 mod ingress;
 mod live;
 pub mod netns;
+pub mod overlay;
 mod reach;
 mod relay;
 pub mod routes;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::hop::Hop;
+use crate::overlay::OverlayTable;
 use crate::tls::TlsSettings;
 
 /// Bounds on a table.
@@ -35,6 +36,9 @@ pub struct RouteTable {
     /// HTTPS at the ingress; plain HTTP alone where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
+    /// Tunnels between workloads. With it the table holds private keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<OverlayTable>,
 }
 
 /// A port of this host that leads to one service's instances.
@@ -193,6 +197,7 @@ impl RouteTable {
         }
         self.validate_forwards()?;
         self.tls.as_ref().map_or(Ok(()), TlsSettings::validate)?;
+        self.overlay.as_ref().map_or(Ok(()), OverlayTable::validate)?;
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(format!("{} addresses; at most {MAX_ADDRESSES}", self.addresses.len()));
         }
@@ -267,7 +272,7 @@ impl Route {
 }
 
 impl Target {
-    fn validate(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         let name = &self.instance;
         if [name.len(), self.link.len(), self.netns.as_os_str().len()].iter().any(|l| *l > MAX_TEXT)
         {

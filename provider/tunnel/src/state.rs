@@ -88,6 +88,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_table_with_its_keys_is_for_this_user_alone_and_its_words_show_none() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let state = StateDir::open(&path).unwrap();
+        let (id, chain, key) = ("c".into(), "CHAIN".into(), "SECRET".into());
+        let credentials = vec![crate::overlay::Credential { id, chain, key }];
+        let overlay = crate::overlay::OverlayTable { credentials, ..Default::default() };
+        let table = RouteTable { generation: 1, overlay: Some(overlay), ..RouteTable::default() };
+        state.save(&table).unwrap();
+        assert_eq!(state.load().unwrap(), table);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(&path.join(TABLE))), (0o700, 0o600));
+        assert!(fs::read_to_string(path.join(TABLE)).unwrap().contains("SECRET"));
+        let words = format!("{:?}", crate::control::Request::SetRoutes { table: Box::new(table) });
+        assert!(words.contains("Credential") && !words.contains("SECRET"), "{words}");
+    }
+
+    #[test]
     fn a_table_is_kept_and_the_directory_has_one_user() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");

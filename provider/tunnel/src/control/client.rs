@@ -68,9 +68,13 @@ impl ControlClient {
     }
 
     async fn exchange(&self, request: &Request) -> std::io::Result<Response> {
-        let mut stream = UnixStream::connect(&self.socket).await?;
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
+        if line.len() > MAX_LINE_BYTES {
+            let words = format!("{} bytes are more than a line may have", line.len());
+            return Err(std::io::Error::other(words));
+        }
+        let mut stream = UnixStream::connect(&self.socket).await?;
         stream.write_all(&line).await?;
         let mut answer = Vec::new();
         let limit = MAX_LINE_BYTES as u64;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::overlay::{LinkStatus, OverlayListener, TunnelStatus};
 use crate::routes::{RouteTable, Transport};
 
 pub use client::{ControlClient, ControlError};
@@ -70,6 +71,15 @@ pub struct Status {
     /// What else of the table could not be done, in words.
     #[serde(default)]
     pub problems: Vec<String>,
+    /// Every tunnel of the table; one that several connections share once.
+    #[serde(default)]
+    pub tunnels: Vec<TunnelStatus>,
+    /// Every link of the table.
+    #[serde(default)]
+    pub links: Vec<LinkStatus>,
+    /// Where peers' data planes are to connect.
+    #[serde(default)]
+    pub overlay_listening: Vec<OverlayListener>,
 }
 
 /// A port that cannot be listened on.

@@ -156,5 +156,8 @@ fn status(context: &ControlContext) -> Status {
         unbound: context.forwards.unbound(),
         https: context.ingress.https.listening(),
         problems,
+        tunnels: vec![],
+        links: vec![],
+        overlay_listening: vec![],
     }
 }
