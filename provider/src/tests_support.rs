@@ -194,6 +194,7 @@ pub(crate) fn service_goal(name: &str, count: u32, version: &str) -> ServiceGoal
         ports: vec![PortSpec { port: 80, protocol: Protocol::Tcp }],
         read_only_root: false,
         gpu: None,
+        network: Default::default(),
         manifest_version: version.into(),
         generation: 1,
     };
@@ -232,7 +233,10 @@ pub(crate) fn observed(spec: &WorkloadSpec, since: u64) -> ObservedInstance {
             name: "net".into(),
             link_address: Some([10, 0, 0, 2].into()),
             workload_address: Some([10, 0, 0, 3].into()),
+            prefix: 28,
+            virtual_addresses: vec![[10, 0, 0, 4].into()],
         }),
+        egress: spec.network.egress.then(Default::default),
         answers: None,
         place: Default::default(),
     }

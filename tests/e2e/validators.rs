@@ -11,9 +11,9 @@ use anyhow::{ensure, Context, Result};
 use serde_json::{json, Value};
 use stoa_client::{
     address::operator_address,
+    chain::Sent,
     keys::{new_mnemonic, recover, Algorithm, SecretKey},
     rpc::RpcClient,
-    chain::Sent,
     tx::{any, SignedTx, TxOptions},
     Chain,
 };

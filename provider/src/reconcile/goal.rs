@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 use stoa_client::proto::market::v1::GpuOffer;
-use stoa_manifest::{Group, Proto, Service, Storage};
+use stoa_manifest::{Egress, Group, Proto, Service, Storage};
 
 use super::crashes::CrashLoop;
 use super::order::in_starting_order;
 use crate::runtime::{
-    GpuModel, GpuRequest, ImageRef, InstanceKey, LoadedImage, Need, PortSpec, Protocol,
-    VolumeClass, VolumeSpec, WorkloadSpec,
+    GpuModel, GpuRequest, ImageRef, InstanceKey, LoadedImage, Need, NetworkSpec, PortSpec,
+    Protocol, VolumeClass, VolumeSpec, WorkloadSpec,
 };
 use crate::store::{Overuse, Rollout};
 
@@ -118,6 +118,7 @@ fn spec(
         ports: ports(service),
         read_only_root: image.read_only_root,
         gpu: None,
+        network: NetworkSpec { egress: service.egress == Egress::Public },
         manifest_version: version.into(),
         generation: 1,
     }
@@ -286,6 +287,18 @@ deployment: {db: {here: {profile: db, count: 2}}}
         assert_eq!(volume("/scratch").class, VolumeClass::Ephemeral);
         assert_eq!(volume("/dev/shm").class, VolumeClass::Ram);
         assert_ne!(db.instances[0].hash(), spec.hash());
+    }
+
+    #[test]
+    fn egress_is_public_unless_the_manifest_says_none() {
+        let images = BTreeMap::from([("postgres:16".to_string(), image('a'))]);
+        let egress = |sdl: &str| {
+            let services = services("l", "ff", &manifest(sdl).groups[0], &images, &[]).unwrap();
+            services[0].instances[0].network.egress
+        };
+        assert!(egress(SDL));
+        let none = SDL.replacen("image: postgres:16", "image: postgres:16\n    egress: none", 1);
+        assert!(!egress(&none));
     }
 
     #[test]

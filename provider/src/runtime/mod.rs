@@ -61,8 +61,8 @@ pub use observe::{
 };
 pub use place::{Machine, Need, Place, Placed};
 pub use spec::{
-    GpuModel, GpuRequest, ImageRef, Limits, PortSpec, Protocol, VolumeClass, VolumeSpec,
-    WorkloadSpec,
+    GpuModel, GpuRequest, ImageRef, Limits, NetworkSpec, PortSpec, Protocol, VolumeClass,
+    VolumeSpec, WorkloadSpec,
 };
 pub use storage::StorageUse;
 pub use streams::{EngineEvent, InstanceStats, LogPiece, LogRequest};

@@ -65,6 +65,8 @@ pub enum Role {
     Workload,
     Link,
     Network,
+    /// The network that leads to the internet.
+    Egress,
     Volume,
 }
 
@@ -74,6 +76,7 @@ impl Role {
             Self::Workload => "workload",
             Self::Link => "link",
             Self::Network => "network",
+            Self::Egress => "egress",
             Self::Volume => "volume",
         }
     }

@@ -15,7 +15,7 @@ use super::names::{key_of, label, InstanceKey, Role};
 use super::network::subnet_of;
 use super::place::Place;
 use super::spec::{ImageRef, Limits, WorkloadSpec};
-use super::subnet::Subnet;
+use super::subnet::{Subnet, SUBNET_PREFIX};
 use super::{DockerBackend, RuntimeError};
 
 /// Inspections under way at a time.
@@ -40,6 +40,9 @@ pub struct ObservedInstance {
     pub workload: Option<ObservedContainer>,
     pub link: Option<ObservedContainer>,
     pub network: Option<ObservedNetwork>,
+    /// The network by which it reaches the internet.
+    #[serde(default)]
+    pub egress: Option<ObservedNetwork>,
     /// Whether the port that it exposes takes connections; `None` where there
     /// is none, where the image has a check of its own, or where nobody can
     /// say.
@@ -82,14 +85,21 @@ pub struct ObservedContainer {
     pub netns: Option<PathBuf>,
 }
 
-/// An instance's network.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One of an instance's networks.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ObservedNetwork {
     pub id: String,
     pub name: String,
     /// The addresses in it, where its subnet is one of ours.
     pub link_address: Option<Ipv4Addr>,
     pub workload_address: Option<Ipv4Addr>,
+    /// The subnet's prefix; 0 where it is none of ours.
+    #[serde(default)]
+    pub prefix: u8,
+    /// Addresses of the subnet that nobody has, in order: the link may take
+    /// them for the names that the workload connects to.
+    #[serde(default)]
+    pub virtual_addresses: Vec<Ipv4Addr>,
 }
 
 /// A container's state.
@@ -123,6 +133,15 @@ impl ObservedInstance {
         let netns = self.link.as_ref()?.netns.clone()?;
         let address = self.network.as_ref()?.workload_address?;
         Some((netns, (address, port).into()))
+    }
+
+    fn add_network(&mut self, network: &Network) {
+        let role = network.labels.as_ref().and_then(|labels| labels.get(label::ROLE));
+        let place = match role.map(String::as_str) {
+            Some(role) if role == Role::Egress.as_str() => &mut self.egress,
+            _ => &mut self.network,
+        };
+        *place = Some(ObservedNetwork::read(network));
     }
 
     /// True where both containers run and neither the image's check nor the
@@ -194,6 +213,8 @@ impl ObservedNetwork {
             name: network.name.clone().unwrap_or_default(),
             link_address: subnet.map(Subnet::link),
             workload_address: subnet.map(Subnet::workload),
+            prefix: subnet.map_or(0, |_| SUBNET_PREFIX),
+            virtual_addresses: subnet.map(Subnet::virtual_addresses).unwrap_or_default(),
         }
     }
 }
@@ -207,10 +228,7 @@ impl DockerBackend {
         for network in self.own_networks().await? {
             let labels = network.labels.clone().unwrap_or_default();
             match key_of(&labels) {
-                Some(key) => {
-                    let entry = seen.instances.entry(key).or_default();
-                    entry.network = Some(ObservedNetwork::read(&network));
-                }
+                Some(key) => seen.instances.entry(key).or_default().add_network(&network),
                 None => seen.unreadable.push(network.name.unwrap_or_default()),
             }
         }
@@ -236,10 +254,9 @@ impl DockerBackend {
         let mut instance = ObservedInstance {
             workload: workload.map(ObservedContainer::read),
             link: link.map(ObservedContainer::read),
-            network: networks.first().map(ObservedNetwork::read),
-            answers: None,
-            place: Place::default(),
+            ..ObservedInstance::default()
         };
+        networks.iter().for_each(|network| instance.add_network(network));
         self.prober.look_at(key, &mut instance).await;
         Ok(instance)
     }

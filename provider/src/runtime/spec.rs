@@ -53,6 +53,9 @@ pub struct WorkloadSpec {
     /// The GPUs that were leased with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<GpuRequest>,
+    /// What it may reach.
+    #[serde(default)]
+    pub network: NetworkSpec,
     /// The manifest's version, hex. Not part of the spec's hash.
     pub manifest_version: String,
     /// Counts the daemon's attempts at this instance; not part of the hash.
@@ -84,6 +87,15 @@ pub struct VolumeSpec {
     /// Absolute path in the container.
     pub mount: String,
     pub read_only: bool,
+}
+
+/// What a workload reaches beside itself. Names need nothing of its container:
+/// they are looked up at its link's address, whatever is answered there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkSpec {
+    /// The public internet.
+    pub egress: bool,
 }
 
 /// How long a volume lives, and where.
@@ -201,6 +213,9 @@ impl WorkloadSpec {
             for model in &gpu.models {
                 form.text(&model.model).text(&model.memory).text(&model.interface);
             }
+        }
+        if self.network.egress {
+            form.text("egress");
         }
     }
 
@@ -379,6 +394,7 @@ mod tests {
             ports: vec![PortSpec { port: 80, protocol: Protocol::Tcp }],
             read_only_root: false,
             gpu: None,
+            network: NetworkSpec::default(),
             manifest_version: "00".into(),
             generation: 1,
         }
@@ -395,7 +411,8 @@ mod tests {
         assert_eq!(same.hash(), base.hash());
         same.volumes[0].storage_class = "beta3".into();
         assert_eq!(same.hash(), base.hash());
-        let changes: [fn(&mut WorkloadSpec); 8] = [
+        let changes: [fn(&mut WorkloadSpec); 9] = [
+            |s| s.network.egress = true,
             |s| s.gpu = Some(GpuRequest { units: 1, vendor: "nvidia".into(), models: vec![] }),
             |s| s.args = vec!["ab".into()],
             |s| s.command = vec!["a".into()],

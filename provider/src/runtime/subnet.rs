@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 /// Addresses in one workload's network.
-const SUBNET_PREFIX: u8 = 28;
+pub(super) const SUBNET_PREFIX: u8 = 28;
 const SUBNET_SIZE: u32 = 1 << (32 - SUBNET_PREFIX as u32);
 /// The widest pool: 16,384 workloads in the default /14, a million in a /8.
 const WIDEST_POOL: u8 = 8;
@@ -117,6 +117,12 @@ impl Subnet {
     pub fn workload(self) -> Ipv4Addr {
         Ipv4Addr::from(self.base + 3)
     }
+
+    /// What is left after these, the engine's (the first) and the broadcast
+    /// address: the link's to take.
+    pub fn virtual_addresses(self) -> Vec<Ipv4Addr> {
+        (4..SUBNET_SIZE - 1).map(|offset| Ipv4Addr::from(self.base + offset)).collect()
+    }
 }
 
 impl fmt::Display for Subnet {
@@ -173,6 +179,9 @@ mod tests {
         assert_eq!(last.to_string(), "10.227.255.240/28");
         assert_eq!(last.link().to_string(), "10.227.255.242");
         assert_eq!(last.workload().to_string(), "10.227.255.243");
+        let left = last.virtual_addresses();
+        assert_eq!((left.len(), left[0].to_string().as_str()), (11, "10.227.255.244"));
+        assert_eq!(left[10].to_string(), "10.227.255.254");
     }
 
     #[test]

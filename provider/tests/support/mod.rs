@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 use stoa_provider::runtime::{
-    DockerBackend, ImageBlob, ImageRef, InstanceKey, LoadedImage, PortSpec, Protocol,
+    DockerBackend, ImageBlob, ImageRef, InstanceKey, LoadedImage, NetworkSpec, PortSpec, Protocol,
     RuntimeConfig, WorkloadSpec,
 };
 
@@ -122,6 +122,7 @@ pub fn spec(key: InstanceKey, image: &str) -> WorkloadSpec {
         ports: vec![PortSpec { port: 8080, protocol: Protocol::Tcp }],
         read_only_root: false,
         gpu: None,
+        network: NetworkSpec::default(),
         manifest_version: "00".into(),
         generation: 1,
     }
