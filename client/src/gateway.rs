@@ -10,7 +10,7 @@ use stoa_proto::{
     provider::v1::Provider,
 };
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{client::TlsStream, TlsConnector};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
@@ -77,22 +77,10 @@ pub fn tenant_client(channel: Channel) -> TenantClient<Channel> {
 
 /// The connection itself, for several clients.
 pub async fn channel(provider: &Provider, tenant: Option<&Identity>) -> Result<Channel> {
-    crate::install_crypto();
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    let address = GatewayAddress::parse(&provider.host_uri)?;
-    let verifier = ProviderVerifier::new(&provider.owner, &roots_of(provider, now))?;
-    let tls = TlsConnector::from(Arc::new(client_config(verifier, tenant)?));
-    let name = ServerName::try_from(address.host.clone())
-        .map_err(|_| Error::Invalid(format!("`{}` is no host name", address.host)))?;
+    let way = Way::to(provider, tenant, b"h2")?;
     let connector = tower::service_fn(move |_: Uri| {
-        let (tls, name, address) = (tls.clone(), name.clone(), address.clone());
-        async move {
-            let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
-            socket.set_nodelay(true)?;
-            tls.connect(name, socket).await.map(TokioIo::new)
-        }
+        let way = way.clone();
+        async move { way.connect().await.map(TokioIo::new) }
     });
     // The scheme only keeps tonic from adding TLS of its own.
     Endpoint::from_static("http://gateway")
@@ -102,6 +90,51 @@ pub async fn channel(provider: &Provider, tenant: Option<&Identity>) -> Result<C
         .connect_with_connector(connector)
         .await
         .map_err(|e| unreachable(provider, &e))
+}
+
+/// One connection that speaks another protocol than HTTP, named by `alpn`.
+pub async fn stream(
+    provider: &Provider,
+    own: Option<&Identity>,
+    alpn: &[u8],
+) -> Result<TlsStream<TcpStream>> {
+    let connecting = Way::to(provider, own, alpn)?;
+    let what = || format!("provider {} at {}", provider.owner, provider.host_uri);
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting.connect()).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(Error::Unreachable { what: what(), cause: error.to_string() }),
+        Err(_) => Err(Error::Timeout(format!("{} did not answer", what()))),
+    }
+}
+
+/// How a provider is connected to, as its record on chain says now.
+#[derive(Clone)]
+struct Way {
+    address: GatewayAddress,
+    name: ServerName<'static>,
+    tls: TlsConnector,
+}
+
+impl Way {
+    fn to(provider: &Provider, own: Option<&Identity>, alpn: &[u8]) -> Result<Self> {
+        crate::install_crypto();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
+        let address = GatewayAddress::parse(&provider.host_uri)?;
+        let verifier = ProviderVerifier::new(&provider.owner, &roots_of(provider, now))?;
+        let mut config = client_config(verifier, own)?;
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let name = ServerName::try_from(address.host.clone())
+            .map_err(|_| Error::Invalid(format!("`{}` is no host name", address.host)))?;
+        Ok(Self { address, name, tls: TlsConnector::from(Arc::new(config)) })
+    }
+
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
+        socket.set_nodelay(true)?;
+        self.tls.connect(self.name.clone(), socket).await
+    }
 }
 
 /// tonic says only "transport error"; the causes say which.

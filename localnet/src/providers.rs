@@ -66,10 +66,11 @@ fn make_one(
     let address = key.with_context(|| format!("no key {name}"))?.address.clone();
     let home = options.dir.join("providers").join(&name);
     private_dir(&home)?;
-    let (gateway, ingress) = (ports.free()?, ports.free()?);
+    let (gateway, ingress, tunnels) = (ports.free()?, ports.free()?, ports.free()?);
     let provider = Provider {
         gateway: format!("https://127.0.0.1:{gateway}"),
         ingress: format!("http://127.0.0.1:{ingress}"),
+        tunnels: format!("127.0.0.1:{tunnels}"),
         attributes: wanted.attributes.clone(),
         tunnel_name: format!("tunnel{index}"),
         process: None,
@@ -181,6 +182,9 @@ listen = {ingress}
 domain = {domain}
 tunnel_binary = {tunnel}
 
+[overlay]
+listen = [{tunnels}]
+
 [ports]
 range = \"28000-31999\"
 listen = \"127.0.0.1\"
@@ -233,6 +237,7 @@ storage_check_seconds = 3
         gateway = quoted(provider.gateway.trim_start_matches("https://")),
         host_uri = quoted(&provider.gateway),
         ingress = quoted(provider.ingress.trim_start_matches("http://")),
+        tunnels = quoted(&provider.tunnels),
         domain = quoted(&domain(provider)),
         tunnel = path(&options.programs.path("stoa-tunnel")),
         cpu = price("cpu"),

@@ -85,6 +85,8 @@ pub struct Provider {
     pub gateway: String,
     /// Where workloads are reached over HTTP, as a URL; by their host names.
     pub ingress: String,
+    /// Where other providers' data planes reach its own: `host:port`.
+    pub tunnels: String,
     /// What it says of itself.
     pub attributes: Vec<(String, String)>,
     /// The control daemon's process, while it runs.

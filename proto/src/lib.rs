@@ -43,6 +43,7 @@ package! {
     audit = "audit",
     cert = "cert",
     gateway = "gateway",
+    peer = "peer",
     tx = "tx",
 }
 

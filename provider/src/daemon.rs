@@ -157,6 +157,7 @@ async fn start(
         blobs: stores.blobs,
         board,
         wake,
+        raw: vec![],
     }));
     let certificates = Certificates::issue(root, &provider, &config.gateway.host_uri)?;
 

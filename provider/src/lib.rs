@@ -10,6 +10,7 @@
 //! | [`metrics`] | what monitoring reads |
 //! | [`store`] | manifests, blobs and lease records on disk, crash-safe |
 //! | [`gateway`] | what tenants call, over mutually authenticated TLS |
+//! | [`peers`] | the other providers of a deployment, and connections to them |
 //! | [`reconcile`] | desired state against the engine's, step by step |
 //! | [`ingress`] | the data plane's process and its route table |
 //! | [`runtime`] | running workloads in Docker |
@@ -34,6 +35,7 @@ pub mod hosts;
 pub mod ingress;
 pub mod metrics;
 pub mod money;
+pub mod peers;
 pub mod reconcile;
 pub mod runtime;
 pub mod store;

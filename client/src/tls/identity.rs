@@ -151,6 +151,13 @@ pub fn leaf(root: &Identity, address: &str, hosts: &[String], days: u32) -> Resu
     Ok(identity(vec![certificate.der().to_vec()], &key))
 }
 
+/// The same with the root beside it, as a provider shows it to another one.
+pub fn under_root(root: &Identity, address: &str, hosts: &[String], days: u32) -> Result<Identity> {
+    let mut shown = leaf(root, address, hosts, days)?;
+    shown.chain.push(root.certificate().to_vec());
+    Ok(shown)
+}
+
 /// A certificate under a root for a key that somebody else holds: the one in
 /// a (self-signed) certificate that they made. Nothing else of that one counts.
 pub fn countersign(root: &Identity, certificate: &[u8], name: &str, days: u32) -> Result<Vec<u8>> {

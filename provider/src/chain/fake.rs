@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use stoa_client::ids::TextId;
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::keys::PublicKey;
 use stoa_client::proto::audit::v1::SignedAttributes;
 use stoa_client::proto::cosmos::base::v1beta1::Coin;
@@ -29,12 +29,16 @@ pub struct FakeState {
     pub orders: HashMap<String, Order>,
     pub bids: Vec<Bid>,
     pub leases: HashMap<String, Lease>,
+    /// At other providers.
+    pub other_leases: Vec<Lease>,
     pub deployments: HashMap<String, Deployment>,
     /// Owner and DER of valid certificates.
     pub certificates: Vec<(String, Vec<u8>)>,
     /// Public keys by address.
     pub keys: HashMap<String, PublicKey>,
     pub provider: Provider,
+    /// Others', by address.
+    pub other_providers: HashMap<String, Provider>,
     pub audits: Vec<SignedAttributes>,
     /// By deployment.
     pub escrows: HashMap<String, Account>,
@@ -109,6 +113,14 @@ impl ChainReads for FakeChain {
         Ok(live.cloned().collect())
     }
 
+    async fn leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let state = self.look()?;
+        let all = state.leases.values().chain(&state.other_leases);
+        let live = all.filter(|lease| lease.state() != LeaseState::Closed);
+        let of_it = |lease: &&Lease| lease.id.as_ref().is_some_and(|l| deployment_of(l) == *id);
+        Ok(live.filter(of_it).cloned().collect())
+    }
+
     async fn lease(&self, id: &BidId) -> Result<Lease> {
         known(&self.look()?.leases, &id.text())
     }
@@ -144,6 +156,10 @@ impl ChainReads for FakeChain {
     async fn provider(&self) -> Result<QueryProviderResponse> {
         let provider = Some(self.look()?.provider.clone());
         Ok(QueryProviderResponse { provider, ..QueryProviderResponse::default() })
+    }
+
+    async fn other_provider(&self, address: &str) -> Result<Provider> {
+        known(&self.look()?.other_providers, address)
     }
 
     async fn audits(&self) -> Result<Vec<SignedAttributes>> {

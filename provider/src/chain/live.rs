@@ -10,7 +10,7 @@ use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, BidState, Lease, Order, OrderState};
-use stoa_client::proto::provider::v1::QueryProviderResponse;
+use stoa_client::proto::provider::v1::{Provider, QueryProviderResponse};
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
 use stoa_client::query::{BidsOf, LeaseFilter, QueryClient};
 use stoa_client::rpc::RpcClient;
@@ -173,6 +173,12 @@ impl ChainReads for LiveChain {
         self.chain().query().leases(&filter).await
     }
 
+    async fn leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let (owner, dseq) = (id.owner.clone(), id.dseq);
+        let filter = LeaseFilter { owner, dseq, live: true, ..Default::default() };
+        self.chain().query().leases(&filter).await
+    }
+
     async fn lease(&self, id: &BidId) -> Result<Lease> {
         self.chain().query().lease(id).await
     }
@@ -207,6 +213,12 @@ impl ChainReads for LiveChain {
 
     async fn provider(&self) -> Result<QueryProviderResponse> {
         self.chain().query().provider(&self.provider).await
+    }
+
+    async fn other_provider(&self, address: &str) -> Result<Provider> {
+        let answer = self.chain().query().provider(address).await?;
+        let empty = || Error::BadAnswer(format!("the record of provider {address} is empty"));
+        answer.provider.ok_or_else(empty)
     }
 
     async fn audits(&self) -> Result<Vec<SignedAttributes>> {

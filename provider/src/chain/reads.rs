@@ -8,7 +8,7 @@ use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, Lease, Order};
-use stoa_client::proto::provider::v1::QueryProviderResponse;
+use stoa_client::proto::provider::v1::{Provider, QueryProviderResponse};
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
 use stoa_client::Result;
 
@@ -37,6 +37,8 @@ pub trait ChainReads: Send + Sync {
     async fn own_bids(&self) -> Result<Vec<Bid>>;
     /// The provider's live leases: PENDING, ACTIVE or RECLAIMING.
     async fn own_leases(&self) -> Result<Vec<Lease>>;
+    /// The live leases of a deployment, at whichever providers.
+    async fn leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>>;
     async fn lease(&self, id: &BidId) -> Result<Lease>;
     /// The same, by the word of every endpoint that is configured: where they
     /// disagree nothing is known. To be asked before anything is taken away.
@@ -54,6 +56,8 @@ pub trait ChainReads: Send + Sync {
     async fn account_key(&self, address: &str) -> Result<Option<PublicKey>>;
     /// The provider's own record.
     async fn provider(&self) -> Result<QueryProviderResponse>;
+    /// Another provider's record.
+    async fn other_provider(&self, address: &str) -> Result<Provider>;
     /// What auditors say of the provider.
     async fn audits(&self) -> Result<Vec<SignedAttributes>>;
 }

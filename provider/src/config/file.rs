@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use stoa_client::keys::Backend;
 
 use super::edge::{HostNames, Https, Ips, Ports};
+use super::overlay::Overlay;
 use super::sizes::{Cores, Size};
 use super::workloads::Workloads;
 
@@ -33,6 +34,8 @@ pub struct Config {
     pub ports: Ports,
     #[serde(default)]
     pub ips: Ips,
+    #[serde(default)]
+    pub overlay: Overlay,
     /// What orders may require: written to the chain by `init`.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,

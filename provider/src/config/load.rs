@@ -112,6 +112,9 @@ impl Config {
         }
         self.workloads.validate()?;
         self.https.validate()?;
+        if let Some(problem) = self.overlay.problem() {
+            return wrong(problem);
+        }
         self.validate_numbers()?;
         self.validate_bidding()?;
         self.metrics_listen()?;

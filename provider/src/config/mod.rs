@@ -4,6 +4,7 @@
 mod edge;
 mod file;
 mod load;
+mod overlay;
 mod sizes;
 mod template;
 mod workloads;
@@ -15,6 +16,7 @@ pub use file::{
     PERSISTENT_CLASSES,
 };
 pub use load::{ConfigError, Overrides};
+pub use overlay::Overlay;
 pub use sizes::{Cores, Size};
 pub use template::{render, Setting};
 pub use workloads::Workloads;

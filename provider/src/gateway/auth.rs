@@ -138,23 +138,23 @@ fn now() -> u64 {
 }
 
 /// Answers that are believed for a while, a bounded number of them.
-struct Remembered<K, V> {
+pub(super) struct Remembered<K, V> {
     believed: Duration,
     found: Mutex<HashMap<K, (V, Instant)>>,
 }
 
 impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
-    fn new(believed: Duration) -> Self {
+    pub(super) fn new(believed: Duration) -> Self {
         Self { believed, found: Mutex::default() }
     }
 
-    fn get(&self, key: &K) -> Option<V> {
+    pub(super) fn get(&self, key: &K) -> Option<V> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let (value, at) = found.get(key)?;
         (at.elapsed() < self.believed).then(|| value.clone())
     }
 
-    fn put(&self, key: K, value: V) {
+    pub(super) fn put(&self, key: K, value: V) {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= MAX_REMEMBERED {
             found.retain(|_, (_, at)| at.elapsed() < self.believed);

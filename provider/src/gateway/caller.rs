@@ -16,6 +16,15 @@ pub struct Peer {
     /// DER of the certificate that the handshake has checked, if one was
     /// shown.
     pub certificate: Option<Arc<[u8]>>,
+    /// DER of the root that was shown with it, as providers do; the handshake
+    /// has checked that it vouches for the certificate.
+    pub root: Option<Arc<[u8]>>,
+}
+
+/// Another provider, known by its root on chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderCaller {
+    pub address: String,
 }
 
 /// A tenant, known by its certificate or by a token.

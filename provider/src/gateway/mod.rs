@@ -12,6 +12,7 @@ mod events;
 mod leases;
 mod logs;
 mod manifests;
+mod providers;
 mod rest;
 mod screen;
 mod service;
@@ -19,6 +20,7 @@ mod sessions;
 mod tenant_service;
 #[cfg(test)]
 mod tests;
+mod tunnels;
 
 use std::sync::Arc;
 
@@ -31,8 +33,9 @@ use crate::reconcile::Board;
 use crate::runtime::Backend;
 use crate::store::{BlobStore, ManifestStore};
 
-pub use caller::{Caller, Peer};
-pub use door::{serve, Certificates};
+pub use caller::{Caller, Peer, ProviderCaller};
+pub use door::{serve, Certificates, Place};
+pub use providers::{Providers, RawService};
 pub use rest::Route;
 pub use service::GatewayService;
 
@@ -51,4 +54,6 @@ pub struct Context {
     pub board: Arc<Board>,
     /// Wakes the reconciler.
     pub wake: Arc<Notify>,
+    /// What else is spoken on the port, with other providers.
+    pub raw: Vec<Arc<dyn RawService>>,
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::super::providers::RawService;
 use rustls::crypto::ring;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -51,13 +52,17 @@ impl Certificates {
         }
     }
 
-    /// TLS 1.3 alone, HTTP/2 or HTTP/1.1. A client's certificate is asked
+    /// TLS 1.3 alone, HTTP/2 or HTTP/1.1, or what providers speak. A client's certificate is asked
     /// for; a bad one is refused, and none leaves tokens.
-    pub(super) fn tls(self: &Arc<Self>) -> anyhow::Result<Arc<ServerConfig>> {
+    pub(super) fn tls(
+        self: &Arc<Self>,
+        raw: &[Arc<dyn RawService>],
+    ) -> anyhow::Result<Arc<ServerConfig>> {
         let first = leaf(&self.root, &self.address, &self.hosts, LEAF_DAYS)?;
         let mut config = server_config(&first, TenantVerifier::new(false))?;
         config.cert_resolver = Arc::clone(self) as Arc<dyn ResolvesServerCert>;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols.extend(raw.iter().map(|service| service.alpn().to_vec()));
         Ok(Arc::new(config))
     }
 }

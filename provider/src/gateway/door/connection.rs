@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
 use super::super::caller::Peer;
+use super::super::providers::RawService;
 use super::accept::Place;
 use super::activity::Activity;
 use super::dispatch::Hall;
@@ -88,10 +89,16 @@ async fn carry(
     ends: watch::Receiver<bool>,
 ) -> hyper::Result<()> {
     let (_, session) = stream.get_ref();
-    let shown = session.peer_certificates().and_then(|chain| chain.first());
-    let certificate = shown.map(|der| Arc::from(der.as_ref()));
+    let shown = |at: usize| {
+        let der = session.peer_certificates().and_then(|chain| chain.get(at));
+        der.map(|der| Arc::from(der.as_ref()))
+    };
+    let peer = Peer { address, certificate: shown(0), root: shown(1) };
+    if let Some(raw) = hall.raw(session.alpn_protocol()) {
+        raw_connection(stream, peer, hall, raw, activity, place, ends).await;
+        return Ok(());
+    }
     let is_http2 = session.alpn_protocol() == Some(b"h2");
-    let peer = Peer { address, certificate };
     let used = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
         let busy = used.begin();
@@ -121,6 +128,27 @@ async fn carry(
             .half_close(false);
         let connection = settings.serve_connection(io, service).with_upgrades();
         drive(pin!(connection), |c| c.graceful_shutdown(), &activity, timing, ends).await
+    }
+}
+
+/// Another provider that speaks something else than HTTP.
+async fn raw_connection(
+    stream: TlsStream<TcpStream>,
+    peer: Peer,
+    hall: Arc<Hall>,
+    raw: Arc<dyn RawService>,
+    activity: Arc<Activity>,
+    place: Place,
+    mut ends: watch::Receiver<bool>,
+) {
+    let address = peer.address;
+    let _busy = activity.begin();
+    match hall.provider(&peer).await {
+        Ok(caller) => tokio::select! {
+            () = raw.serve(stream, caller, address, place) => {}
+            _ = ends.wait_for(|end| *end) => {}
+        },
+        Err(status) => tracing::debug!(%address, "refused: {}", status.message()),
     }
 }
 

@@ -2,6 +2,7 @@
 //! REST. Who calls is found before the body is read.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
@@ -9,14 +10,17 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use stoa_client::proto::gateway::v1::gateway_server::GatewayServer;
 use stoa_client::proto::gateway::v1::tenant_server::TenantServer;
+use stoa_client::proto::peer::v1::tunnels_server::TunnelsServer;
 use stoa_client::token::MAX_TOKEN;
 use tonic::body::Body;
 use tonic::codegen::Service;
 use tonic::Status;
 
-use super::super::caller::{nobody, Caller, Peer};
+use super::super::caller::{nobody, Caller, Peer, ProviderCaller};
+use super::super::providers::{Providers, RawService};
 use super::super::rest::{self, Rest, Route};
 use super::super::service::GatewayService;
+use super::super::tunnels::TunnelService;
 use super::accept::Place;
 use super::connection::Answer;
 use super::origins::{self, Origins};
@@ -34,6 +38,9 @@ const TENANTS_OF_ADDRESS: u32 = 4;
 
 const GATEWAY: &str = "/stoa.gateway.v1.Gateway/";
 const TENANT: &str = "/stoa.gateway.v1.Tenant/";
+/// Calls of other providers.
+const PEERS: &str = "/stoa.peer.v1.";
+const TUNNELS: &str = "/stoa.peer.v1.Tunnels/";
 /// Calls for anybody.
 const PUBLIC: [&str; 2] = ["/stoa.gateway.v1.Gateway/Status", "/stoa.gateway.v1.Gateway/Screen"];
 /// Calls that take as long as they take; each has bounds of its own.
@@ -53,6 +60,8 @@ pub(super) struct Hall {
     service: GatewayService,
     gateway: GatewayServer<GatewayService>,
     tenant: TenantServer<GatewayService>,
+    tunnels: TunnelsServer<TunnelService>,
+    providers: Providers,
     rest: Rest,
     origins: Origins,
     addresses: Rates<IpAddr>,
@@ -78,11 +87,28 @@ impl Hall {
             tenant: TenantServer::new(service.clone())
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
+            tunnels: TunnelsServer::new(TunnelService(Arc::clone(&service.context))),
+            providers: Providers::new(Arc::clone(&service.context.reads)),
             rest: Rest::new(service.clone()),
             origins: Origins::new(&settings.cors_origins),
             addresses: Rates::new(rate.saturating_mul(TENANTS_OF_ADDRESS)),
             callers: Rates::new(rate),
             service,
+        }
+    }
+
+    /// What speaks a protocol other than HTTP.
+    pub(super) fn raw(&self, alpn: Option<&[u8]>) -> Option<Arc<dyn RawService>> {
+        let mut services = self.service.context.raw.iter();
+        services.find(|service| Some(service.alpn()) == alpn).cloned()
+    }
+
+    /// Another provider that calls, where it calls not too often.
+    pub(super) async fn provider(&self, peer: &Peer) -> Result<ProviderCaller, Status> {
+        let caller = self.providers.identify(peer).await?;
+        match self.callers.take(&caller.address) {
+            true => Ok(caller),
+            false => Err(too_often()),
         }
     }
 
@@ -98,6 +124,9 @@ impl Hall {
             Ok(origin) => origin,
             Err(why) => return refusal(Status::permission_denied(why), grpc),
         };
+        if grpc && request.uri().path().starts_with(PEERS) {
+            return self.answer_provider(request, &peer).await;
+        }
         let mut answer = match self.admit(&request, &peer, grpc).await {
             Ok((wish, caller)) => self.fulfil(wish, caller, request, place).await,
             Err(status) => refusal(status, grpc),
@@ -106,6 +135,20 @@ impl Hall {
             origins::allow(answer.headers_mut(), origin);
         }
         answer
+    }
+
+    /// A provider's call.
+    async fn answer_provider(&self, mut request: Request<Incoming>, peer: &Peer) -> Answer {
+        if !self.addresses.take(&neighbourhood(peer.address.ip())) {
+            return too_often().into_http();
+        }
+        match self.provider(peer).await {
+            Ok(caller) => {
+                request.extensions_mut().insert(caller);
+                self.grpc(request).await
+            }
+            Err(status) => status.into_http(),
+        }
     }
 
     /// Who calls, and what for.
@@ -176,6 +219,8 @@ impl Hall {
                 self.gateway.clone().call(request).await.unwrap_or_else(|never| match never {})
             } else if path_is_of(&request, TENANT) {
                 self.tenant.clone().call(request).await.unwrap_or_else(|never| match never {})
+            } else if path_is_of(&request, TUNNELS) {
+                self.tunnels.clone().call(request).await.unwrap_or_else(|never| match never {})
             } else {
                 Status::unimplemented("no such service").into_http()
             }

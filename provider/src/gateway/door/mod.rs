@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub(super) use accept::Place;
+pub use accept::Place;
 pub use certificates::Certificates;
 pub use slots::{Full, Slot, Slots};
 
@@ -34,7 +34,7 @@ pub async fn serve(
     service: GatewayService,
     ending: impl std::future::Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let config = certificates.tls()?;
+    let config = certificates.tls(&service.context.raw)?;
     let renewing = tokio::spawn(Arc::clone(&certificates).renew());
     let (end, ends) = watch::channel(false);
     let settings = service.context.config.gateway.clone();

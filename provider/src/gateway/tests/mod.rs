@@ -4,6 +4,7 @@ mod clients;
 mod follow;
 mod hostile;
 mod inside;
+mod peers;
 mod rest;
 mod strangers;
 mod tokens;
@@ -126,6 +127,7 @@ impl Stage {
             blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
             board: board.clone(),
             wake: Arc::new(Notify::new()),
+            raw: vec![Arc::new(peers::Echo)],
         });
         let certificates = Certificates::issue(root, &me(), &host_uri).unwrap();
         let service = GatewayService::new(context);

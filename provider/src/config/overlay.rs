@@ -1,0 +1,108 @@
+//! Connections between workloads across providers.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+use stoa_client::gateway::GatewayAddress;
+
+/// Where tunnels are taken by default.
+const PORT: u16 = 8444;
+/// An update's old connections hold so long.
+const OVERLAP_SECONDS: u64 = 600;
+const CERTIFICATE_SECONDS: u64 = 24 * 3600;
+
+/// The overlay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Overlay {
+    /// Where the data plane takes other providers' tunnels.
+    pub listen: Vec<SocketAddr>,
+    /// `host:port` as other providers reach it; empty: the gateway's host
+    /// and the port of the first `listen`.
+    pub advertise: Vec<String>,
+    /// DNS servers that workloads' questions for public names are sent to;
+    /// empty: the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// Connections that only the version before had are kept so long after
+    /// an update.
+    pub update_overlap_seconds: u64,
+    /// How long a tunnel's certificate lives; a new one takes its place when
+    /// half of it is over.
+    pub certificate_seconds: u64,
+}
+
+impl Default for Overlay {
+    fn default() -> Self {
+        Self {
+            listen: vec![
+                (Ipv4Addr::UNSPECIFIED, PORT).into(),
+                (Ipv6Addr::UNSPECIFIED, PORT).into(),
+            ],
+            advertise: vec![],
+            resolvers: vec![],
+            update_overlap_seconds: OVERLAP_SECONDS,
+            certificate_seconds: CERTIFICATE_SECONDS,
+        }
+    }
+}
+
+impl Overlay {
+    /// How other providers reach the tunnels, for a gateway of this address.
+    pub fn endpoints(&self, host_uri: &str) -> Vec<String> {
+        if !self.advertise.is_empty() {
+            return self.advertise.clone();
+        }
+        let port = self.listen.first().map_or(PORT, SocketAddr::port);
+        let gateway = GatewayAddress::parse(host_uri).ok();
+        gateway.into_iter().map(|gateway| host_and_port(&gateway.host, port)).collect()
+    }
+
+    /// What is wrong with it, in words.
+    pub(super) fn problem(&self) -> Option<String> {
+        if self.listen.is_empty() || self.listen.iter().any(|listen| listen.port() == 0) {
+            return Some("overlay.listen: at least one address with a port".into());
+        }
+        let bad = self.advertise.iter().find(|one| split_port(one).is_none());
+        if let Some(bad) = bad {
+            return Some(format!("overlay.advertise: `{bad}` is not host:port"));
+        }
+        if self.certificate_seconds < 60 {
+            return Some("overlay.certificate_seconds: at least 60".into());
+        }
+        None
+    }
+}
+
+fn split_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    (!host.is_empty()).then_some((host, port))
+}
+
+/// With an IPv6 address in brackets.
+fn host_and_port(host: &str, port: u16) -> String {
+    match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_told_the_gateways_host_unless_the_operator_says_another() {
+        let usual = Overlay::default();
+        assert_eq!(usual.endpoints("https://p.example:8443"), ["p.example:8444"]);
+        assert_eq!(usual.endpoints("https://[2001:db8::1]"), ["[2001:db8::1]:8444"]);
+        let said = Overlay { advertise: vec!["t.example:1".into()], ..usual.clone() };
+        assert_eq!(said.endpoints("https://p.example"), ["t.example:1"]);
+        assert_eq!(said.problem(), None);
+        for bad in ["t.example", ":1", "t.example:0", "t.example:x"] {
+            let wrong = Overlay { advertise: vec![bad.into()], ..usual.clone() };
+            assert!(wrong.problem().is_some(), "{bad}");
+        }
+        assert!(Overlay { listen: vec![], ..usual }.problem().is_some());
+    }
+}
