@@ -159,6 +159,7 @@ impl Ingress {
             forwards: forwarded.forwards,
             addresses: forwarded.addresses,
             tls: self.config.https.settings(&self.domain),
+            overlay: None,
         };
         self.wanted.send_if_modified(|wanted| {
             let changed = wanted.as_deref() != Some(&table);
