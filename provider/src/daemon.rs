@@ -28,6 +28,7 @@ use crate::money::{Bookkeeper, Collector, Ledger, LiveHistory};
 use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
 use crate::runtime::DockerBackend;
 use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
+use crate::transfers::{self, Transfers};
 
 /// Between tries of what the daemon cannot start without.
 const RETRY: Duration = Duration::from_secs(3);
@@ -119,7 +120,10 @@ async fn start(
         status: bids.clone(),
     };
     let fleet = Arc::clone(&backend);
-    let (board, wake) = (Arc::new(Board::default()), Arc::new(Notify::new()));
+    let transfers_file = config.data_dir.join(transfers::FILE);
+    let transfers = Arc::new(Transfers::open(&transfers_file));
+    let board = Arc::new(Board::new(Arc::clone(&transfers)));
+    let wake = Arc::new(Notify::new());
     let (posted, kept_leases) = (Arc::clone(&board), Arc::clone(&stores.leases));
     let watchdog = Watchdog::new(
         backend.clone(),
@@ -202,6 +206,7 @@ async fn start(
     part(Box::pin(bidder.run()));
     part(Box::pin(quiet(reconciler.run())));
     part(Box::pin(quiet(watchdog.run())));
+    part(Box::pin(quiet(transfers::keep(transfers, transfers_file))));
     part(Box::pin(quiet(events)));
     part(Box::pin(quiet(drain::close_in_time(
         queue.clone(),

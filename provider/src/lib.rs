@@ -18,6 +18,7 @@
 //! | [`hosts`] | which other machines the provider has, and their certificates |
 //! | [`agent`] | the runtime of another machine, served to the daemon |
 //! | [`fleet`] | all machines as one runtime |
+//! | [`transfers`] | how much of manifests and blobs is here, and from whom |
 //! | [`daemon`] | all of them together |
 
 pub mod agent;
@@ -43,3 +44,4 @@ pub mod store;
 mod tests_inside;
 #[cfg(test)]
 mod tests_support;
+pub mod transfers;

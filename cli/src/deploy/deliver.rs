@@ -281,6 +281,7 @@ pub fn phase(status: &LeaseStatusResponse) -> &'static str {
         LeasePhase::Unspecified => "unknown",
         LeasePhase::AwaitingManifest => "waiting for the manifest",
         LeasePhase::AwaitingBlobs => "waiting for images",
+        LeasePhase::AwaitingSecrets => "waiting for secrets",
         LeasePhase::Starting => "starting",
         LeasePhase::Running => "running",
         LeasePhase::Degraded => "degraded",

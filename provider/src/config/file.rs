@@ -10,6 +10,7 @@ use stoa_client::keys::Backend;
 
 use super::edge::{HostNames, Https, Ips, Ports};
 use super::overlay::Overlay;
+use super::peering::Peering;
 use super::sizes::{Cores, Size};
 use super::workloads::Workloads;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub metrics: Metrics,
     #[serde(default)]
     pub storage: Storage,
+    #[serde(default)]
+    pub peering: Peering,
     #[serde(default)]
     pub engine: Engine,
     #[serde(default)]
@@ -344,7 +347,10 @@ pub struct Storage {
     pub max_blob_bytes: Size,
     /// Bytes of one.
     pub max_blob: Size,
-    /// How long a closed lease's manifest and blobs stay.
+    /// Bytes of all blobs of one deployment.
+    pub max_deployment_bytes: Size,
+    /// How long a closed lease's manifest, blobs and sealed secrets stay.
+    #[serde(alias = "manifest_keep")]
     pub keep_seconds: u64,
 }
 
@@ -455,7 +461,12 @@ impl Default for Limits {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { max_blob_bytes: Size(64 << 30), max_blob: Size(16 << 30), keep_seconds: 86_400 }
+        Self {
+            max_blob_bytes: Size(64 << 30),
+            max_blob: Size(16 << 30),
+            max_deployment_bytes: Size(32 << 30),
+            keep_seconds: 86_400,
+        }
     }
 }
 

@@ -111,6 +111,7 @@ impl Config {
             }
         }
         self.workloads.validate()?;
+        self.peering.validate()?;
         self.https.validate()?;
         if let Some(problem) = self.overlay.problem() {
             return wrong(problem);

@@ -5,6 +5,7 @@ mod edge;
 mod file;
 mod load;
 mod overlay;
+mod peering;
 mod sizes;
 mod template;
 mod workloads;
@@ -17,6 +18,7 @@ pub use file::{
 };
 pub use load::{ConfigError, Overrides};
 pub use overlay::Overlay;
+pub use peering::{Peering, RelayPorts};
 pub use sizes::{Cores, Size};
 pub use template::{render, Setting};
 pub use workloads::Workloads;

@@ -11,8 +11,7 @@ use tonic::{Status, Streaming};
 
 use super::caller::Caller;
 use super::leases::{live_leases, own_deployment};
-use super::manifests::blobs_of;
-use super::Context;
+use super::{quota, Context};
 use crate::store::{self, BlobError, BlobState, BlobStore, Upload};
 
 /// A client that sends nothing for so long is given up.
@@ -20,12 +19,22 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Pieces that wait for the disk.
 const WAITING: usize = 4;
 
-/// The blob that a request names, where the caller's manifest has it.
+/// A blob of the caller's deployment.
+pub(super) struct Named {
+    pub blob: Blob,
+    /// As text.
+    pub deployment: String,
+    /// Who sends it.
+    pub tenant: String,
+}
+
+/// The blob that a request names, where the caller's manifest has it: in any
+/// group, for blobs of groups elsewhere are passed on to their providers.
 pub(super) async fn find(
     context: &Context,
     caller: &Caller,
     request: BlobStatusRequest,
-) -> Result<Blob, Status> {
+) -> Result<Named, Status> {
     let id = own_deployment(request.deployment, caller)?;
     let (deployment, leases) = live_leases(context, &id).await?;
     let version = hex::encode(&deployment.version);
@@ -35,14 +44,17 @@ pub(super) async fn find(
             id.text()
         ))
     })?;
-    let wanted = blobs_of(&stored.manifest, &leases);
-    let found = wanted.into_iter().find(|blob| blob.root.to_hex().as_str() == request.blob);
-    found.ok_or_else(|| {
+    let all = quota::ordered(&stored.manifest, &leases);
+    let found = all.iter().find(|blob| blob.root.to_hex().as_str() == request.blob);
+    let blob = *found.ok_or_else(|| {
         Status::not_found(format!(
-            "blob {} is not in what the manifest runs here",
-            request.blob.chars().take(64).collect::<String>()
+            "blob {} is not in the manifest of deployment {}",
+            request.blob.chars().take(64).collect::<String>(),
+            id.text()
         ))
-    })
+    })?;
+    quota::admit(context, &all, &blob)?;
+    Ok(Named { blob, deployment: id.text(), tenant: caller.tenant.clone() })
 }
 
 /// How far a blob is. One that came whole just before a restart is verified
@@ -73,11 +85,11 @@ fn settle(store: &Arc<BlobStore>, blob: Blob) -> Result<BlobState, BlobError> {
 /// Takes a stream of pieces. A stream that ends early leaves what came.
 pub(super) async fn take(
     context: &Context,
-    blob: Blob,
+    named: Named,
     first: BlobChunk,
     mut rest: Streaming<BlobChunk>,
 ) -> Result<BlobStatusResponse, Status> {
-    let store = Arc::clone(&context.blobs);
+    let (store, blob) = (Arc::clone(&context.blobs), named.blob);
     let begun = {
         let store = Arc::clone(&store);
         blocking(move || store.begin(blob)).await?
@@ -86,7 +98,15 @@ pub(super) async fn take(
         return Ok(response(&blob, BlobState { have: blob.bytes, complete: true }));
     };
     let (pieces, waiting) = mpsc::channel(WAITING);
-    let writer = tokio::task::spawn_blocking(move || write(upload, waiting));
+    let transfers = Arc::clone(context.board.transfers());
+    let writer = tokio::task::spawn_blocking(move || {
+        let state = write(upload, waiting, |have, more| {
+            transfers.blob(&named.deployment, &blob, have, false);
+            transfers.received(&named.deployment, &blob.root.to_hex(), &named.tenant, more);
+        })?;
+        transfers.blob(&named.deployment, &blob, state.have, state.complete);
+        Ok(state)
+    });
     let received = receive(first, &mut rest, &pieces).await;
     drop(pieces);
     let written = writer.await.map_err(internal)?;
@@ -146,9 +166,11 @@ async fn receive(
 fn write(
     mut upload: Upload,
     mut pieces: mpsc::Receiver<BlobChunk>,
+    told: impl Fn(u64, u64),
 ) -> Result<BlobState, BlobError> {
     while let Some(piece) = pieces.blocking_recv() {
         upload.push(piece.offset, &piece.data)?;
+        told(upload.have(), piece.data.len() as u64);
     }
     upload.finish()
 }

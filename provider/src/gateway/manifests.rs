@@ -8,17 +8,18 @@ use stoa_client::proto::gateway::v1::{
     SubmitManifestResponse,
 };
 use stoa_client::proto::types::v1::BidId;
-use stoa_manifest::{Blob, Group, ImageRef, Manifest, MAX_CANONICAL_BYTES};
+use stoa_manifest::{Manifest, MAX_CANONICAL_BYTES};
 use tonic::Status;
 
 use super::blobs::status_of;
 use super::caller::Caller;
 use super::leases::{live_leases, own_deployment, unobservable, OwnLease};
-use super::Context;
+use super::{quota, Context};
 use crate::store;
 
 /// Keeps the manifest of a deployment with a live lease here. Answers with
-/// the blobs that the groups leased here still need.
+/// all of its blobs that are still missing, those of the groups leased here
+/// first: the others are for the providers of the other groups.
 pub(super) async fn submit(
     context: &Context,
     caller: &Caller,
@@ -55,7 +56,9 @@ pub(super) async fn submit(
     for own in &leases {
         check_against_order(&manifest, own)?;
     }
-    let blobs = blobs_of(&manifest, &leases);
+    let blobs = quota::ordered(&manifest, &leases);
+    quota::admit_own(context, &manifest, &leases)?;
+    let known = context.manifests.get(&hex::encode(version)).is_ok_and(|known| known.is_some());
     let stored = context.manifests.put(&bytes, manifest).map_err(|error| {
         tracing::error!("keeping a manifest: {error}");
         if store::is_full(&error) {
@@ -64,6 +67,12 @@ pub(super) async fn submit(
         Status::internal("the manifest could not be kept; the provider's log says why")
     })?;
     tracing::info!(deployment = %id.text(), version = %stored.version, "manifest accepted");
+    let transfers = context.board.transfers();
+    if !known {
+        let root = stored.root.to_hex();
+        transfers.received(&id.text(), &root, &caller.tenant, stored.bytes);
+    }
+    transfers.observe(&id.text(), &stored, &context.blobs);
     for own in &leases {
         let words = format!("manifest {}… accepted", &stored.version[..12]);
         context.board.events().note(&own.lease.text(), EventKind::Manifest, &words);
@@ -114,26 +123,4 @@ fn check_against_order(manifest: &Manifest, own: &OwnLease) -> Result<(), Status
             differences.join("; ")
         ))
     })
-}
-
-/// What the groups leased here need, each blob once.
-pub(super) fn blobs_of(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
-    let groups = leases.iter().filter_map(|own| manifest.group(&own.spec.name));
-    let mut blobs = vec![];
-    for blob in groups.flat_map(blobs_of_group) {
-        if !blobs.contains(&blob) {
-            blobs.push(blob);
-        }
-    }
-    blobs
-}
-
-fn blobs_of_group(group: &Group) -> Vec<Blob> {
-    let images = group.services.iter().filter_map(|service| service.image_ref());
-    images
-        .filter_map(|image| match image {
-            ImageRef::Blob(blob) => Some(blob),
-            ImageRef::Registry(_) => None,
-        })
-        .collect()
 }

@@ -13,6 +13,7 @@ mod leases;
 mod logs;
 mod manifests;
 mod providers;
+mod quota;
 mod rest;
 mod screen;
 mod service;

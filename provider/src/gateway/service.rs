@@ -210,8 +210,8 @@ impl Gateway for GatewayService {
         request: Request<BlobStatusRequest>,
     ) -> Result<Response<BlobStatusResponse>, Status> {
         let caller = caller(&request, Scope::SendManifest)?;
-        let blob = blobs::find(&self.context, &caller, request.into_inner()).await?;
-        blobs::status_of(&self.context, blob).await.map(Response::new)
+        let named = blobs::find(&self.context, &caller, request.into_inner()).await?;
+        blobs::status_of(&self.context, named.blob).await.map(Response::new)
     }
 
     async fn upload_blob(
@@ -227,8 +227,8 @@ impl Gateway for GatewayService {
         let named = named.ok_or_else(|| {
             Status::invalid_argument("the first piece must name the deployment and the blob")
         })?;
-        let blob = blobs::find(&self.context, &caller, named).await?;
-        blobs::take(&self.context, blob, first, pieces).await.map(Response::new)
+        let named = blobs::find(&self.context, &caller, named).await?;
+        blobs::take(&self.context, named, first, pieces).await.map(Response::new)
     }
 
     async fn lease_status(

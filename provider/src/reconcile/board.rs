@@ -1,12 +1,14 @@
 //! Where the state of each lease is posted for tenants.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::{EventKind, LeasePhase, LeaseStatusResponse};
 use tokio::sync::watch;
 
 use crate::events::EventLog;
+use crate::transfers::Transfers;
 
 /// The newest status of each lease, by its id as text.
 #[derive(Debug)]
@@ -14,21 +16,39 @@ pub struct Board {
     posted: RwLock<BTreeMap<String, LeaseStatusResponse>>,
     changes: watch::Sender<u64>,
     events: EventLog,
+    transfers: Arc<Transfers>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Self {
-            posted: RwLock::default(),
-            changes: watch::channel(0).0,
-            events: EventLog::default(),
-        }
+        Self::new(Arc::default())
     }
 }
 
 impl Board {
+    pub fn new(transfers: Arc<Transfers>) -> Self {
+        Self {
+            posted: RwLock::default(),
+            changes: transfers.teller(),
+            events: EventLog::default(),
+            transfers,
+        }
+    }
+
+    /// What was posted last, with how far the deployment's payloads are now.
     pub fn get(&self, lease: &str) -> Option<LeaseStatusResponse> {
-        self.posted.read().unwrap_or_else(PoisonError::into_inner).get(lease).cloned()
+        let posted = self.posted.read().unwrap_or_else(PoisonError::into_inner).get(lease).cloned();
+        posted.map(|mut status| {
+            if let Some(id) = &status.lease {
+                status.payloads = self.transfers.payloads(&deployment_of(id).text());
+            }
+            status
+        })
+    }
+
+    /// How far payloads are, and whom they came from.
+    pub fn transfers(&self) -> &Arc<Transfers> {
+        &self.transfers
     }
 
     /// What happened to leases.
@@ -68,6 +88,7 @@ fn words(status: &LeaseStatusResponse) -> String {
         LeasePhase::Unspecified => "unknown",
         LeasePhase::AwaitingManifest => "waiting for the manifest",
         LeasePhase::AwaitingBlobs => "waiting for images",
+        LeasePhase::AwaitingSecrets => "waiting for secrets",
         LeasePhase::Starting => "starting",
         LeasePhase::Running => "running",
         LeasePhase::Degraded => "degraded",

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::TxQueue;
 use stoa_manifest::ImageRef;
@@ -92,6 +93,10 @@ impl Shared {
             })?;
         }
         let candidate = self.manifests.get(&wanted)?;
+        if let Some(stored) = &candidate {
+            let deployment = deployment_of(&lease.id).text();
+            self.board.transfers().observe(&deployment, stored, &self.blobs);
+        }
         let is_new = record.accepted.as_ref() != Some(&wanted);
         if let (Some(stored), true, false) =
             (&candidate, is_new, record.rejected.as_ref() == Some(&wanted))

@@ -16,7 +16,18 @@ use crate::failpoint::failpoint;
 pub struct StoredManifest {
     /// Hex of the SHA-256.
     pub version: String,
+    /// BLAKE3 of the canonical bytes.
+    pub root: blake3::Hash,
+    /// How many they are.
+    pub bytes: u64,
     pub manifest: Manifest,
+}
+
+impl StoredManifest {
+    fn new(version: &str, bytes: &[u8], manifest: Manifest) -> Arc<Self> {
+        let (root, length) = (blake3::hash(bytes), bytes.len() as u64);
+        Arc::new(Self { version: version.into(), root, bytes: length, manifest })
+    }
 }
 
 /// A directory of them.
@@ -45,7 +56,7 @@ impl ManifestStore {
         failpoint("manifest.before_store");
         atomic::write(&self.path(&version), bytes)?;
         failpoint("manifest.after_store");
-        let stored = Arc::new(StoredManifest { version: version.clone(), manifest });
+        let stored = StoredManifest::new(&version, bytes, manifest);
         self.known().insert(version, Arc::clone(&stored));
         Ok(stored)
     }
@@ -71,7 +82,7 @@ impl ManifestStore {
             atomic::remove(&path)?;
             return Ok(None);
         };
-        let stored = Arc::new(StoredManifest { version: version.into(), manifest });
+        let stored = StoredManifest::new(version, &bytes, manifest);
         self.known().insert(version.into(), Arc::clone(&stored));
         Ok(Some(stored))
     }

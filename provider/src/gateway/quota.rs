@@ -1,0 +1,81 @@
+//! How much of a deployment's blobs is taken: those of the groups leased here
+//! first, and those of the others, which are passed on, as far as the quota
+//! goes.
+
+use stoa_manifest::{Blob, Group, ImageRef, Manifest};
+use tonic::Status;
+
+use super::leases::OwnLease;
+use super::Context;
+
+/// All blobs of a manifest, each once, those of the groups leased here first.
+pub(super) fn ordered(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
+    let mut blobs = own(manifest, leases);
+    for blob in manifest.blobs() {
+        if !blobs.contains(&blob) {
+            blobs.push(blob);
+        }
+    }
+    blobs
+}
+
+/// Refuses a manifest whose groups here need more than one deployment may
+/// have: it could never run.
+pub(super) fn admit_own(
+    context: &Context,
+    manifest: &Manifest,
+    leases: &[OwnLease],
+) -> Result<(), Status> {
+    let most = context.config.storage.max_deployment_bytes.0;
+    let bytes = sum(&own(manifest, leases));
+    match bytes > most {
+        true => Err(Status::resource_exhausted(format!(
+            "the images of the groups leased here have {bytes} bytes; this provider takes at most \
+             {most} of one deployment (storage.max_deployment_bytes): make them smaller, or have a \
+             registry serve them"
+        ))),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a blob that goes over the quota, counted in the order of
+/// [`ordered`].
+pub(super) fn admit(context: &Context, blobs: &[Blob], wanted: &Blob) -> Result<(), Status> {
+    let most = context.config.storage.max_deployment_bytes.0;
+    let before = blobs.iter().position(|blob| blob == wanted).unwrap_or(blobs.len());
+    let bytes = sum(blobs.get(..=before).unwrap_or(blobs));
+    match bytes > most {
+        true => Err(Status::resource_exhausted(format!(
+            "with this one the deployment's images have {bytes} bytes, and this provider takes at \
+             most {most} of one deployment (storage.max_deployment_bytes); send it to the provider \
+             whose group uses it"
+        ))),
+        false => Ok(()),
+    }
+}
+
+fn sum(blobs: &[Blob]) -> u64 {
+    blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.bytes))
+}
+
+/// What the groups leased here need, each blob once.
+fn own(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
+    let groups = leases.iter().filter_map(|own| manifest.group(&own.spec.name));
+    let mut blobs = vec![];
+    for blob in groups.flat_map(of_group) {
+        if !blobs.contains(&blob) {
+            blobs.push(blob);
+        }
+    }
+    blobs
+}
+
+fn of_group(group: &Group) -> Vec<Blob> {
+    let images = group.services.iter().filter_map(|service| service.image_ref());
+    images
+        .filter_map(|image| match image {
+            ImageRef::Blob(blob) => Some(blob),
+            ImageRef::Registry(_) => None,
+        })
+        .collect()
+}
