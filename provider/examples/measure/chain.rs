@@ -7,7 +7,7 @@ use stoa_client::proto::cosmos::base::v1beta1::Coin;
 use stoa_client::proto::deployment::v1::Deployment;
 use stoa_client::proto::escrow::v1::Account;
 use stoa_client::proto::market::v1::{Bid, Lease, Order};
-use stoa_client::proto::provider::v1::QueryProviderResponse;
+use stoa_client::proto::provider::v1::{Provider, QueryProviderResponse};
 use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
 use stoa_client::{Error, Result};
 use stoa_provider::chain::{ChainReads, Tip};
@@ -38,6 +38,14 @@ impl ChainReads for Still {
 
     async fn own_leases(&self) -> Result<Vec<Lease>> {
         unreachable()
+    }
+
+    async fn leases_of(&self, _id: &DeploymentId) -> Result<Vec<Lease>> {
+        self.own_leases().await
+    }
+
+    async fn other_provider(&self, address: &str) -> Result<Provider> {
+        Err(Error::NotFound(format!("provider {address}")))
     }
 
     async fn lease(&self, _id: &BidId) -> Result<Lease> {

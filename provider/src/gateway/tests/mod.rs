@@ -325,7 +325,7 @@ async fn a_blob_is_taken_in_parts_and_only_where_the_manifest_names_it() {
     refused(early, Code::FailedPrecondition, "before its blobs");
     stage.submit(&mut client, stage.manifest.canonical_json()).await.unwrap();
     let unknown = BlobStatusRequest { blob: "ab".repeat(32), ..stage.blob_request() };
-    refused(client.blob_status(unknown).await, Code::NotFound, "not in what the manifest");
+    refused(client.blob_status(unknown).await, Code::NotFound, "not in the manifest");
 
     let half = 1 << 20;
     let upload = futures::stream::iter(stage.pieces(0, half));
@@ -338,6 +338,14 @@ async fn a_blob_is_taken_in_parts_and_only_where_the_manifest_names_it() {
     assert!(client.blob_status(stage.blob_request()).await.unwrap().into_inner().complete);
     let manifest = stage.manifest.canonical_json();
     assert!(stage.submit(&mut client, manifest).await.unwrap().missing_blobs.is_empty());
+    let told = stage.board.transfers().payloads(&stage.deployment().text());
+    let kinds: Vec<&str> = told.iter().map(|payload| payload.kind.as_str()).collect();
+    assert_eq!(kinds, ["manifest", "blob"]);
+    for payload in &told {
+        assert!(payload.complete, "{payload:?}");
+        let [from] = payload.sources.as_slice() else { panic!("{payload:?}") };
+        assert_eq!((from.peer.as_str(), from.bytes), (tenant().as_str(), payload.size));
+    }
 
     let nameless = futures::stream::iter([BlobChunk::default()]);
     refused(client.upload_blob(nameless).await, Code::InvalidArgument, "must name");
