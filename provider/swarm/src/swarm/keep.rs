@@ -1,0 +1,94 @@
+//! What depends on time: stalls, idle connections, rights, syncs.
+
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use super::hear::sync_later;
+use super::room::Room;
+use super::session::Session;
+use super::Inner;
+use crate::store::Holding;
+use crate::Fault;
+
+/// Looks after a room until it is left.
+pub(super) fn start(inner: &Arc<Inner>, room: &Arc<Room>) {
+    let (inner, room) = (Arc::downgrade(inner), Arc::downgrade(room));
+    tokio::spawn(keep(inner, room));
+}
+
+async fn keep(inner: Weak<Inner>, room: Weak<Room>) {
+    let mut checked = Instant::now();
+    let Some(tick) = inner.upgrade().map(|inner| inner.limits.tick) else { return };
+    loop {
+        tokio::time::sleep(tick).await;
+        let (Some(inner), Some(room)) = (inner.upgrade(), room.upgrade()) else { return };
+        let syncs = {
+            let mut state = room.state();
+            if state.left {
+                return;
+            }
+            for session in state.sessions.values_mut() {
+                if let Some(fault) = over(&inner, session) {
+                    session.close(fault);
+                }
+            }
+            state.banned.retain(|_, (_, until)| until.is_none_or(|until| until > Instant::now()));
+            state.wake();
+            let holdings = state.blobs.values().filter_map(|blob| blob.holding());
+            holdings.filter(|holding| holding.due() >= 100).cloned().collect::<Vec<Arc<Holding>>>()
+        };
+        for holding in &syncs {
+            sync_later(&room, holding);
+        }
+        if checked.elapsed() >= inner.limits.recheck {
+            checked = Instant::now();
+            check_rights(&inner, &room).await;
+            if is_empty(&room) {
+                let mut rooms = inner.rooms();
+                if is_empty(&room) {
+                    rooms.remove(&room.deployment);
+                    room.state().left = true;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Why a session is to end now.
+fn over(inner: &Inner, session: &Session) -> Option<Fault> {
+    let limits = &inner.limits;
+    if session.stalled() > limits.stall {
+        return Some(Fault::Stalled);
+    }
+    let nothing = session.asked.is_empty() && session.uploads.is_empty();
+    let idle = session.busy.elapsed() > limits.silence * 2;
+    (nothing && idle).then_some(Fault::Lost)
+}
+
+/// Closes what is no longer allowed, and learns who may fetch now.
+async fn check_rights(inner: &Inner, room: &Room) {
+    let peers: Vec<(u64, String)> =
+        room.state().sessions.iter().map(|(id, session)| (*id, session.peer.clone())).collect();
+    for (id, peer) in peers {
+        let rights = inner.access.rights(&room.deployment, &peer).await;
+        let mut state = room.state();
+        let Some(session) = state.sessions.get_mut(&id) else { continue };
+        match rights {
+            Some(rights) => {
+                session.rights = rights;
+                if !rights.may_fetch {
+                    session.uploads.clear();
+                }
+            }
+            None => session.close(Fault::NotAllowed),
+        }
+    }
+}
+
+/// Nothing is fetched, nobody is connected, nobody is to be dialled.
+fn is_empty(room: &Room) -> bool {
+    let state = room.state();
+    let fetches = state.blobs.values().any(|blob| blob.wanted);
+    state.sessions.is_empty() && state.dialers.is_empty() && !fetches && state.banned.is_empty()
+}

@@ -1,0 +1,175 @@
+//! One deployment: its blobs, and the connections about them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use blake3::Hash;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use super::blob::{Blob, Content};
+use super::session::{Announce, Session, View};
+use super::{Fetch, Wanted};
+use crate::store::Holding;
+use crate::wire::Message;
+use crate::Fault;
+
+/// Blobs of one deployment that are fetched or served at a time.
+pub(super) const MOST_BLOBS: usize = 256;
+
+/// See the module.
+pub(super) struct Room {
+    pub(super) deployment: String,
+    state: Mutex<State>,
+    /// Something is wanted, or a peer is free: dialers look again.
+    pub(super) changed: Notify,
+}
+
+/// What its lock guards. Nothing waits under it.
+pub(super) struct State {
+    pub(super) blobs: HashMap<Hash, Blob>,
+    pub(super) sessions: HashMap<u64, Session>,
+    pub(super) dialers: BTreeMap<String, JoinHandle<()>>,
+    /// Peers that are let go, and until when. None: for good.
+    pub(super) banned: BTreeMap<String, (Fault, Option<Instant>)>,
+    /// Why each peer's last connection ended.
+    pub(super) last: BTreeMap<String, Fault>,
+    pub(super) left: bool,
+}
+
+impl Room {
+    pub(super) fn new(deployment: &str) -> Self {
+        let state = State {
+            blobs: HashMap::new(),
+            sessions: HashMap::new(),
+            dialers: BTreeMap::new(),
+            banned: BTreeMap::new(),
+            last: BTreeMap::new(),
+            left: false,
+        };
+        Self { deployment: deployment.into(), state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// None: the room was left.
+    pub(super) fn fetch(&self, wanted: Wanted) -> Option<Fetch> {
+        let mut state = self.state();
+        if state.left {
+            return None;
+        }
+        let (root, content) = match wanted {
+            Wanted::Blob(holding) => (holding.root(), Blob::sized(holding)),
+            Wanted::Unsized { root, most } => (root, Content::Unsized(most)),
+        };
+        let blob = state.blobs.entry(root).or_insert_with(|| Blob::new(root, content, true));
+        blob.wanted = true;
+        blob.tell();
+        let fetch = Fetch { done: blob.done.subscribe() };
+        if blob.is_missing() {
+            state.sessions.values_mut().for_each(|session| session.say(Message::Want { root }));
+        }
+        state.announce_to_waiting(root);
+        drop(state);
+        self.changed.notify_waiters();
+        Some(fetch)
+    }
+
+    pub(super) fn offer(&self, holding: &Arc<Holding>) {
+        let mut state = self.state();
+        let root = holding.root();
+        let known = state.blobs.contains_key(&root);
+        let waited_for =
+            state.sessions.values().any(|s| s.views.get(&root).is_some_and(|v| v.wants));
+        if !known && waited_for {
+            state.blobs.insert(root, Blob::new(root, Blob::sized(Arc::clone(holding)), false));
+            state.announce_to_waiting(root);
+        }
+        state.wake();
+    }
+
+    pub(super) fn leave(&self) {
+        let mut state = self.state();
+        state.left = true;
+        state.blobs.clear();
+        state.sessions.values_mut().for_each(|session| session.close(Fault::Lost));
+        let dialers = std::mem::take(&mut state.dialers);
+        drop(state);
+        dialers.values().for_each(JoinHandle::abort);
+        self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// Wakes all writers.
+    pub(super) fn wake(&self) {
+        self.sessions.values().for_each(|session| session.notify.notify_one());
+    }
+
+    /// Whether anything is to be fetched.
+    pub(super) fn is_missing(&self) -> bool {
+        self.blobs.values().any(Blob::is_missing)
+    }
+
+    pub(super) fn is_connected(&self, peer: &str) -> bool {
+        self.sessions.values().any(|session| session.peer == peer && session.closing.is_none())
+    }
+
+    /// Why a peer is kept out.
+    pub(super) fn ban(&self, peer: &str) -> Option<Fault> {
+        let (fault, until) = self.banned.get(peer)?;
+        until.is_none_or(|until| until > Instant::now()).then_some(*fault)
+    }
+
+    pub(super) fn forget(&mut self, root: &Hash) {
+        self.blobs.remove(root);
+        for session in self.sessions.values_mut() {
+            session.views.remove(root);
+            session.asked.retain(|(of, _), _| of != root);
+            session.uploads.retain(|(of, _)| of != root);
+        }
+    }
+
+    /// Begins to tell those who look for a blob, or have of it, what is here.
+    pub(super) fn announce_to_waiting(&mut self, root: Hash) {
+        let ids: Vec<u64> = self.sessions.keys().copied().collect();
+        for id in ids {
+            let waits = self.sessions.get(&id).and_then(|session| session.views.get(&root));
+            let is_told = |view: &View| {
+                (view.wants || view.theirs.is_some()) && matches!(view.announce, Announce::Nothing)
+            };
+            if waits.is_some_and(is_told) {
+                self.announce(id, root);
+            }
+        }
+    }
+
+    /// Takes a session out: what it was asked for is free again.
+    pub(super) fn remove_session(&mut self, id: u64) -> Option<Session> {
+        let session = self.sessions.remove(&id)?;
+        for (root, piece) in session.asked.keys() {
+            if let Some(blob) = self.blobs.get_mut(root) {
+                blob.drop_ask(*piece, id);
+            }
+        }
+        for (root, view) in &session.views {
+            let Some(sized) = self.blobs.get_mut(root).and_then(Blob::as_sized_mut) else {
+                continue;
+            };
+            if let Some((_, theirs)) = &view.theirs {
+                sized.has.subtract_all(theirs);
+                if let Announce::Shown(shown) = &view.announce {
+                    let open = shown.iter().filter(|piece| !theirs.get(*piece));
+                    open.for_each(|piece| sized.shown.subtract(piece));
+                }
+            } else if let Announce::Shown(shown) = &view.announce {
+                sized.shown.subtract_all(shown);
+            }
+        }
+        self.wake();
+        Some(session)
+    }
+}

@@ -1,0 +1,163 @@
+//! One connection, as its room knows it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use blake3::Hash;
+use tokio::sync::Notify;
+
+use crate::bits::Bits;
+use crate::wire::Message;
+use crate::{Fault, Limits, Rights};
+
+/// Asked for at the beginning, and never less.
+const FEWEST_AHEAD: usize = 2;
+/// Cancelled asks whose answers may still come.
+const CANCELLED: usize = 256;
+
+/// What this side tells of a blob.
+#[derive(Debug, Default)]
+pub(super) enum Announce {
+    #[default]
+    Nothing,
+    /// All that comes; told up to a cursor.
+    All(usize),
+    /// Some at a time, so that each peer gets something else first.
+    Shown(Bits),
+}
+
+/// One blob between this side and the peer.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    /// Its size as the peer says, and what the peer has of it.
+    pub(super) theirs: Option<(u64, Bits)>,
+    /// The peer looks for it.
+    pub(super) wants: bool,
+    pub(super) announce: Announce,
+    /// Shown and not got yet.
+    pub(super) open: u32,
+    /// Pieces that were sent.
+    pub(super) served: u64,
+}
+
+/// See the module.
+pub(super) struct Session {
+    pub(super) peer: String,
+    /// This side opened it.
+    pub(super) dialled: bool,
+    pub(super) rights: Rights,
+    /// Its writer, to be woken.
+    pub(super) notify: Arc<Notify>,
+    /// It is to end.
+    pub(super) closing: Option<Fault>,
+    pub(super) control: VecDeque<Message>,
+    /// What the peer has asked for.
+    pub(super) uploads: VecDeque<(Hash, u32)>,
+    pub(super) views: HashMap<Hash, View>,
+    /// What the peer was asked for.
+    pub(super) asked: HashMap<(Hash, u32), Instant>,
+    pub(super) cancelled: VecDeque<(Hash, u32)>,
+    /// How many may be asked at a time now.
+    pub(super) ahead: usize,
+    /// How long an answer takes, smoothed.
+    pub(super) answer: Duration,
+    /// The last piece, or the first ask after none.
+    pub(super) progress: Instant,
+    /// For how long pieces that others brought were waited for in vain.
+    pub(super) waited: Duration,
+    /// Something was to do on either side.
+    pub(super) busy: Instant,
+    pub(super) said: Instant,
+}
+
+impl Session {
+    pub(super) fn new(peer: &str, dialled: bool, rights: Rights) -> Self {
+        let now = Instant::now();
+        Self {
+            peer: peer.into(),
+            dialled,
+            rights,
+            notify: Arc::default(),
+            closing: None,
+            control: VecDeque::new(),
+            uploads: VecDeque::new(),
+            views: HashMap::new(),
+            asked: HashMap::new(),
+            cancelled: VecDeque::new(),
+            ahead: FEWEST_AHEAD,
+            answer: Duration::ZERO,
+            progress: now,
+            waited: Duration::ZERO,
+            busy: now,
+            said: now,
+        }
+    }
+
+    pub(super) fn close(&mut self, fault: Fault) {
+        self.closing.get_or_insert(fault);
+        self.notify.notify_one();
+    }
+
+    pub(super) fn say(&mut self, message: Message) {
+        self.control.push_back(message);
+        self.notify.notify_one();
+    }
+
+    /// Somebody else was quicker.
+    pub(super) fn cancel(&mut self, root: Hash, piece: u32) {
+        if self.asked.remove(&(root, piece)).is_some() {
+            self.cancelled.push_back((root, piece));
+            if self.cancelled.len() > CANCELLED {
+                self.cancelled.pop_front();
+            }
+            self.say(Message::Cancel { root, piece });
+            if self.asked.is_empty() {
+                self.waited += self.progress.elapsed();
+            }
+        }
+    }
+
+    /// For how long it has brought nothing while something was asked of it.
+    pub(super) fn stalled(&self) -> Duration {
+        match self.asked.is_empty() {
+            true => self.waited,
+            false => self.waited + self.progress.elapsed(),
+        }
+    }
+
+    pub(super) fn note_ask(&mut self, root: Hash, piece: u32) {
+        let now = Instant::now();
+        if self.asked.is_empty() {
+            self.progress = now;
+        }
+        self.asked.insert((root, piece), now);
+    }
+
+    /// Whether a piece was asked for. Learns from how long it took.
+    pub(super) fn note_answer(&mut self, root: Hash, piece: u32, limits: &Limits) -> bool {
+        let was_full = self.asked.len() >= self.ahead;
+        let Some(at) = self.asked.remove(&(root, piece)) else {
+            let before = self.cancelled.len();
+            self.cancelled.retain(|cancelled| *cancelled != (root, piece));
+            return self.cancelled.len() < before;
+        };
+        (self.progress, self.waited) = (Instant::now(), Duration::ZERO);
+        let took = at.elapsed();
+        self.answer = match self.answer.is_zero() {
+            true => took,
+            false => (self.answer * 7 + took) / 8,
+        };
+        if took < limits.answer_within && was_full {
+            self.ahead = (self.ahead + 1).min(limits.ahead);
+        } else if took > limits.answer_within * 2 {
+            self.ahead = (self.ahead - 1).max(FEWEST_AHEAD);
+        }
+        true
+    }
+
+    /// How long an ask may take before somebody else is asked, too.
+    pub(super) fn patience(&self, limits: &Limits) -> Duration {
+        limits.overdue.max(self.answer * 3)
+    }
+}
