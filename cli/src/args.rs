@@ -16,6 +16,7 @@ use crate::{
     keys::KeysCommand,
     logs::LogsArgs,
     manifest::ManifestCommand,
+    net::NetArgs,
     provider::ProviderCommand,
     query::QueryCommand,
     status::StatusArgs,
@@ -108,6 +109,8 @@ pub enum Command {
     Update(UpdateArgs),
     /// What a deployment is doing, on the chain and at its providers
     Status(StatusArgs),
+    /// How a deployment's services are connected, and by which tunnels
+    Net(NetArgs),
     /// What a deployment's services print
     Logs(LogsArgs),
     /// What happened to a deployment at its providers

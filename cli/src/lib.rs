@@ -17,6 +17,7 @@ pub mod json;
 pub mod keys;
 pub mod logs;
 pub mod manifest;
+pub mod net;
 pub mod out;
 pub mod provider;
 pub mod query;
@@ -66,6 +67,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Deploy(arguments) => deploy::run(&context, arguments).await,
         Command::Update(arguments) => update::run(&context, arguments).await,
         Command::Status(arguments) => status::run(&context, arguments).await,
+        Command::Net(arguments) => net::run(&context, arguments).await,
         Command::Logs(arguments) => logs::run(&context, arguments).await,
         Command::Events(arguments) => inside::events::run(&context, arguments).await,
         Command::Shell(arguments) => inside::shell::run(&context, arguments).await,

@@ -25,6 +25,8 @@ use crate::hosts::{self, Authority};
 use crate::ingress::{DataPlane, Ingress};
 use crate::metrics::{self, Sources};
 use crate::money::{Bookkeeper, Collector, Ledger, LiveHistory};
+use crate::overlay::{Gatherer, Overlay};
+use crate::peers::Peers;
 use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
 use crate::runtime::DockerBackend;
 use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
@@ -125,6 +127,11 @@ async fn start(
     let board = Arc::new(Board::new(Arc::clone(&transfers)));
     let wake = Arc::new(Notify::new());
     let (posted, kept_leases) = (Arc::clone(&board), Arc::clone(&stores.leases));
+    let peers = Arc::new(Peers::new(Arc::clone(&reads), &provider, root.clone()));
+    let overlay = Overlay::open(Arc::clone(&config), &provider, root.clone(), peers)?;
+    let overlay = Arc::new(overlay);
+    let gatherer =
+        Gatherer::new(Arc::clone(&overlay), Arc::clone(&reads), views.clone(), wake.clone());
     let watchdog = Watchdog::new(
         backend.clone(),
         Arc::clone(&stores.leases),
@@ -142,6 +149,7 @@ async fn start(
             blobs: stores.blobs.clone(),
             leases: stores.leases,
             board: board.clone(),
+            overlay: Arc::clone(&overlay),
             wake: wake.clone(),
         },
         views.clone(),
@@ -160,6 +168,7 @@ async fn start(
         manifests: stores.manifests,
         blobs: stores.blobs,
         board,
+        overlay,
         wake,
         raw: vec![],
     }));
@@ -207,6 +216,7 @@ async fn start(
     part(Box::pin(quiet(reconciler.run())));
     part(Box::pin(quiet(watchdog.run())));
     part(Box::pin(quiet(transfers::keep(transfers, transfers_file))));
+    part(Box::pin(quiet(gatherer.run())));
     part(Box::pin(quiet(events)));
     part(Box::pin(quiet(drain::close_in_time(
         queue.clone(),

@@ -10,6 +10,7 @@
 //! | [`metrics`] | what monitoring reads |
 //! | [`store`] | manifests, blobs and lease records on disk, crash-safe |
 //! | [`gateway`] | what tenants call, over mutually authenticated TLS |
+//! | [`overlay`] | connections between workloads: who may, with whom, by which tunnel |
 //! | [`peers`] | the other providers of a deployment, and connections to them |
 //! | [`reconcile`] | desired state against the engine's, step by step |
 //! | [`ingress`] | the data plane's process and its route table |
@@ -36,6 +37,7 @@ pub mod hosts;
 pub mod ingress;
 pub mod metrics;
 pub mod money;
+pub mod overlay;
 pub mod peers;
 pub mod reconcile;
 pub mod runtime;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -429,4 +429,15 @@ impl ImageEngine for FakeEngine {
     async fn collect(&self, _keep: Vec<String>) -> Result<usize, RuntimeError> {
         Ok(0)
     }
+}
+
+/// An overlay that joins nothing.
+pub(crate) fn overlay(
+    config: &Config,
+    chain: Arc<crate::chain::fake::FakeChain>,
+) -> Arc<crate::overlay::Overlay> {
+    let root = stoa_client::tls::provider_root(&me(), 30).expect("a root");
+    let peers = Arc::new(crate::peers::Peers::new(chain, &me(), root.clone()));
+    let overlay = crate::overlay::Overlay::open(Arc::new(config.clone()), &me(), root, peers);
+    Arc::new(overlay.expect("a state"))
 }

@@ -101,6 +101,19 @@ impl ServerCertVerifier for ProviderVerifier {
     handshake_signatures!();
 }
 
+/// Which of some roots vouches for a certificate now, as of one that serves
+/// under the first of its own names.
+pub fn vouching_root<'a>(der: &[u8], roots: &'a [Vec<u8>]) -> Option<&'a [u8]> {
+    let name = x509::dns_names(der).ok()?.into_iter().next()?;
+    let leaf = CertificateDer::from(der);
+    let host = ServerName::try_from(name.clone()).ok()?;
+    let vouches = |root: &&Vec<u8>| {
+        let verifier = ProviderVerifier::new(&name, std::slice::from_ref(*root));
+        verifier.is_ok_and(|v| v.check(&leaf, &[], &host, UnixTime::now()).is_ok())
+    };
+    roots.iter().find(vouches).map(Vec::as_slice)
+}
+
 /// TLS 1.3 to a provider's gateway, HTTP/2, with the tenant's certificate
 /// where there is one.
 pub fn client_config(

@@ -19,6 +19,8 @@ use crate::{Error, Result};
 
 /// Clocks differ a little; certificates begin this much earlier.
 const BACKDATE: Duration = Duration::minutes(5);
+/// Of no consequence: an issuer's parameters must have some validity.
+const ISSUER_DAYS: u32 = 1;
 
 /// A certificate (with those that lead to its root, its own first) and its
 /// private key.
@@ -57,6 +59,11 @@ impl Identity {
         Self { chain: vec![certificate], key: self.key.clone() }
     }
 
+    /// The key as PEM.
+    pub fn key_pem(&self) -> Zeroizing<String> {
+        Zeroizing::new(pem("PRIVATE KEY", &self.key))
+    }
+
     /// Its certificates as PEM, without the key.
     pub fn certificates_pem(&self) -> String {
         self.chain.iter().map(|der| certificate_pem(der)).collect()
@@ -72,8 +79,7 @@ impl Identity {
         for der in &self.chain {
             text.push_str(&pem("CERTIFICATE", der));
         }
-        let key = Zeroizing::new(pem("PRIVATE KEY", &self.key));
-        text.push_str(&key);
+        text.push_str(&self.key_pem());
         let temporary = path.with_extension(format!("new-{:08x}", rand::random::<u32>()));
         let write = || -> std::io::Result<()> {
             let mut file =
@@ -138,6 +144,24 @@ pub fn leaf(root: &Identity, address: &str, hosts: &[String], days: u32) -> Resu
             Err(_) => dns(host)?,
         });
     }
+    sign_for_both_ends(params, root, &new_key()?)
+}
+
+/// One side's certificate of a tunnel: the tunnel's name, alone, for both ends
+/// of connections. It is good for nothing else, for it bears no address.
+pub fn tunnel_leaf(root: &Identity, name: &str, seconds: u64) -> Result<Identity> {
+    let mut params = params(name, 0)?;
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    params.not_after = OffsetDateTime::now_utc().saturating_add(Duration::seconds(seconds));
+    params.subject_alt_names = vec![dns(name)?];
+    sign_for_both_ends(params, root, &new_key()?)
+}
+
+fn sign_for_both_ends(
+    mut params: CertificateParams,
+    root: &Identity,
+    key: &KeyPair,
+) -> Result<Identity> {
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -145,10 +169,9 @@ pub fn leaf(root: &Identity, address: &str, hosts: &[String], days: u32) -> Resu
     // All that issuing takes of the root is its name, its key and what the key
     // may be used for.
     let issuer_name = super::common_name(root.certificate())?;
-    let issuer = Issuer::new(root_params(&issuer_name, days)?, root.key_pair()?);
-    let key = new_key()?;
-    let certificate = params.signed_by(&key, &issuer).map_err(tls)?;
-    Ok(identity(vec![certificate.der().to_vec()], &key))
+    let issuer = Issuer::new(root_params(&issuer_name, ISSUER_DAYS)?, root.key_pair()?);
+    let certificate = params.signed_by(key, &issuer).map_err(tls)?;
+    Ok(identity(vec![certificate.der().to_vec()], key))
 }
 
 /// The same with the root beside it, as a provider shows it to another one.

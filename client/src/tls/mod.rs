@@ -12,10 +12,10 @@ mod server;
 mod x509;
 
 pub use accept::{accept_loop, Connection, GatewayAcceptor};
-pub use client::{client_config, ProviderVerifier};
+pub use client::{client_config, vouching_root, ProviderVerifier};
 pub use identity::{
-    certificate_pem, certificates_of_pem, countersign, leaf, provider_root, tenant, under_root,
-    Identity,
+    certificate_pem, certificates_of_pem, countersign, leaf, provider_root, tenant, tunnel_leaf,
+    under_root, Identity,
 };
 pub use server::{server_config, TenantVerifier};
-pub use x509::{common_name, public_key, serial_hex, validity, Validity};
+pub use x509::{common_name, dns_names, fingerprint, public_key, serial_hex, validity, Validity};

@@ -1,8 +1,9 @@
 //! What we read of a certificate.
 
+use sha2::{Digest, Sha256};
 use x509_parser::{
     certificate::X509Certificate,
-    prelude::{ExtendedKeyUsage, FromDer},
+    prelude::{ExtendedKeyUsage, FromDer, GeneralName},
 };
 
 use crate::{Error, Result};
@@ -46,6 +47,23 @@ pub fn common_name(der: &[u8]) -> Result<String> {
     let certificate = parse(der)?;
     let name = certificate.subject().iter_common_name().next().and_then(|n| n.as_str().ok());
     name.map(str::to_owned).ok_or_else(|| Error::Tls("the certificate has no common name".into()))
+}
+
+/// The DNS names that it is for.
+pub fn dns_names(der: &[u8]) -> Result<Vec<String>> {
+    let certificate = parse(der)?;
+    let names = certificate.subject_alternative_name().map_err(|e| Error::Tls(e.to_string()))?;
+    let names = names.map(|names| names.value.general_names.as_slice()).unwrap_or_default();
+    let one = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    };
+    Ok(names.iter().filter_map(one).collect())
+}
+
+/// SHA-256 of a certificate in DER, in hex.
+pub fn fingerprint(der: &[u8]) -> String {
+    hex::encode(Sha256::digest(der))
 }
 
 /// The public key in a certificate, in DER.

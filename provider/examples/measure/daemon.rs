@@ -17,9 +17,11 @@ use stoa_client::queue::QueueOptions;
 use stoa_client::rpc::RpcClient;
 use stoa_client::{Address, Chain, TxQueue};
 use stoa_manifest::{Blob, Manifest};
-use stoa_provider::chain::{LeaseView, Standing, View};
+use stoa_provider::chain::{ChainReads, LeaseView, Standing, View};
 use stoa_provider::config::{render, Config, Storage};
 use stoa_provider::ingress::Ingress;
+use stoa_provider::overlay::Overlay;
+use stoa_provider::peers::Peers;
 use stoa_provider::reconcile::{services, Board, Parts, Reconciler};
 use stoa_provider::runtime::{DockerBackend, InstanceKey, LoadedImage, WorkloadSpec};
 use stoa_provider::store::{BlobStore, LeaseStore, ManifestStore};
@@ -28,6 +30,7 @@ use tokio::sync::{watch, Notify};
 use tokio::task::JoinHandle;
 
 use crate::chain::Still;
+use crate::engine;
 use crate::POLL;
 
 /// Where the demo's page listens.
@@ -177,9 +180,13 @@ impl Daemon {
         }
         let (views, receiver) = watch::channel(Some(fleet.view(number)));
         let backend = Arc::new(backend);
+        let root = stoa_client::tls::provider_root(engine::PROVIDER, 30)?;
+        let reads: Arc<dyn ChainReads> = Arc::new(Still);
+        let peers = Arc::new(Peers::new(Arc::clone(&reads), engine::PROVIDER, root.clone()));
         let parts = Parts {
             config: Arc::clone(&config),
-            reads: Arc::new(Still),
+            overlay: Arc::new(Overlay::open(Arc::clone(&config), engine::PROVIDER, root, peers)?),
+            reads,
             queue: queue().await?,
             backend: backend.clone(),
             image_engine: backend,

@@ -7,6 +7,7 @@
 mod auth;
 mod blobs;
 mod caller;
+mod connections;
 mod door;
 mod events;
 mod leases;
@@ -30,6 +31,7 @@ use tokio::sync::Notify;
 use crate::bidding::{Capacity, Screener};
 use crate::chain::{ChainReads, Views};
 use crate::config::Config;
+use crate::overlay::Overlay;
 use crate::reconcile::Board;
 use crate::runtime::Backend;
 use crate::store::{BlobStore, ManifestStore};
@@ -53,6 +55,7 @@ pub struct Context {
     pub manifests: Arc<ManifestStore>,
     pub blobs: Arc<BlobStore>,
     pub board: Arc<Board>,
+    pub overlay: Arc<Overlay>,
     /// Wakes the reconciler.
     pub wake: Arc<Notify>,
     /// What else is spoken on the port, with other providers.

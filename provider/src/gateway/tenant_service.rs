@@ -10,9 +10,10 @@ use stoa_client::proto::gateway::v1::shell_request::Input as ShellInput;
 use stoa_client::proto::gateway::v1::shell_response::Output as ShellOutput;
 use stoa_client::proto::gateway::v1::tenant_server::Tenant;
 use stoa_client::proto::gateway::v1::{
-    CopyChunk, CopyInRequest, CopyInResponse, CopyOutRequest, EventsRequest, GetManifestRequest,
-    GetManifestResponse, InstanceId, LeaseEvent, PortForwardRequest, PortForwardResponse,
-    RestartRequest, RestartResponse, ShellRequest, ShellResponse,
+    ConnectionsRequest, ConnectionsResponse, CopyChunk, CopyInRequest, CopyInResponse,
+    CopyOutRequest, EventsRequest, GetManifestRequest, GetManifestResponse, InstanceId, LeaseEvent,
+    PortForwardRequest, PortForwardResponse, RestartRequest, RestartResponse, ShellRequest,
+    ShellResponse,
 };
 use stoa_client::token::Scope;
 use tokio::sync::mpsc;
@@ -22,7 +23,7 @@ use super::caller::{caller, Caller};
 use super::logs::engine_error;
 use super::service::{answers, first_of, Answers, GatewayService, StreamSlot};
 use super::sessions::{self, FIRST_MESSAGE, MAX_COPY_PIECE, MAX_STDIN};
-use super::{events, manifests};
+use super::{connections, events, manifests};
 use crate::runtime::{ExecInput, ExecOutput, ExecSession, InstanceKey};
 
 /// Messages that wait for a slow reader.
@@ -155,6 +156,15 @@ impl Tenant for GatewayService {
         let done =
             sessions::restart(&self.context, &lease, &request.service, request.instance).await?;
         Ok(Response::new(RestartResponse { instances: done }))
+    }
+
+    async fn connections(
+        &self,
+        request: Request<ConnectionsRequest>,
+    ) -> Result<Response<ConnectionsResponse>, Status> {
+        let caller = caller(&request, Scope::Status)?;
+        let id = request.into_inner().deployment;
+        connections::of(&self.context, &caller, id).map(Response::new)
     }
 }
 

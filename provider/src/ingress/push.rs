@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use stoa_client::proto::gateway::v1::{ForwardedPort, HostName};
 use stoa_tunnel::control::Status as PlaneStatus;
+use stoa_tunnel::overlay::OverlayTable;
 use stoa_tunnel::routes::{RouteTable, Transport};
 use stoa_tunnel::ControlError;
 use tokio::sync::watch;
@@ -97,6 +98,11 @@ impl Ingress {
         })
     }
 
+    /// What the data plane said last, if it has been asked.
+    pub fn plane_status(&self) -> Option<PlaneStatus> {
+        self.plane.borrow().as_ref().map(|said| said.status.clone())
+    }
+
     /// How a lease's services are reached.
     pub fn reach(&self, lease: &str) -> BTreeMap<String, Reach> {
         let mut services: BTreeMap<String, Reach> = BTreeMap::new();
@@ -140,7 +146,13 @@ impl Ingress {
     }
 
     /// Says what is to be served now.
-    pub fn update(&mut self, services: &[Service], seen: &Observation, live: &Live) {
+    pub fn update(
+        &mut self,
+        services: &[Service],
+        seen: &Observation,
+        live: &Live,
+        overlay: Option<OverlayTable>,
+    ) {
         if let Err(error) = self.settle_claims(services, live) {
             tracing::error!("claims of ports and addresses: {error}");
         }
@@ -159,7 +171,7 @@ impl Ingress {
             forwards: forwarded.forwards,
             addresses: forwarded.addresses,
             tls: self.config.https.settings(&self.domain),
-            overlay: None,
+            overlay,
         };
         self.wanted.send_if_modified(|wanted| {
             let changed = wanted.as_deref() != Some(&table);
@@ -332,7 +344,7 @@ deployment: {web: {here: {profile: web, count: 1}}}
         let seen = Observation::default();
         let mut reach = Reach::default();
         for _ in 0..200 {
-            ingress.update(&services, &seen, &live);
+            ingress.update(&services, &seen, &live, None);
             reach = ingress.reach(LEASE)["web"].clone();
             if reach.names[0].served {
                 break;
@@ -355,10 +367,10 @@ deployment: {web: {here: {profile: web, count: 1}}}
         assert!(table.tls.is_some() && table.validate().is_ok());
 
         // Its manifest cannot be read now: what it has stays its own.
-        ingress.update(&[], &seen, &live);
+        ingress.update(&[], &seen, &live, None);
         let claims = || std::fs::read_to_string(dir.path().join("ports.json")).unwrap();
         assert!(claims().contains(LEASE));
-        ingress.update(&[], &seen, &Live::default());
+        ingress.update(&[], &seen, &Live::default(), None);
         assert!(!claims().contains(LEASE));
         assert!(ingress.reach(LEASE).is_empty());
         let hosts = std::fs::read_to_string(dir.path().join("hosts.json")).unwrap();

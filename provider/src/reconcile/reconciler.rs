@@ -20,6 +20,7 @@ use super::{garbage, Board};
 use crate::chain::{ChainReads, LeaseView, View, Views};
 use crate::config::Config;
 use crate::ingress::{Ingress, Live, Service};
+use crate::overlay::{Joined, Overlay};
 use crate::runtime::{Backend, Observation};
 use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
 
@@ -44,6 +45,7 @@ pub struct Parts {
     pub blobs: Arc<BlobStore>,
     pub leases: Arc<LeaseStore>,
     pub board: Arc<Board>,
+    pub overlay: Arc<Overlay>,
     /// Something arrived: look now.
     pub wake: Arc<Notify>,
 }
@@ -53,6 +55,7 @@ pub struct Reconciler {
     shared: Arc<Shared>,
     views: Views,
     ingress: Ingress,
+    overlay: Arc<Overlay>,
     unknown: Unknown,
     grace: Grace,
     collected_at: Option<Instant>,
@@ -66,12 +69,14 @@ type Wanted = Vec<(String, String, i32)>;
 
 impl Reconciler {
     pub fn new(parts: Parts, views: Views, ingress: Ingress) -> Self {
+        let overlay = Arc::clone(&parts.overlay);
         let shared = Shared::new(parts);
         let shared = Arc::new(shared);
         Self {
             shared,
             views,
             ingress,
+            overlay,
             unknown: Unknown::new(),
             grace: Grace::default(),
             collected_at: None,
@@ -141,7 +146,11 @@ impl Reconciler {
                 services.extend(services_of(lease, &stored));
             }
         }
-        self.ingress.update(&services, &seen, &self.live(view));
+        if let Some(status) = self.ingress.plane_status() {
+            self.overlay.note_plane(&status);
+        }
+        let overlay = self.overlay.table(&self.joined(view, &turns), &seen, view.time);
+        self.ingress.update(&services, &seen, &self.live(view), Some(overlay));
         for (lease, stored) in turns {
             if !busy.contains(&lease.name) {
                 self.begin_turn(lease, &stored, &seen);
@@ -149,6 +158,24 @@ impl Reconciler {
         }
         self.close(view, &seen, &busy).await;
         self.collect_garbage(view, &busy).await;
+    }
+
+    /// The live leases with the manifests by which their workloads are joined:
+    /// that which runs, and that which the chain wants, where it is here.
+    fn joined<'a>(
+        &self,
+        view: &'a View,
+        accepted: &[(&LeaseView, Arc<StoredManifest>)],
+    ) -> Vec<Joined<'a>> {
+        let one = |lease: &'a LeaseView| {
+            let running = accepted.iter().find(|(of, _)| of.name == lease.name);
+            let running = running.map(|(_, stored)| Arc::clone(stored));
+            let wanted = self.shared.manifests.get(&lease.version()).ok().flatten();
+            let mut manifests: Vec<_> = running.into_iter().chain(wanted).collect();
+            manifests.dedup_by(|a, b| a.version == b.version);
+            Joined { lease, manifests }
+        };
+        view.leases.values().map(one).collect()
     }
 
     fn begin_turn(&self, lease: &LeaseView, stored: &StoredManifest, seen: &Observation) {

@@ -24,7 +24,7 @@ use crate::ingress::Ingress;
 use crate::runtime::{ContainerState, StorageUse};
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
 use crate::tests_support::{
-    config, lease_view, one_service_manifest, order, tenant, view, FakeEngine, NOW,
+    config, lease_view, one_service_manifest, order, overlay, tenant, view, FakeEngine, NOW,
 };
 
 /// Everything that outlives a daemon, and the daemon's loop.
@@ -110,6 +110,7 @@ impl Stage {
             blobs: Arc::new(blobs),
             leases: Arc::new(LeaseStore::open(&path("leases")).unwrap()),
             board: Arc::default(),
+            overlay: overlay(&config, self.chain.clone()),
             wake: Arc::default(),
         };
         let (board, wake) = (parts.board.clone(), parts.wake.clone());

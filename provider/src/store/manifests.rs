@@ -24,7 +24,7 @@ pub struct StoredManifest {
 }
 
 impl StoredManifest {
-    fn new(version: &str, bytes: &[u8], manifest: Manifest) -> Arc<Self> {
+    pub(crate) fn new(version: &str, bytes: &[u8], manifest: Manifest) -> Arc<Self> {
         let (root, length) = (blake3::hash(bytes), bytes.len() as u64);
         Arc::new(Self { version: version.into(), root, bytes: length, manifest })
     }

@@ -18,7 +18,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::{json as object, Value};
 use stoa_client::proto::gateway::v1::{
-    EventsRequest, LogsRequest, ShellStart, SubmitManifestRequest, TerminalSize,
+    EventsRequest, LogsRequest, ScreenRequest, ShellStart, SubmitManifestRequest, TerminalSize,
 };
 use stoa_client::token::Scope;
 use stoa_manifest::MAX_CANONICAL_BYTES;
@@ -27,7 +27,7 @@ use tonic::Status;
 use super::caller::{nobody, Caller};
 use super::door::Place as ConnectionPlace;
 use super::service::{answers, GatewayService, StreamSlot};
-use super::{events, logs, manifests, sessions};
+use super::{connections, events, logs, manifests, screen, sessions};
 use crate::runtime::InstanceKey;
 use answer::Answer;
 use streams::Form;
@@ -86,17 +86,25 @@ impl Rest {
         request: Request<Incoming>,
         place: ConnectionPlace,
     ) -> Result<Answer, Status> {
-        match route {
+        let route = match route {
             Route::Status => return Ok(answer::json(&json::of(&self.service.provider_status())?)),
             Route::Version => {
                 let version = env!("CARGO_PKG_VERSION");
                 return Ok(answer::json(&object!({ "version": version, "api": "v1" })));
             }
-            _ => {}
-        }
+            // For anybody, as over gRPC.
+            Route::Screen { order } => {
+                let wanted = ScreenRequest { order: Some(order) };
+                let said = screen::answer(&self.service.context, wanted).await?;
+                return Ok(answer::json(&json::of(&said)?));
+            }
+            route => route,
+        };
         let ask = Ask { caller: caller.ok_or_else(nobody)?, request, place };
         match route {
-            Route::Status | Route::Version => Err(Status::internal("answered above")),
+            Route::Status | Route::Version | Route::Screen { .. } => {
+                Err(Status::internal("answered above"))
+            }
             Route::LeaseStatus { lease, follow } => self.lease_status(lease, follow, ask).await,
             Route::Logs { lease, wanted } => self.logs(lease, wanted, ask).await,
             Route::Events { lease, follow, after } => self.events(lease, follow, after, ask).await,
@@ -108,6 +116,12 @@ impl Rest {
                 let wanted = SubmitManifestRequest { deployment: Some(deployment), manifest };
                 let done = manifests::submit(&self.service.context, &ask.caller, wanted).await?;
                 Ok(answer::json(&json::of(&done)?))
+            }
+            Route::Connections { deployment } => {
+                ask.caller.may(Scope::Status)?;
+                let context = &self.service.context;
+                let told = connections::of(context, &ask.caller, Some(deployment))?;
+                Ok(answer::json(&json::of(&told)?))
             }
             Route::Restart { lease, service, instance } => {
                 ask.caller.may(Scope::Restart)?;

@@ -2,7 +2,7 @@
 
 use http::Method;
 use stoa_client::ids::TextId;
-use stoa_client::proto::types::v1::{BidId, DeploymentId};
+use stoa_client::proto::types::v1::{BidId, DeploymentId, OrderId};
 use stoa_client::Address;
 use tonic::Status;
 
@@ -24,6 +24,8 @@ pub enum Route {
     Events { lease: Lease, follow: bool, after: u64 },
     GetManifest { lease: Lease },
     PutManifest { deployment: DeploymentId },
+    Connections { deployment: DeploymentId },
+    Screen { order: OrderId },
     Restart { lease: Lease, service: String, instance: Option<u32> },
     Shell { place: Place, command: Vec<String>, tty: bool, rows: u32, columns: u32 },
     Port { place: Place, port: u32 },
@@ -96,6 +98,20 @@ impl Route {
                 let deployment =
                     DeploymentId { owner: address(owner)?, dseq: number(dseq, "dseq")? };
                 (Self::PutManifest { deployment }, Method::PUT)
+            }
+            ["deployment", owner, dseq, "connections"] => {
+                let deployment =
+                    DeploymentId { owner: address(owner)?, dseq: number(dseq, "dseq")? };
+                (Self::Connections { deployment }, Method::GET)
+            }
+            ["order", owner, dseq, gseq, oseq, "screen"] => {
+                let order = OrderId {
+                    owner: address(owner)?,
+                    dseq: number(dseq, "dseq")?,
+                    gseq: number(gseq, "gseq")?,
+                    oseq: number(oseq, "oseq")?,
+                };
+                (Self::Screen { order }, Method::GET)
             }
             ["lease", owner, dseq, gseq, oseq, rest @ ..] => {
                 let lease = Lease {
@@ -185,7 +201,7 @@ impl Route {
 
     /// What anybody may ask.
     pub fn is_public(&self) -> bool {
-        matches!(self, Self::Status | Self::Version)
+        matches!(self, Self::Status | Self::Version | Self::Screen { .. })
     }
 
     /// The path that it is read from, without its query.
@@ -204,6 +220,10 @@ impl Route {
             Self::PutManifest { deployment } => {
                 format!("/deployment/{}/manifest", deployment.text())
             }
+            Self::Connections { deployment } => {
+                format!("/deployment/{}/connections", deployment.text())
+            }
+            Self::Screen { order } => format!("/order/{}/screen", order.text()),
             Self::Restart { lease, service, .. } => {
                 format!("{}/service/{service}/restart", of(lease))
             }
@@ -264,6 +284,8 @@ mod tests {
             ("GET", "/status".to_string(), ""),
             ("GET", "/version".into(), ""),
             ("GET", format!("{lease}/status"), "follow=true"),
+            ("GET", format!("/deployment/{}/7/connections", tenant()), ""),
+            ("GET", format!("/order/{}/7/1/2/screen", tenant()), ""),
             ("GET", format!("{lease}/logs"), "follow&tail=0&since=9&service=web&instance=1"),
             ("GET", format!("{lease}/events"), "after=7"),
             ("GET", format!("{lease}/manifest"), ""),

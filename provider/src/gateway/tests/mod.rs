@@ -37,8 +37,8 @@ use crate::config::Storage;
 use crate::reconcile::Board;
 use crate::store::{BlobStore, ManifestStore};
 use crate::tests_support::{
-    config, deployment, lease_view, machine, me, one_service_manifest, order, tenant, view,
-    FakeEngine, NOW,
+    config, deployment, lease_view, machine, me, one_service_manifest, order, overlay, tenant,
+    view, FakeEngine, NOW,
 };
 
 type Client = GatewayClient<Channel>;
@@ -115,6 +115,8 @@ impl Stage {
         let (end, ended) = oneshot::channel::<()>();
         let (engine, board) = (Arc::new(FakeEngine::default()), Arc::new(Board::default()));
         let (views, seen) = watch::channel(None);
+        config.data_dir = dir.path().into();
+        let overlay = overlay(&config, chain.clone());
         let context = Arc::new(Context {
             config: Arc::new(config),
             provider: me(),
@@ -126,6 +128,7 @@ impl Stage {
             manifests: Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap()),
             blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
             board: board.clone(),
+            overlay,
             wake: Arc::new(Notify::new()),
             raw: vec![Arc::new(peers::Echo)],
         });

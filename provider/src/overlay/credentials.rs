@@ -1,0 +1,135 @@
+//! Each tunnel's own key and certificate of this side, renewed before it
+//! ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use stoa_client::tls::{self, tunnel_leaf, Identity};
+use stoa_tunnel::overlay::{tunnel_name, Credential};
+
+/// All of them, by their ids.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Credentials(BTreeMap<String, Own>);
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Own {
+    chain: String,
+    key: String,
+    /// Unix seconds.
+    made: u64,
+    renew_at: u64,
+    /// SHA-256 of the root that signed it, in hex.
+    root: String,
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Own").field("made", &self.made).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// The id of this tunnel's, made now where there is none that is good.
+    /// `side` is `out` or `in`: both ends may be here.
+    pub(super) fn ensure(
+        &mut self,
+        side: &str,
+        descriptor: &str,
+        root: &Identity,
+        seconds: u64,
+    ) -> anyhow::Result<String> {
+        let id = format!("{side} {descriptor}");
+        let now = now();
+        let signer = fingerprint(root.certificate());
+        let good = |own: &Own| own.root == signer && own.renew_at > now && own.made <= now;
+        if !self.0.get(&id).is_some_and(good) {
+            let leaf = tunnel_leaf(root, &tunnel_name(descriptor), seconds)?;
+            let own = Own {
+                chain: leaf.certificates_pem(),
+                key: leaf.key_pem().to_string(),
+                made: now,
+                renew_at: now.saturating_add(seconds / 2),
+                root: signer,
+            };
+            self.0.insert(id.clone(), own);
+        }
+        Ok(id)
+    }
+
+    /// Forgets all but these.
+    pub(super) fn keep(&mut self, used: &BTreeSet<String>) {
+        self.0.retain(|id, _| used.contains(id));
+    }
+
+    /// Forgets what an earlier root has signed.
+    pub(super) fn retire_other_roots(&mut self, root: &[u8]) {
+        let signer = fingerprint(root);
+        self.0.retain(|_, own| own.root == signer);
+    }
+
+    /// For the data plane.
+    pub(super) fn all(&self) -> Vec<Credential> {
+        let one = |(id, own): (&String, &Own)| Credential {
+            id: id.clone(),
+            chain: own.chain.clone(),
+            key: own.key.clone(),
+        };
+        self.0.iter().map(one).collect()
+    }
+
+    /// The certificate shown under an id, in DER.
+    pub(super) fn certificate(&self, id: &str) -> Option<Vec<u8>> {
+        let ders = tls::certificates_of_pem(&self.0.get(id)?.chain).ok()?;
+        ders.into_iter().next()
+    }
+}
+
+/// When a certificate ends, in Unix seconds.
+pub(super) fn ends(der: &[u8]) -> Option<i64> {
+    Some(tls::validity(der).ok()?.not_after)
+}
+
+fn fingerprint(der: &[u8]) -> String {
+    hex::encode(Sha256::digest(der))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use stoa_client::tls::provider_root;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_stays_until_its_half_is_over_or_the_root_changes() {
+        let root = provider_root("p", 30).unwrap();
+        let mut all = Credentials::default();
+        let id = all.ensure("out", "a > b", &root, 3_600).unwrap();
+        let first = all.certificate(&id).unwrap();
+        all.ensure("out", "a > b", &root, 3_600).unwrap();
+        assert_eq!(all.certificate(&id).unwrap(), first);
+        let other = all.ensure("in", "a > b", &root, 3_600).unwrap();
+        assert_ne!(all.certificate(&other).unwrap(), first);
+
+        all.0.get_mut(&id).unwrap().renew_at = now();
+        all.ensure("out", "a > b", &root, 3_600).unwrap();
+        let second = all.certificate(&id).unwrap();
+        assert_ne!(second, first);
+
+        let rotated = provider_root("p", 30).unwrap();
+        all.ensure("out", "a > b", &rotated, 3_600).unwrap();
+        assert_ne!(all.certificate(&id).unwrap(), second);
+        all.retire_other_roots(rotated.certificate());
+        assert_eq!(all.all().len(), 1);
+        assert!(!format!("{all:?}").contains("PRIVATE"), "{all:?}");
+        let ends = ends(&all.certificate(&id).unwrap()).unwrap();
+        assert!((ends - now() as i64 - 3_600).abs() < 60, "{ends}");
+    }
+}

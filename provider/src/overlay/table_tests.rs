@@ -1,0 +1,178 @@
+use std::sync::Arc;
+
+use stoa_client::proto::market::v1::LeaseState;
+use stoa_client::tls::provider_root;
+
+use super::super::known::{KnownDeployment, KnownProvider};
+use super::*;
+use crate::chain::LeaseView;
+use crate::store::StoredManifest;
+use crate::tests_support::{config, lease_view, manifest, me, observed, order, service_goal};
+
+const SDL: &str = r#"
+version: "2.0"
+services:
+  web:
+    image: nginx
+    expose:
+      - {port: 80, to: [{global: true}]}
+  api:
+    image: api
+    egress: none
+    expose:
+      - {port: 8080, as: 80, to: [{service: web}]}
+profiles:
+  compute: {one: {resources: {cpu: {units: 1}, memory: {size: 64Mi}, storage: {size: 64Mi}}}}
+  placement:
+    here: {pricing: {one: {denom: ustoa, amount: 1}}}
+    there: {pricing: {one: {denom: ustoa, amount: 1}}}
+deployment:
+  web: {here: {profile: one, count: 2}}
+  api: {there: {profile: one, count: 1}}
+"#;
+
+/// A lease of one of the two placements.
+fn lease(group: &str, number: u64) -> LeaseView {
+    let mut view = lease_view(&order(1));
+    view.spec.name = group.into();
+    view.id.gseq = u32::try_from(number).unwrap();
+    view.name = view.id.text();
+    view.lease.id = Some(view.id.clone());
+    view.lease.set_state(LeaseState::Pending);
+    view
+}
+
+struct Stage {
+    config: Config,
+    root: Identity,
+    state: State,
+    seen: Observation,
+}
+
+impl Stage {
+    fn set() -> Self {
+        let config = config();
+        let root = provider_root(&me(), 30).unwrap();
+        Self { config, root, state: State::default(), seen: Observation::default() }
+    }
+
+    fn runs(&mut self, lease: &LeaseView, service: &str, count: u32) {
+        for mut spec in service_goal(service, count, "a").instances {
+            spec.key.lease.clone_from(&lease.name);
+            let mut instance = observed(&spec, 1);
+            instance.link.as_mut().unwrap().name = spec.key.to_string();
+            self.seen.instances.insert(spec.key.clone(), instance);
+        }
+    }
+
+    fn build(&mut self, leases: &[LeaseView], known: &[(&LeaseView, &str)]) -> Built {
+        let stored = StoredManifest::new("v", b"v", manifest(SDL));
+        let joined: Vec<Joined<'_>> = leases
+            .iter()
+            .map(|lease| Joined { lease, manifests: vec![Arc::clone(&stored)] })
+            .collect();
+        let mut deployment = KnownDeployment::default();
+        deployment.note_manifests(&joined.iter().collect::<Vec<_>>(), 1, 600);
+        deployment.leases = known
+            .iter()
+            .map(|(lease, provider)| KnownLease {
+                lease: lease.name.clone(),
+                group: lease.spec.name.clone(),
+                provider: provider.to_string(),
+            })
+            .collect();
+        let id = deployment_of(&leases[0].id).text();
+        self.state.deployments.insert(id, deployment);
+        let built = build(Parts {
+            config: &self.config,
+            provider: &me(),
+            own_roots: &[self.root.certificate().to_vec()],
+            leases: &joined,
+            seen: &self.seen,
+            state: &mut self.state,
+            root: &self.root,
+        });
+        built.table.validate().unwrap();
+        built
+    }
+}
+
+#[test]
+fn who_dials_gets_a_name_a_port_and_a_tunnel_to_the_other_provider() {
+    let mut stage = Stage::set();
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&here, "web", 2);
+    let known = [(&here, me()), (&there, "other".to_string())];
+    let known: Vec<_> = known.iter().map(|(lease, of)| (*lease, of.as_str())).collect();
+
+    // Its root is not read yet: the name is there already, and is refused.
+    let built = stage.build(std::slice::from_ref(&here), &known);
+    assert_eq!(built.table.links.len(), 2);
+    assert!(built.table.outgoing[0].backends.is_empty());
+    assert!(built.told[0].problem.contains("not read yet"), "{:?}", built.told);
+
+    let endpoints = vec!["other.example:8444".to_string()];
+    let other = KnownProvider { roots: vec!["aa".into()], endpoints: endpoints.clone() };
+    stage.state.providers.insert("other".into(), other);
+    let built = stage.build(std::slice::from_ref(&here), &known);
+    let [connection] = &built.table.outgoing[..] else { panic!("{:?}", built.table) };
+    let [backend] = &connection.backends[..] else { panic!("{connection:?}") };
+    assert_eq!(backend.endpoints, endpoints);
+    assert_eq!(backend.tunnel.peer_roots, [PeerRoot(vec![0xaa])]);
+    let words = format!("{} web > {} api 80/tcp", here.name, there.name);
+    assert_eq!(backend.tunnel.descriptor, format!("stoa-tunnel/1 {words}"));
+    assert!(built.table.incoming.is_empty());
+    for link in &built.table.links {
+        assert!(link.egress);
+        assert_eq!(link.names[0].name, "api");
+        assert_eq!(link.ports[0].address, link.names[0].address);
+        assert_eq!((link.ports[0].port, &link.ports[0].connection), (80, &connection.id));
+    }
+
+    // The other lease is over: its tunnel and its key go.
+    let built = stage.build(std::slice::from_ref(&here), &known[..1]);
+    assert!(built.table.outgoing.iter().all(|one| one.backends.is_empty()));
+    assert!(built.table.credentials.is_empty() && built.told.is_empty());
+}
+
+#[test]
+fn who_is_dialled_serves_its_running_instances_at_their_own_port() {
+    let mut stage = Stage::set();
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&there, "api", 2);
+    let own = me();
+    let known = [(&here, "other"), (&there, own.as_str())];
+    let other = KnownProvider { roots: vec!["aa".into()], endpoints: vec![] };
+    stage.state.providers.insert("other".into(), other);
+    let built = stage.build(std::slice::from_ref(&there), &known);
+    let [served] = &built.table.incoming[..] else { panic!("{:?}", built.table) };
+    assert_eq!(served.targets.len(), 2);
+    assert!(served.targets.iter().all(|target| target.address.port() == 8080));
+    assert!(built.table.outgoing.is_empty());
+    // Without egress, and with nothing to dial, only its questions are answered.
+    assert!(built.table.links.iter().all(|link| !link.egress && link.names.is_empty()));
+    let first = built.table.credentials.clone();
+    assert_eq!(stage.build(std::slice::from_ref(&there), &known).table.credentials, first);
+}
+
+#[test]
+fn two_services_of_one_provider_are_joined_by_a_tunnel_with_two_keys() {
+    let mut stage = Stage::set();
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&here, "web", 1);
+    stage.runs(&there, "api", 1);
+    let own = me();
+    let known = [(&here, own.as_str()), (&there, own.as_str())];
+    let both = [here.clone(), there.clone()];
+    let built = stage.build(&both, &known);
+    let backend = &built.table.outgoing[0].backends[0];
+    assert_eq!(backend.endpoints, ["127.0.0.1:8444"]);
+    let served = &built.table.incoming[0];
+    assert_eq!(served.tunnel, backend.tunnel);
+    assert_ne!(served.credential, backend.credential);
+    let keys: BTreeSet<&str> = built.table.credentials.iter().map(|c| c.key.as_str()).collect();
+    assert_eq!(keys.len(), 2);
+    // The chain's list is a look behind: what is over here is over.
+    let built = stage.build(&both[..1], &known);
+    assert!(built.table.outgoing[0].backends.is_empty() && built.table.incoming.is_empty());
+}
