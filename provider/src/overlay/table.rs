@@ -76,6 +76,8 @@ pub(super) fn build(parts: Parts<'_>) -> Built {
                 all.cloned().collect::<Vec<_>>()
             };
             if rule.from.group == *group {
+                // Also where nobody is there yet: it is listened for, and refused.
+                builder.connection(rule, &own.lease);
                 for to in at(&rule.to.group) {
                     builder.outgoing(&Wire { rule, from: &own, to: &to, deployment: &id });
                 }
@@ -102,18 +104,19 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    fn connection(&mut self, rule: &Rule, lease: &str) -> &mut Connection {
+        let id = connection_id(rule, lease);
+        let empty = Connection { id: id.clone(), backends: vec![] };
+        self.connections.entry(id).or_insert(empty)
+    }
+
     fn outgoing(&mut self, wire: &Wire<'_>) {
-        let id = connection_id(wire.rule, &wire.from.lease);
-        self.connections
-            .entry(id.clone())
-            .or_insert_with(|| Connection { id: id.clone(), backends: vec![] });
         let Some((tunnel, credential)) = self.tunnel(wire, Direction::Outgoing) else { return };
         let endpoints = self.endpoints_of(&wire.to.provider);
         let backend = Backend { tunnel, endpoints, credential };
-        if let Some(connection) = self.connections.get_mut(&id) {
-            if !connection.backends.contains(&backend) {
-                connection.backends.push(backend);
-            }
+        let connection = self.connection(wire.rule, &wire.from.lease);
+        if !connection.backends.contains(&backend) {
+            connection.backends.push(backend);
         }
     }
 
