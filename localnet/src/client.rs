@@ -79,6 +79,22 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Runs a command to its end; what it printed for people.
+    ///
+    /// # Errors
+    /// If it fails: with what it said.
+    pub async fn text(&self, args: &[&str]) -> Result<String> {
+        let told = || format!("stoa {}", args.join(" "));
+        let output = self.command(args).output().await.with_context(told)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("`{}`: {}\n{}", told(), output.status, said.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
 /// Whether a variable sets something of Stoa's programs: what the caller's shell has set for one
 /// network is not meant for this one.
 pub fn is_ours(name: &OsStr) -> bool {

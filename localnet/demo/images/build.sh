@@ -97,7 +97,7 @@ web() { # VERSION ACCENT
     local name=web-v$1 root=$work/web-v$1/root file
     base "$root"
     mkdir "$root/srv/cgi-bin"
-    install -m 755 "$SOURCE/web/index.cgi" "$root/srv/cgi-bin/"
+    install -m 755 "$SOURCE/web/index.cgi" "$SOURCE/web/visits" "$root/srv/cgi-bin/"
     for file in page.html style.css health; do
         sed "s/@VERSION@/$1/g; s/@ACCENT@/$2/g" "$SOURCE/web/$file" >"$root/srv/$file"
     done

@@ -23,7 +23,7 @@ pub use ledger::{show, Changes, Holdings, ATOMS};
 use narrate::Narrator;
 
 /// Steps of the story.
-const STEPS: u32 = 7;
+const STEPS: u32 = 8;
 
 /// What the pages of the two versions say.
 const PAGES: [&str; 2] = ["Stoa demo shop, version 1", "Stoa demo shop, version 2"];
@@ -107,6 +107,7 @@ impl Demo {
         let before = Holdings::now(&chain, &self.accounts()).await?;
         let deployed = self.deploy(&chain, &tenant).await?;
         let visits = self.visit(&deployed, PAGES[0]).await?;
+        self.show_tunnel(&tenant, &deployed).await?;
         self.update(&tenant, &deployed, visits).await?;
         let paid = self.close(&tenant, &deployed).await?;
         self.account(&chain, &before, &paid).await?;
@@ -206,6 +207,41 @@ impl Demo {
         self.tell.say(answer.trim());
         let answer: Value = serde_json::from_str(&answer).context("the API's answer")?;
         answer.get("visits").and_then(Value::as_u64).context("the API counts no visits")
+    }
+
+    /// The web tier fetches from the API at the other provider; who is not declared does not.
+    async fn show_tunnel(&self, tenant: &Client, deployed: &Deployed) -> Result<()> {
+        self.tell.step("Two tiers at two providers, joined by one mTLS tunnel");
+        let web = self.site(deployed, "web")?;
+        self.tell.command(&web.as_curl(VISITS));
+        let answer = web.get(VISITS).await?;
+        self.tell.say(answer.trim());
+        let answer: Value = serde_json::from_str(&answer).context("the web tier's answer")?;
+        let counted = answer.pointer("/api/visits").and_then(Value::as_u64);
+        counted.context("the web tier's answer has none of the API's")?;
+        let dseq = deployed.dseq.as_str();
+        self.tell.command(&format!("stoa net {dseq} --certificates"));
+        let shown = tenant.text(&["net", dseq, "--certificates"]).await?;
+        self.tell.say(shown.trim());
+        ensure!(shown.matches("signed by the root on chain").count() == 2, "not both are signed");
+        ensure!(!shown.contains("NOT SIGNED"), "a certificate is not of the chain's root");
+        self.probe(tenant, dseq).await
+    }
+
+    /// The bystander runs beside the API and may not connect to it, by name or by address.
+    async fn probe(&self, tenant: &Client, dseq: &str) -> Result<()> {
+        let address = tenant.text(&["exec", dseq, "api", "--", "hostname", "-i"]).await?;
+        let address = address.split_whitespace().next().context("the API has no address")?;
+        for host in ["api".to_owned(), format!("{address}:8080")] {
+            let url = format!("http://{host}/health");
+            let line = ["exec", dseq, "bystander", "--", "wget", "-q", "-T", "3", "-O", "-", &url];
+            self.tell.command(&format!("stoa {}", line.join(" ")));
+            match tenant.text(&line).await {
+                Ok(answer) => bail!("the bystander got {answer:?} from {url}"),
+                Err(error) => self.tell.say(&format!("refused: {}", last_line(&error))),
+            }
+        }
+        Ok(())
     }
 
     async fn update(&self, tenant: &Client, deployed: &Deployed, visits: u64) -> Result<()> {
@@ -372,6 +408,11 @@ fn path(path: &Path) -> String {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn last_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }
 
 /// A line of a page as it reads.
