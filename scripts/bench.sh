@@ -8,6 +8,6 @@
 prepare
 export STOA_BIN=${CARGO_TARGET_DIR:-$ROOT/target}/release
 say "building Stoa for release"
-cargo build "${LOCKED[@]}" --release --workspace --bins --example measure
+cargo build "${LOCKED[@]}" --release --workspace --bins --example measure --example links
 localnet/demo/images/build.sh localnet/demo/images
 cargo run "${LOCKED[@]}" --release --package stoa-bench -- "$@"

@@ -16,6 +16,7 @@ mod queries;
 mod report;
 mod state;
 mod store;
+mod swarm;
 mod sync;
 mod timing;
 mod tunnel;
@@ -59,6 +60,8 @@ const MACHINE: &[Bench] = &[
     ("node.grpc", queries::grpc),
     ("tunnel.ingress", tunnel::ingress),
     ("provider.memory", provider::memory),
+    ("swarm.verified", swarm::verified),
+    ("swarm.trade", swarm::trade),
 ];
 
 /// What takes a Docker engine.

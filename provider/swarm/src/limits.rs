@@ -27,7 +27,7 @@ pub struct Limits {
     pub tick: Duration,
     /// How often rights are asked for again.
     pub recheck: Duration,
-    /// Messages a second, but pieces; more is a flood.
+    /// Messages a second that move nothing on; more is a flood.
     pub messages: u32,
 }
 

@@ -1,5 +1,7 @@
 //! Whole swarms in one process, with peers that behave and peers that do not.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -277,7 +279,7 @@ async fn until_ended(source: &Engine, fault: Fault) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_asks_ends_the_connection_and_keeps_the_peer_out() {
     let root = blake3::hash(&content(8 * PIECE as usize));
-    let asks = vec![Message::Ask { root, piece: 1 }, Message::Ask { root, piece: 1 }];
+    let asks = [Message::Ask { root, piece: 1 }, Message::Ask { root, piece: 1 }];
     let (source, mut stream, _) = by_hand([&asks[..], &asks[..], &asks[..]].concat()).await;
     until_ended(&source, Fault::Flood).await;
     while hear(&mut stream).await.is_some() {}
@@ -420,4 +422,30 @@ async fn silence_after_the_connection_is_not_waited_for_long() {
     tokio::time::timeout(LONG, stream.read_to_end(&mut all)).await.unwrap().unwrap();
     assert!(all.is_empty());
     assert_eq!(source.swarm.counters().ended(Fault::Lost), 1);
+}
+
+/// The last sync may be one that a peer's reader waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_ends_whoever_syncs_last() {
+    let net = Net::default();
+    let source = net.engine("source", limits());
+    for pieces in 1..=24 {
+        let bytes = content(pieces * PIECE as usize);
+        source.hold(whole(&bytes));
+        all_fetch(&net, &["a"], &bytes).await;
+    }
+}
+
+/// News and asks come as quickly as pieces go: that is no flood.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quick_transfer_is_no_flood() {
+    let net = Net::default();
+    let few = stoa_swarm::Limits { messages: 20, ..limits() };
+    let bytes = content(500 * PIECE as usize);
+    let (source, a) = (net.engine("source", few.clone()), net.engine("a", few));
+    source.hold(whole(&bytes));
+    let dir = tempfile::tempdir().unwrap();
+    let (fetch, _) = a.fetch(&Store::open(dir.path()), blake3::hash(&bytes), bytes.len() as u64);
+    finished(fetch).await;
+    assert_eq!(source.swarm.counters().ended(Fault::Flood), 0);
 }

@@ -17,7 +17,7 @@ use crate::verify::{self, VerifyError};
 /// At most so many bytes are not synced.
 const MOST_UNSYNCED: u64 = 8 << 20;
 /// And at most this part of a blob: a death costs less than one in a hundred.
-const PART_UNSYNCED: u64 = 256;
+const PART_UNSYNCED: u64 = 512;
 
 /// Why a piece was not taken.
 pub type AcceptError = VerifyError;

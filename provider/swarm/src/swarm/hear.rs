@@ -18,6 +18,8 @@ use crate::Fault;
 /// A blob is sent to one peer so many times, at most: it may have lost some.
 const SERVED_TIMES: u64 = 4;
 const SERVED_MORE: u64 = 64;
+/// A long bitfield costs as much as so many short messages.
+const BYTES_A_TOKEN: usize = 256;
 
 /// A piece that is to be verified.
 pub(super) struct Arrived {
@@ -43,6 +45,12 @@ pub(super) fn hear(inner: &Inner, room: &Room, id: u64, message: Message) -> Res
     let session = state.sessions.get_mut(&id).ok_or(Fault::Lost)?;
     if !matches!(message, Message::Ping) {
         session.busy = Instant::now();
+    }
+    // Asks and pieces have bounds of their own, and so has news.
+    match &message {
+        Message::Ask { .. } | Message::Piece { .. } | Message::Got { .. } => {}
+        Message::Have { pieces, .. } => session.tokens.take(1 + pieces.len() / BYTES_A_TOKEN)?,
+        _ => session.tokens.take(1)?,
     }
     match message {
         Message::Hello { .. } => Err(Fault::Protocol),
@@ -142,10 +150,16 @@ impl State {
     }
 
     fn hear_got(&mut self, id: u64, root: Hash, pieces: &[u32]) -> Result<Then, Fault> {
-        let Some(blob) = self.blobs.get_mut(&root) else { return Ok(Then::Nothing) };
         let session = self.sessions.get_mut(&id).ok_or(Fault::Lost)?;
-        let Some(view) = session.views.get_mut(&root) else { return Ok(Then::Nothing) };
-        let Some((_, theirs)) = &mut view.theirs else { return Ok(Then::Nothing) };
+        let view = session.views.get_mut(&root).and_then(|view| {
+            let announce = &view.announce;
+            view.theirs.as_mut().map(|(_, theirs)| (theirs, announce, &mut view.open))
+        });
+        let (Some(blob), Some((theirs, announce, open))) = (self.blobs.get_mut(&root), view) else {
+            session.tokens.take(1)?;
+            return Ok(Then::Nothing);
+        };
+        let mut news = false;
         for piece in pieces {
             if *piece >= theirs.length() {
                 return Err(Fault::Protocol);
@@ -153,12 +167,16 @@ impl State {
             if !theirs.set(*piece) {
                 continue;
             }
+            news = true;
             let Some(sized) = blob.as_sized_mut() else { continue };
             sized.has.add(*piece);
-            if matches!(&view.announce, Announce::Shown(shown) if shown.get(*piece)) {
+            if matches!(announce, Announce::Shown(shown) if shown.get(*piece)) {
                 sized.shown.subtract(*piece);
-                view.open = view.open.saturating_sub(1);
+                *open = open.saturating_sub(1);
             }
+        }
+        if !news {
+            session.tokens.take(1)?;
         }
         session.notify.notify_one();
         Ok(Then::Nothing)
@@ -319,6 +337,8 @@ pub(super) async fn verify(
     let peer = state.sessions.get(&id).map(|session| session.peer.clone());
     if let (Some(blob), Some(peer)) = (state.blobs.get_mut(&root), peer) {
         *blob.from.entry(peer).or_default() += bytes;
+        // Where the disk was waited for, it may be durable already.
+        blob.tell();
     }
     state.wake();
     drop(state);

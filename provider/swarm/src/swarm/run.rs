@@ -45,7 +45,7 @@ pub(super) async fn accept(inner: &Arc<Inner>, stream: Box<dyn Stream>, peer: &s
     if say_hello(inner, &mut writer, &deployment).await.is_err() {
         return Fault::Lost;
     }
-    run(inner, &room, reader, writer, Session::new(peer, false, rights)).await
+    run(inner, &room, reader, writer, Session::new(peer, false, rights, &inner.limits)).await
 }
 
 /// A connection that this side has opened.
@@ -65,7 +65,7 @@ pub(super) async fn opened(
         Ok(_) => return Fault::Protocol,
         Err(fault) => return fault,
     }
-    run(inner, room, reader, writer, Session::new(peer, true, rights)).await
+    run(inner, room, reader, writer, Session::new(peer, true, rights, &inner.limits)).await
 }
 
 async fn say_hello(inner: &Inner, writer: &mut Writer, deployment: &str) -> std::io::Result<()> {
@@ -178,7 +178,6 @@ fn left(inner: &Inner, room: &Room, id: u64, peer: &str, fault: Fault) {
 async fn read(inner: &Arc<Inner>, room: &Arc<Room>, id: u64, reader: &mut Reader) -> Fault {
     let limits = &inner.limits;
     let mut buffer = vec![];
-    let mut tokens = Tokens::new(limits.messages);
     // One piece is verified while the next one comes.
     let mut verifying: Option<tokio::task::JoinHandle<Result<(), Fault>>> = None;
     loop {
@@ -186,9 +185,6 @@ async fn read(inner: &Arc<Inner>, room: &Arc<Room>, id: u64, reader: &mut Reader
             Ok(message) => message,
             Err(error) => return fault_of(&error),
         };
-        if !matches!(message, Message::Piece { .. }) && !tokens.take() {
-            return Fault::Flood;
-        }
         match hear::hear(inner, room, id, message) {
             Ok(Then::Nothing) => {}
             Ok(Then::Find(root)) => hear::find(inner, room, id, root).await,
@@ -303,28 +299,5 @@ fn fault_of(error: &ReadError) -> Fault {
         ReadError::Truncated => Fault::Truncated,
         ReadError::Slow => Fault::Stalled,
         ReadError::Decode(_) => Fault::Protocol,
-    }
-}
-
-/// Messages that a peer may send now.
-struct Tokens {
-    most: f64,
-    left: f64,
-    at: Instant,
-}
-
-impl Tokens {
-    fn new(a_second: u32) -> Self {
-        let most = f64::from(a_second);
-        Self { most, left: most, at: Instant::now() }
-    }
-
-    fn take(&mut self) -> bool {
-        let now = Instant::now();
-        let come = (now - self.at).as_secs_f64() * self.most;
-        self.left = (self.left + come).min(self.most);
-        self.at = now;
-        self.left -= 1.0;
-        self.left >= 0.0
     }
 }

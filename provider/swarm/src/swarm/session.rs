@@ -69,10 +69,12 @@ pub(super) struct Session {
     /// Something was to do on either side.
     pub(super) busy: Instant,
     pub(super) said: Instant,
+    /// For messages that move nothing on.
+    pub(super) tokens: Tokens,
 }
 
 impl Session {
-    pub(super) fn new(peer: &str, dialled: bool, rights: Rights) -> Self {
+    pub(super) fn new(peer: &str, dialled: bool, rights: Rights, limits: &Limits) -> Self {
         let now = Instant::now();
         Self {
             peer: peer.into(),
@@ -91,6 +93,7 @@ impl Session {
             waited: Duration::ZERO,
             busy: now,
             said: now,
+            tokens: Tokens::new(limits.messages),
         }
     }
 
@@ -159,5 +162,32 @@ impl Session {
     /// How long an ask may take before somebody else is asked, too.
     pub(super) fn patience(&self, limits: &Limits) -> Duration {
         limits.overdue.max(self.answer * 3)
+    }
+}
+
+/// Messages that a peer may send now.
+pub(super) struct Tokens {
+    most: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Tokens {
+    fn new(a_second: u32) -> Self {
+        let most = f64::from(a_second);
+        Self { most, left: most, at: Instant::now() }
+    }
+
+    /// Pays for a message; a fault where there are too many.
+    pub(super) fn take(&mut self, cost: usize) -> Result<(), Fault> {
+        let now = Instant::now();
+        let come = (now - self.at).as_secs_f64() * self.most;
+        self.left = (self.left + come).min(self.most);
+        self.at = now;
+        self.left -= cost as f64;
+        match self.left >= 0.0 {
+            true => Ok(()),
+            false => Err(Fault::Flood),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! A network of engines in one process: streams are pipes in memory.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -61,7 +61,7 @@ impl Net {
             let swarm = accepting.clone();
             tokio::spawn(async move { swarm.accept(stream, &peer).await });
         });
-        Engine { name: name.into(), swarm, held, net: self.clone() }
+        Engine { swarm, held, net: self.clone() }
     }
 
     /// Dials by hand.
@@ -76,7 +76,6 @@ impl Net {
 
 /// One provider's.
 pub struct Engine {
-    pub name: String,
     pub swarm: Swarm,
     held: Arc<Mutex<BTreeMap<[u8; 32], Arc<Holding>>>>,
     net: Net,
