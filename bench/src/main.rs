@@ -84,14 +84,20 @@ fn main() -> Result<()> {
     let mut report = Report::new()?;
     let network = if args.no_network { &[] } else { NETWORK };
     let engine = if args.no_engine { &[] } else { ENGINE };
+    let mut failed = vec![];
     for (name, run) in MACHINE.iter().chain(engine).chain(network) {
         if name.starts_with(&args.only) || args.only.starts_with(name) {
             eprintln!("measuring {name} ...");
-            run(&mut report)?;
+            // What one figure lacks must not lose the others.
+            if let Err(error) = run(&mut report) {
+                eprintln!("{name} failed: {error:#}");
+                failed.push(*name);
+            }
         }
     }
     println!("{}", report.table());
     report.write(&args.out)?;
     eprintln!("written to {}", args.out.display());
+    anyhow::ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }

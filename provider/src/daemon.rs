@@ -122,6 +122,7 @@ async fn start(
         status: bids.clone(),
     };
     let fleet = Arc::clone(&backend);
+    let posted_fleet = Arc::clone(&backend);
     let transfers_file = config.data_dir.join(transfers::FILE);
     let transfers = Arc::new(Transfers::open(&transfers_file));
     let board = Arc::new(Board::new(Arc::clone(&transfers)));
@@ -130,6 +131,7 @@ async fn start(
     let peers = Arc::new(Peers::new(Arc::clone(&reads), &provider, root.clone()));
     let overlay = Overlay::open(Arc::clone(&config), &provider, root.clone(), peers)?;
     let overlay = Arc::new(overlay);
+    let posted_overlay = Arc::clone(&overlay);
     let gatherer =
         Gatherer::new(Arc::clone(&overlay), Arc::clone(&reads), views.clone(), wake.clone());
     let watchdog = Watchdog::new(
@@ -199,6 +201,8 @@ async fn start(
         ledger,
         leases: kept_leases,
         board: posted,
+        overlay: posted_overlay,
+        machines: Box::new(move || posted_fleet.report()),
     });
     let mut part = |future: futures::future::BoxFuture<'static, anyhow::Result<()>>| {
         let mut ends = ends.clone();

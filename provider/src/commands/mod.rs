@@ -8,6 +8,7 @@ mod earnings;
 mod firewall;
 mod hosts;
 mod init;
+mod plane;
 mod status;
 mod withdraw;
 

@@ -12,6 +12,8 @@ use stoa_client::money::{show_coin, show_dec_coin};
 use stoa_client::proto::gateway::v1::{Resources, StatusRequest, StatusResponse};
 use stoa_client::proto::market::v1::{Bid, BidState, Lease};
 use stoa_client::Chain;
+use stoa_tunnel::control::Status as PlaneStatus;
+use stoa_tunnel::overlay::TunnelState;
 
 use crate::chain::{ChainReads, LiveChain};
 use crate::config::Config;
@@ -54,6 +56,7 @@ pub(super) async fn run(config: Config, arguments: &StatusArguments) -> anyhow::
         balances: balances.iter().map(show_coin).collect(),
         earnings: earnings(&config),
         drain: drain::read(&config.data_dir)?,
+        plane: super::plane::ask(&config).await,
     };
     match arguments.output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&told.as_json())?),
@@ -73,6 +76,7 @@ struct Told {
     /// None: there is no ledger yet.
     earnings: Option<Earnings>,
     drain: Option<Drain>,
+    plane: Result<PlaneStatus, String>,
 }
 
 /// What the ledger says; a daemon that never ran has none.
@@ -153,6 +157,13 @@ impl Told {
             "host_uri": self.host_uri,
             "daemon": daemon,
             "drain": self.drain,
+            "data_plane": match &self.plane {
+                Ok(status) => json!({
+                    "status": status,
+                    "problems": super::plane::problems(status),
+                }),
+                Err(error) => json!({ "error": error }),
+            },
             "balances": self.balances,
             "earned": self.earnings.as_ref().map(|earnings| &earnings.total),
             "ledger_height": self.earnings.as_ref().map(|earnings| earnings.height),
@@ -174,6 +185,7 @@ impl Told {
                 println!("draining: no new orders, leases closed by {}", super::drain::shown(by));
             }
         }
+        self.print_plane();
         println!("balance {}", self.balances.join(", "));
         if let Some(earnings) = &self.earnings {
             let total: Vec<String> =
@@ -182,6 +194,24 @@ impl Told {
         }
         self.print_leases();
         self.print_bids();
+    }
+
+    fn print_plane(&self) {
+        match &self.plane {
+            Err(error) => println!("the data plane does not answer: {error}"),
+            Ok(status) => {
+                let up = status.tunnels.iter().filter(|one| one.state == TunnelState::Up).count();
+                println!(
+                    "data plane: {} host names, {} ports, {} tunnel ends ({up} up)",
+                    status.hosts,
+                    status.listening,
+                    status.tunnels.len()
+                );
+                for problem in super::plane::problems(status) {
+                    println!("  {problem}");
+                }
+            }
+        }
     }
 
     fn print_leases(&self) {

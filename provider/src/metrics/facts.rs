@@ -8,13 +8,16 @@ use serde::Serialize;
 use stoa_client::money::show_dec_coin;
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::proto::market::v1::LeaseState;
+use stoa_tunnel::overlay::{Direction, TunnelState};
 use tokio::sync::watch;
 
 use super::meters;
 use crate::bidding::{BidStatus, Capacity, IntentState, Resources};
 use crate::chain::{View, Views};
 use crate::config::Config;
+use crate::fleet::HostReport;
 use crate::money::{Books, Ledger, Purse};
+use crate::overlay::{Overlay, Told};
 use crate::reconcile::Board;
 use crate::store::LeaseStore;
 
@@ -33,6 +36,9 @@ pub struct Sources {
     pub ledger: Arc<Ledger>,
     pub leases: Arc<LeaseStore>,
     pub board: Arc<Board>,
+    pub overlay: Arc<Overlay>,
+    /// How the machines are now.
+    pub machines: Box<dyn Fn() -> Vec<HostReport> + Send + Sync>,
 }
 
 /// All of it.
@@ -67,6 +73,63 @@ pub struct Facts {
     pub earned: BTreeMap<String, String>,
     pub ledger_height: u64,
     pub ledger_mismatches: u64,
+    /// Ends of tunnels that are here.
+    pub tunnels: Vec<TunnelFacts>,
+    /// What keeps workloads from being joined, in words.
+    pub overlay_problems: Vec<String>,
+    pub machines: Vec<HostReport>,
+}
+
+/// One end of a tunnel.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TunnelFacts {
+    pub deployment: String,
+    /// The services.
+    pub from: String,
+    pub to: String,
+    /// Such as `80/tcp`.
+    pub port: String,
+    /// outgoing: services here dial.
+    pub direction: String,
+    /// waiting, up or down.
+    pub state: String,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub connections_open: u64,
+    pub failures: u64,
+    pub rtt_micros: u64,
+    /// When this end's certificate ends: Unix seconds; 0: there is none.
+    pub not_after: i64,
+}
+
+impl From<Told> for TunnelFacts {
+    fn from(told: Told) -> Self {
+        let direction = match told.direction {
+            Direction::Outgoing => "outgoing",
+            Direction::Incoming => "incoming",
+        };
+        let mut facts = Self {
+            port: format!("{}/{}", told.port, told.transport),
+            deployment: told.deployment,
+            from: told.from.service,
+            to: told.to.service,
+            direction: direction.into(),
+            state: "waiting".into(),
+            not_after: told.not_after.unwrap_or(0),
+            ..Self::default()
+        };
+        let Some(status) = told.status else { return facts };
+        facts.state = match status.state {
+            TunnelState::Waiting => "waiting",
+            TunnelState::Up => "up",
+            TunnelState::Down => "down",
+        }
+        .into();
+        (facts.bytes_in, facts.bytes_out) = (status.bytes_in, status.bytes_out);
+        (facts.connections_open, facts.failures) = (status.connections_open, status.failures);
+        facts.rtt_micros = status.rtt_micros.unwrap_or(0);
+        facts
+    }
 }
 
 /// A live lease.
@@ -127,6 +190,9 @@ impl Sources {
             ledger_height: books.height,
             ledger_mismatches: books.mismatches,
             passed: bids.passed.clone(),
+            tunnels: self.overlay.told_all().into_iter().map(TunnelFacts::from).collect(),
+            overlay_problems: self.overlay.problems(),
+            machines: (self.machines)(),
             ..Facts::default()
         };
         if let Some(view) = view {

@@ -2,8 +2,9 @@
 
 use prometheus::{Encoder, GaugeVec, Opts, Registry, TextEncoder};
 
-use super::facts::Facts;
+use super::facts::{Facts, TunnelFacts};
 use super::meters;
+use crate::fleet::HostState;
 
 /// Everything in Prometheus' text format.
 pub fn exposition(facts: &Facts) -> anyhow::Result<String> {
@@ -93,7 +94,83 @@ fn fill_labelled(registry: &Registry, facts: &Facts) -> anyhow::Result<()> {
     let capacity: Vec<(&[&str], f64)> =
         capacity.iter().map(|(labels, value)| (labels.as_slice(), *value as f64)).collect();
     let labels = ["resource", "kind"];
-    many(registry, "stoa_provider_capacity", "What is for sale", &labels, &capacity)
+    many(registry, "stoa_provider_capacity", "What is for sale", &labels, &capacity)?;
+    fill_machines(registry, facts)?;
+    fill_tunnels(registry, facts)
+}
+
+fn fill_machines(registry: &Registry, facts: &Facts) -> anyhow::Result<()> {
+    // Nobody waits for one that its operator has called dead.
+    let awaited = facts.machines.iter().filter(|machine| machine.state != HostState::Dead);
+    let lines = awaited.map(|machine| {
+        let up = f64::from(machine.state != HostState::Unknown);
+        ([machine.name.as_str()], up, machine.instances as f64)
+    });
+    let lines: Vec<([&str; 1], f64, f64)> = lines.collect();
+    let up: Vec<(&[&str], f64)> = lines.iter().map(|(l, up, _)| (l.as_slice(), *up)).collect();
+    let help = "1: the machine answers";
+    many(registry, "stoa_provider_machine_up", help, &["machine"], &up)?;
+    let placed: Vec<(&[&str], f64)> = lines.iter().map(|(l, _, n)| (l.as_slice(), *n)).collect();
+    let help = "Instances that have their place on the machine";
+    many(registry, "stoa_provider_machine_instances", help, &["machine"], &placed)?;
+    let mut amounts = vec![];
+    for machine in &facts.machines {
+        let (total, taken) = (machine.total, machine.taken);
+        for (resource, total, taken) in [
+            ("cpu_millicores", total.cpu, taken.cpu),
+            ("memory_bytes", total.memory, taken.memory),
+            ("storage_bytes", total.storage, taken.storage),
+            ("gpus", total.gpu, taken.gpu),
+        ] {
+            amounts.push(([machine.name.as_str(), resource, "total"], total as f64));
+            amounts.push(([machine.name.as_str(), resource, "taken"], taken as f64));
+        }
+    }
+    let amounts: Vec<(&[&str], f64)> = amounts.iter().map(|(l, v)| (l.as_slice(), *v)).collect();
+    let labels = ["machine", "resource", "kind"];
+    many(registry, "stoa_provider_machine_capacity", "Of the machine, for sale", &labels, &amounts)
+}
+
+fn fill_tunnels(registry: &Registry, facts: &Facts) -> anyhow::Result<()> {
+    let states = ["waiting", "up", "down"].map(|state| {
+        let count = facts.tunnels.iter().filter(|tunnel| tunnel.state == state).count();
+        ([state], count as f64)
+    });
+    let states: Vec<(&[&str], f64)> = states.iter().map(|(l, v)| (l.as_slice(), *v)).collect();
+    many(registry, "stoa_provider_tunnels", "Ends of tunnels here", &["state"], &states)?;
+    let problems = [(&[] as &[&str], facts.overlay_problems.len() as f64)];
+    let help = "What keeps workloads from being joined";
+    many(registry, "stoa_provider_overlay_problems", help, &[], &problems)?;
+    let labels = ["deployment", "from", "to", "port", "direction"];
+    let of_each = |name: &str, help: &str, value: &dyn Fn(&TunnelFacts) -> f64| {
+        let lines = facts.tunnels.iter().map(|one| {
+            let names = [&one.deployment, &one.from, &one.to, &one.port, &one.direction];
+            (names.map(String::as_str), value(one))
+        });
+        let lines: Vec<([&str; 5], f64)> = lines.collect();
+        let lines: Vec<(&[&str], f64)> = lines.iter().map(|(l, v)| (l.as_slice(), *v)).collect();
+        many(registry, name, help, &labels, &lines)
+    };
+    of_each("stoa_provider_tunnel_received_bytes", "Workloads' bytes from the peer", &|one| {
+        one.bytes_in as f64
+    })?;
+    of_each("stoa_provider_tunnel_sent_bytes", "Workloads' bytes to the peer", &|one| {
+        one.bytes_out as f64
+    })?;
+    of_each("stoa_provider_tunnel_connections", "Connections open through it", &|one| {
+        one.connections_open as f64
+    })?;
+    of_each("stoa_provider_tunnel_failures", "Refusals and failed tries", &|one| {
+        one.failures as f64
+    })?;
+    of_each("stoa_provider_tunnel_rtt_seconds", "To the peer's data plane and back", &|one| {
+        one.rtt_micros as f64 / 1e6
+    })?;
+    of_each(
+        "stoa_provider_tunnel_certificate_ends_seconds",
+        "When this end's certificate ends, in Unix seconds",
+        &|one| one.not_after as f64,
+    )
 }
 
 fn many(
@@ -120,6 +197,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::fleet::HostReport;
     use crate::metrics::LeaseFacts;
 
     fn sample() -> String {
@@ -127,6 +205,15 @@ mod tests {
         let amounts = || [("ustoa".to_string(), "12".to_string())].into();
         let facts = Facts {
             leases: vec![lease],
+            tunnels: vec![TunnelFacts { state: "down".into(), ..TunnelFacts::default() }],
+            machines: vec![HostReport {
+                name: "local".into(),
+                state: HostState::Up,
+                why: String::new(),
+                instances: 1,
+                total: Default::default(),
+                taken: Default::default(),
+            }],
             balance: amounts(),
             earned: amounts(),
             ..Facts::default()
@@ -156,6 +243,8 @@ mod tests {
     fn facts_become_lines() {
         let text = sample();
         assert!(text.contains("stoa_provider_leases{state=\"active\"} 1"), "{text}");
+        assert!(text.contains("stoa_provider_tunnels{state=\"down\"} 1"), "{text}");
+        assert!(text.contains("stoa_provider_machine_up{machine=\"local\"} 1"), "{text}");
         assert!(text.contains("stoa_provider_earned_units{denom=\"ustoa\"} 12"), "{text}");
     }
 

@@ -125,8 +125,10 @@ mod tests {
         use tokio::sync::watch;
         let dir = tempfile::tempdir().unwrap();
         let ledger = crate::money::Ledger::open(&dir.path().join("l.db"), "c", "p").unwrap();
+        let mut config = crate::tests_support::config();
+        config.data_dir = dir.path().into();
         let sources = Sources {
-            config: Arc::new(crate::tests_support::config()),
+            config: Arc::new(config.clone()),
             provider: "stoa1me".into(),
             views: watch::channel(Some(Arc::new(crate::tests_support::view()))).1,
             capacity: watch::channel(None).1,
@@ -136,6 +138,8 @@ mod tests {
             ledger: Arc::new(ledger),
             leases: Arc::new(crate::store::LeaseStore::open(&dir.path().join("leases")).unwrap()),
             board: Arc::default(),
+            overlay: crate::tests_support::overlay(&config, Arc::default()),
+            machines: Box::new(Vec::new),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

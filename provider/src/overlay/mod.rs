@@ -116,10 +116,16 @@ impl Overlay {
 
     /// What is said of a deployment's connections that have an end here.
     pub fn told(&self, deployment: &str) -> Vec<Told> {
-        let state = self.state();
+        let mut told = self.told_all();
+        told.retain(|told| told.deployment == deployment);
+        told
+    }
+
+    /// The same of all deployments.
+    pub fn told_all(&self) -> Vec<Told> {
         let plane = self.plane.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let of_it = state.told.iter().filter(|told| told.deployment == deployment);
-        of_it.cloned().map(|told| told.with_status(plane.as_deref())).collect()
+        let told = self.state().told.clone();
+        told.into_iter().map(|told| told.with_status(plane.as_deref())).collect()
     }
 
     /// What could not be joined, in words.

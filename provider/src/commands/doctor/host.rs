@@ -205,6 +205,25 @@ fn unreached(name: &str, uri: &str, why: &str) -> Finding {
     )
 }
 
+/// What the running data plane says of itself.
+pub(super) async fn data_plane(config: &Config) -> Vec<Finding> {
+    const NAME: &str = "data plane";
+    let status = match super::super::plane::ask(config).await {
+        Ok(status) => status,
+        Err(error) => {
+            let remedy = "the daemon starts it; look at its log, or run `stoa-tunnel` by hand";
+            return vec![Finding::warning(NAME, error, remedy)];
+        }
+    };
+    let problems = super::super::plane::problems(&status);
+    if problems.is_empty() {
+        let words = format!("{} host names, {} tunnel ends", status.hosts, status.tunnels.len());
+        return vec![Finding::good(NAME, words)];
+    }
+    let remedy = "see the guide's chapters on names, certificates and tunnels; it is tried again";
+    problems.into_iter().map(|problem| Finding::warning(NAME, problem, remedy)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;

@@ -91,6 +91,7 @@ async fn look(config: &Config) -> Vec<Finding> {
     findings.extend(machine::look(config, &provider.clone().unwrap_or_default()).await);
     findings.extend(chain::look(config, provider.as_deref()).await);
     findings.extend(host::ports(config).await);
+    findings.extend(host::data_plane(config).await);
     findings
 }
 
