@@ -8,6 +8,8 @@
 prepare
 export STOA_BIN=${CARGO_TARGET_DIR:-$ROOT/target}/release
 say "building Stoa for release"
-cargo build "${LOCKED[@]}" --release --workspace --bins --example measure --example links
+cargo build "${LOCKED[@]}" --release --workspace --bins --example measure --example links --example overlay
+PROXIES=$("$ROOT/scripts/proxies.sh")
+export PROXIES
 localnet/demo/images/build.sh localnet/demo/images
 cargo run "${LOCKED[@]}" --release --package stoa-bench -- "$@"

@@ -11,6 +11,7 @@ mod finalize;
 mod machine;
 mod network;
 mod node;
+mod overlay;
 mod provider;
 mod queries;
 mod report;
@@ -59,6 +60,7 @@ const MACHINE: &[Bench] = &[
     ("sync.1m_records", sync::million_records),
     ("node.grpc", queries::grpc),
     ("tunnel.ingress", tunnel::ingress),
+    ("tunnel.overlay", overlay::overlay),
     ("provider.memory", provider::memory),
     ("swarm.verified", swarm::verified),
     ("swarm.trade", swarm::trade),

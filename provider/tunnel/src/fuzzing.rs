@@ -40,3 +40,18 @@ pub fn table(bytes: &[u8]) {
         assert!(routes.current().find(&host).is_some(), "{host}");
     }
 }
+
+/// A question as a workload asks it, and as a resolver answers it.
+pub fn names(bytes: &[u8]) {
+    crate::overlay::fuzzing::names(bytes);
+}
+
+/// A preface, and an answer to one.
+pub fn preface(bytes: &[u8]) {
+    crate::overlay::fuzzing::preface(bytes);
+}
+
+/// Datagrams of a tunnel, in pieces.
+pub fn frames(bytes: &[u8]) {
+    crate::overlay::fuzzing::frames(bytes);
+}

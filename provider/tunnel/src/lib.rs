@@ -7,7 +7,7 @@
 //! link containers' network namespaces ([`netns`]): no port of theirs is
 //! published, and no address of this host is in their networks. Those on the
 //! provider's other machines are reached through these machines' relays
-//! ([`hop`]).
+//! ([`hop`]). Workloads reach each other through tunnels ([`overlay`]).
 
 pub mod control;
 mod counters;
@@ -47,6 +47,7 @@ use forward::{Addresses, Forwards};
 use ingress::Ingress;
 use live::Routes;
 use netns::Dialer;
+use overlay::Overlay;
 use reach::Reach;
 use state::StateDir;
 use tls::{Challenges, Https};
@@ -72,7 +73,10 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
         io::Error::new(e.kind(), format!("cannot listen on {}: {e}", config.listen))
     })?;
     let listen = listener.local_addr()?;
-    let (reach, counters) = (Reach::new(Dialer::start()?), Arc::new(LiveCounters::default()));
+    let dialer = Dialer::start()?;
+    let (reach, counters) = (Reach::new(dialer.clone()), Arc::new(LiveCounters::default()));
+    let overlay = Arc::new(Overlay::new(dialer, reach.clone()));
+    overlay.apply(table.overlay.as_ref());
     let addresses = Arc::new(Addresses::open(state.file("addresses.json"))?);
     addresses.apply(&table.addresses).await;
     let limits = config.forward_limits;
@@ -105,6 +109,7 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
         routes,
         forwards: Arc::clone(&forwards),
         addresses,
+        overlay: Arc::clone(&overlay),
         ingress: Arc::clone(&ingress),
         counters,
         listen,
@@ -113,11 +118,12 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
     });
     let serving = async {
         ingress::serve(listener, Arc::clone(&ingress), ending, None).await;
-        tokio::join!(ingress::drain(&ingress), forwards.drain());
+        tokio::join!(ingress::drain(&ingress), forwards.drain(), overlay.drain());
     };
     tokio::select! {
         result = control::serve(&config.control, context) => result,
         () = forwards.keep_trying() => Ok(()),
+        () = overlay.keep_trying() => Ok(()),
         () = ingress.https.look_after(&ingress) => Ok(()),
         () = serving => Ok(()),
     }

@@ -3,8 +3,9 @@
 //! A socket belongs for ever to the namespace it was made in, whichever
 //! thread uses it later. So one thread of its own enters a namespace by
 //! `setns`, makes an unconnected socket and hands it over; the connecting
-//! happens on tokio. The thread never goes back and never does anything
-//! else, so no other code can run in a tenant's namespace.
+//! happens on tokio. The thread never goes back and does nothing else but
+//! make sockets and lay out addresses, so no other code can run in a tenant's
+//! namespace.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -23,7 +24,7 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 
 /// Sockets that may be asked for and not yet made.
-const WAITING: usize = 1024;
+const WAITING: usize = 8192;
 const OWN_NAMESPACE: &str = "/proc/self/ns/net";
 
 /// Opens connections in namespaces.
@@ -32,17 +33,15 @@ pub struct Dialer {
     orders: Arc<blocking::SyncSender<Order>>,
 }
 
-/// A socket to be made.
+/// What is to be done in a namespace, or the reason why it cannot be entered.
 struct Order {
     netns: PathBuf,
-    family: AddressFamily,
-    kind: SockType,
-    reply: oneshot::Sender<io::Result<OwnedFd>>,
+    work: Box<dyn FnOnce(io::Result<()>) + Send>,
 }
 
 /// Which namespace, by the kernel's numbers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Identity {
     device: u64,
     inode: u64,
 }
@@ -54,9 +53,8 @@ impl Dialer {
         let (orders, incoming) = blocking::sync_channel::<Order>(WAITING);
         std::thread::Builder::new().name("stoa-netns".into()).spawn(move || {
             for order in incoming {
-                let made = make_socket(&order, own);
-                // Who ordered it may have given up.
-                let _ = order.reply.send(made);
+                let entered = enter(&order.netns, own);
+                (order.work)(entered);
             }
         })?;
         Ok(Self { orders: Arc::new(orders) })
@@ -99,17 +97,31 @@ impl Dialer {
             SocketAddr::V4(_) => AddressFamily::Inet,
             SocketAddr::V6(_) => AddressFamily::Inet6,
         };
-        let (reply, made) = oneshot::channel();
-        let order = Order { netns: netns.into(), family, kind, reply };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        self.inside(netns, move || Ok(socket(family, kind, flags, None)?)).await
+    }
+
+    /// Does something short in a namespace: it holds up all who want the same
+    /// of any other.
+    pub(crate) async fn inside<T: Send + 'static>(
+        &self,
+        netns: &Path,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let (reply, done) = oneshot::channel();
+        let work = Box::new(move |entered: io::Result<()>| {
+            // Who ordered it may have given up.
+            let _ = reply.send(entered.and_then(|()| work()));
+        });
+        let order = Order { netns: netns.into(), work };
         self.orders.try_send(order).map_err(|_| io::Error::other("too many dials at once"))?;
-        made.await.map_err(|_| io::Error::other("the dialling thread ended"))?
+        done.await.map_err(|_| io::Error::other("the dialling thread ended"))?
     }
 }
 
 /// Enters the namespace anew each time: its path dies with its container,
 /// and a kept descriptor would keep a dead namespace alive.
-fn make_socket(order: &Order, own: Identity) -> io::Result<OwnedFd> {
-    let netns = order.netns.as_path();
+fn enter(netns: &Path, own: Identity) -> io::Result<()> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags((OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).bits())
@@ -120,9 +132,20 @@ fn make_socket(order: &Order, own: Identity) -> io::Result<OwnedFd> {
         return Err(io::Error::other(format!("{} is the host's own namespace", netns.display())));
     }
     setns(&file, CloneFlags::CLONE_NEWNET)
-        .map_err(|e| explain(&e.into(), "not a namespace that can be entered", netns))?;
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    Ok(socket(order.family, order.kind, flags, None)?)
+        .map_err(|e| explain(&e.into(), "not a namespace that can be entered", netns))
+}
+
+impl Identity {
+    /// Of the namespace at a path.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        Ok(Self { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Of the one that this thread is in.
+    pub(crate) fn of_this_thread() -> io::Result<Self> {
+        Self::of(Path::new("/proc/thread-self/ns/net"))
+    }
 }
 
 fn explain(error: &io::Error, what: &str, netns: &Path) -> io::Error {

@@ -16,6 +16,7 @@ use crate::counters::LiveCounters;
 use crate::forward::{Addresses, Forwards};
 use crate::ingress::Ingress;
 use crate::live::Routes;
+use crate::overlay::Overlay;
 use crate::routes::RouteTable;
 use crate::state::StateDir;
 
@@ -28,6 +29,7 @@ pub(crate) struct ControlContext {
     pub(crate) routes: Arc<Routes>,
     pub(crate) forwards: Arc<Forwards>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) overlay: Arc<Overlay>,
     pub(crate) ingress: Arc<Ingress>,
     pub(crate) counters: Arc<LiveCounters>,
     pub(crate) listen: SocketAddr,
@@ -128,6 +130,7 @@ async fn set_routes(table: RouteTable, context: &ControlContext) -> Response {
             tracing::info!(generation, routes, forwards, "a new table");
             context.addresses.apply(&table.addresses).await;
             context.forwards.apply(&table.forwards);
+            context.overlay.apply(table.overlay.as_ref());
             context.routes.replace(table);
             let settings = context.routes.current().source.tls.clone();
             context.ingress.https.apply(settings.as_ref(), &context.ingress);
@@ -141,6 +144,7 @@ fn status(context: &ControlContext) -> Status {
     let table = context.routes.current();
     let mut failing = context.routes.failures(MAX_FAILURES_TOLD);
     failing.extend(context.forwards.failures(MAX_FAILURES_TOLD - failing.len()));
+    failing.extend(context.overlay.failures(MAX_FAILURES_TOLD - failing.len()));
     let mut problems = context.addresses.problems();
     problems.extend(context.ingress.https.problems());
     problems.truncate(MAX_PROBLEMS_TOLD);
@@ -156,8 +160,8 @@ fn status(context: &ControlContext) -> Status {
         unbound: context.forwards.unbound(),
         https: context.ingress.https.listening(),
         problems,
-        tunnels: vec![],
-        links: vec![],
-        overlay_listening: vec![],
+        tunnels: context.overlay.tunnels(),
+        links: context.overlay.links(),
+        overlay_listening: context.overlay.listening(),
     }
 }

@@ -3,6 +3,7 @@
 // Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub mod overlay;
 pub mod pebble;
 pub mod tls;
 
@@ -21,12 +22,12 @@ use tokio::net::TcpStream;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A name that no other test on this machine uses.
-fn unique(prefix: &str) -> String {
+pub fn unique(prefix: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{prefix}{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-fn run(program: &str, arguments: &[&str]) -> String {
+pub fn run(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| {
         panic!("these tests need {program}: {error}");
     });
@@ -41,6 +42,8 @@ pub struct DataPlane {
     address: SocketAddr,
     directory: tempfile::TempDir,
     arguments: Vec<String>,
+    /// The network namespace it runs in; the test's own where there is none.
+    network: Option<PathBuf>,
     child: Child,
 }
 
@@ -50,12 +53,21 @@ impl DataPlane {
     }
 
     pub async fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at(None, arguments).await
+    }
+
+    /// In a network namespace of its own: stands in for another host.
+    pub async fn start_in(network: PathBuf) -> Self {
+        Self::start_at(Some(network), &[]).await
+    }
+
+    async fn start_at(network: Option<PathBuf>, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let control = ControlClient::new(directory.path().join("control.sock"));
         let arguments = arguments.iter().map(ToString::to_string).collect();
-        let child = spawn(&directory, &arguments);
+        let child = spawn(&directory, &arguments, network.as_ref());
         let address = await_ready(&control).await;
-        Self { control, address, directory, arguments, child }
+        Self { control, address, directory, arguments, network, child }
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -106,10 +118,15 @@ impl DataPlane {
         self.child.wait().unwrap()
     }
 
-    pub async fn kill_and_restart(&mut self) {
+    /// SIGKILL.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        self.child = spawn(&self.directory, &self.arguments);
+    }
+
+    pub async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.child = spawn(&self.directory, &self.arguments, self.network.as_ref());
         self.address = await_ready(&self.control).await;
     }
 
@@ -139,9 +156,22 @@ impl Drop for DataPlane {
     }
 }
 
-fn spawn(directory: &tempfile::TempDir, arguments: &Vec<String>) -> Child {
+fn spawn(
+    directory: &tempfile::TempDir,
+    arguments: &Vec<String>,
+    network: Option<&PathBuf>,
+) -> Child {
     let path = |name: &str| directory.path().join(name);
-    Command::new(env!("CARGO_BIN_EXE_stoa-tunnel"))
+    let program = env!("CARGO_BIN_EXE_stoa-tunnel");
+    let mut command = match network {
+        None => Command::new(program),
+        Some(network) => {
+            let mut command = Command::new("nsenter");
+            command.arg(format!("--net={}", network.display())).arg(program);
+            command
+        }
+    };
+    command
         .args(["--listen", "127.0.0.1:0"])
         .arg("--control")
         .arg(path("control.sock"))
@@ -359,7 +389,7 @@ impl Namespace {
 }
 
 /// Runs on a thread of its own, which stays in the namespace for ever.
-fn inside<T: Send + 'static>(path: PathBuf, make: impl FnOnce() -> T + Send + 'static) -> T {
+pub fn inside<T: Send + 'static>(path: PathBuf, make: impl FnOnce() -> T + Send + 'static) -> T {
     std::thread::spawn(move || {
         let file = std::fs::File::open(path).unwrap();
         setns(&file, CloneFlags::CLONE_NEWNET).expect("entering a namespace takes root");

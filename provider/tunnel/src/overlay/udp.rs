@@ -1,0 +1,343 @@
+//! UDP through tunnels: each sender's address is a flow, and all flows of a
+//! port that go to one peer share a session.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::dial::{Ready, Route};
+use super::frames::{self, MAX_DATAGRAM};
+use super::link::Common;
+use super::preface::Ask;
+use super::tls::Session;
+use super::tunnel::{Tunnel, Way};
+use crate::reach::Reach;
+
+/// As conntrack has them: flows that were never answered, and others.
+const UNANSWERED: Duration = Duration::from_secs(30);
+const ANSWERED: Duration = Duration::from_secs(180);
+const SWEEP: Duration = Duration::from_secs(5);
+/// Flows of one session, and of one port.
+const MOST_FLOWS: usize = 1_024;
+/// Datagrams that wait; more are dropped, as UDP may.
+const WAITING: usize = 256;
+/// Frames go together into one write up to about so many bytes.
+const BATCH: usize = 64 << 10;
+const DIAL: Duration = Duration::from_secs(5);
+
+type Datagram = (u32, Bytes);
+
+/// The server's side of a session: a socket to an instance for each flow.
+pub(super) async fn serve(tunnel: &Tunnel, session: &mut Session, reach: &Reach) -> io::Result<()> {
+    let (mut out, mut into) = session.split();
+    let (to_peer, mut from_flows) = mpsc::channel::<Datagram>(WAITING);
+    let mut flows: HashMap<u32, mpsc::Sender<Bytes>> = HashMap::new();
+    let mut tasks = JoinSet::new();
+    let mut reader = frames::Reader::default();
+    let mut batch = Vec::new();
+    loop {
+        tokio::select! {
+            content = into.receive() => {
+                reader.push(&content?);
+                while let Some((flow, datagram)) = reader.next().map_err(io::Error::other)? {
+                    tunnel.traffic.from_peer.fetch_add(datagram.len() as u64, Ordering::Relaxed);
+                    let datagram = Bytes::copy_from_slice(datagram);
+                    if let Some(known) = flows.get(&flow) {
+                        // Where it waits for room, it is lost.
+                        let _ = known.try_send(datagram);
+                    } else if flows.len() < MOST_FLOWS {
+                        let (give, take) = mpsc::channel(WAITING);
+                        let _ = give.try_send(datagram);
+                        flows.insert(flow, give);
+                        let Way::In { targets, .. } = tunnel.current().way else { return Ok(()) };
+                        let (reach, to_peer) = (reach.clone(), to_peer.clone());
+                        tasks.spawn(async move {
+                            for index in targets.order() {
+                                let target = &targets.all()[index];
+                                if let Ok(socket) = reach.udp(target, DIAL).await {
+                                    run_flow(flow, socket, take, to_peer).await;
+                                    break;
+                                }
+                            }
+                            flow
+                        });
+                    }
+                }
+            }
+            Some(first) = from_flows.recv() => {
+                let count = gather(first, &mut from_flows, &mut batch);
+                tunnel.traffic.to_peer.fetch_add(count, Ordering::Relaxed);
+                out.send(&batch).await?;
+            }
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                if let Ok(flow) = ended {
+                    flows.remove(&flow);
+                }
+            }
+        }
+    }
+}
+
+/// Frames of what waits, and how many bytes of datagrams they hold.
+fn gather(first: Datagram, waiting: &mut mpsc::Receiver<Datagram>, batch: &mut Vec<u8>) -> u64 {
+    batch.clear();
+    let (mut next, mut count) = (Some(first), 0);
+    while let Some((flow, datagram)) = next.take() {
+        if frames::write(flow, &datagram, batch) {
+            count += datagram.len() as u64;
+        }
+        if batch.len() < BATCH {
+            next = waiting.try_recv().ok();
+        }
+    }
+    count
+}
+
+async fn run_flow(
+    flow: u32,
+    socket: UdpSocket,
+    mut from_peer: mpsc::Receiver<Bytes>,
+    to_peer: mpsc::Sender<Datagram>,
+) {
+    let mut idle = UNANSWERED;
+    loop {
+        tokio::select! {
+            datagram = from_peer.recv() => match datagram {
+                // The workload may not listen (yet): a datagram is lost.
+                Some(datagram) => drop(socket.send(&datagram).await),
+                None => return,
+            },
+            received = receive(&socket) => {
+                if let Ok(datagram) = received {
+                    idle = ANSWERED;
+                    let _ = to_peer.try_send((flow, datagram));
+                }
+            }
+            () = tokio::time::sleep(idle) => return,
+        }
+    }
+}
+
+/// One buffer a thread serves all sockets that wait.
+async fn receive(socket: &UdpSocket) -> io::Result<Bytes> {
+    loop {
+        socket.readable().await?;
+        match with_buffer(|buffer| socket.try_recv(buffer).map(|count| (count, ()))) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            other => return other.map(|(bytes, ())| bytes),
+        }
+    }
+}
+
+async fn receive_from(socket: &UdpSocket) -> io::Result<(Bytes, SocketAddr)> {
+    loop {
+        socket.readable().await?;
+        match with_buffer(|buffer| socket.try_recv_from(buffer)) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            other => return other,
+        }
+    }
+}
+
+fn with_buffer<T>(
+    receive: impl FnOnce(&mut [u8]) -> io::Result<(usize, T)>,
+) -> io::Result<(Bytes, T)> {
+    thread_local! {
+        static BUFFER: std::cell::RefCell<Vec<u8>> = std::cell::RefCell::new(vec![0; MAX_DATAGRAM]);
+    }
+    BUFFER.with_borrow_mut(|buffer| {
+        let (count, rest) = receive(buffer)?;
+        Ok((Bytes::copy_from_slice(&buffer[..count]), rest))
+    })
+}
+
+/// The client's side: a port in a link's namespace.
+struct Port {
+    socket: Arc<UdpSocket>,
+    common: Arc<Common>,
+    connection: String,
+    by_sender: HashMap<SocketAddr, u32>,
+    flows: HashMap<u32, Flow>,
+    next_flow: u32,
+    to_port: mpsc::Sender<Datagram>,
+    /// The sessions that flows were given to; a few at most, one a turn.
+    sessions: Vec<mpsc::Sender<Datagram>>,
+    next_session: usize,
+    tasks: JoinSet<()>,
+}
+
+struct Flow {
+    sender: SocketAddr,
+    session: mpsc::Sender<Datagram>,
+    last: Instant,
+    answered: bool,
+}
+
+/// Sessions that a port spreads its flows over.
+const SESSIONS: usize = 4;
+
+/// Serves a port until dropped; its sessions end with it.
+pub(super) async fn serve_port(socket: UdpSocket, common: Arc<Common>, connection: String) {
+    let (to_port, mut from_sessions) = mpsc::channel(WAITING);
+    let socket = Arc::new(socket);
+    let mut port = Port {
+        socket: Arc::clone(&socket),
+        common,
+        connection,
+        by_sender: HashMap::new(),
+        flows: HashMap::new(),
+        next_flow: 0,
+        to_port,
+        sessions: vec![],
+        next_session: 0,
+        tasks: JoinSet::new(),
+    };
+    let mut sweep = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            received = receive_from(&socket) => match received {
+                Ok((datagram, sender)) => port.take(sender, datagram),
+                // An earlier answer met nobody, or the like: UDP goes on.
+                Err(error) => tracing::debug!(%error, "a datagram could not be received"),
+            },
+            Some((flow, datagram)) = from_sessions.recv() => port.give(flow, &datagram),
+            Some(_) = port.tasks.join_next(), if !port.tasks.is_empty() => {}
+            _ = sweep.tick() => port.sweep(),
+        }
+    }
+}
+
+impl Port {
+    fn take(&mut self, sender: SocketAddr, datagram: Bytes) {
+        let known = self.by_sender.get(&sender).copied();
+        let live =
+            known.filter(|flow| self.flows.get(flow).is_some_and(|flow| !flow.session.is_closed()));
+        let flow = match live {
+            Some(flow) => flow,
+            None => {
+                if let Some(dead) = known {
+                    self.flows.remove(&dead);
+                } else if self.flows.len() >= MOST_FLOWS && !self.make_room() {
+                    return;
+                }
+                match self.begin(sender) {
+                    Some(flow) => flow,
+                    None => return,
+                }
+            }
+        };
+        if let Some(known) = self.flows.get_mut(&flow) {
+            known.last = Instant::now();
+            let _ = known.session.try_send((flow, datagram));
+        }
+    }
+
+    fn begin(&mut self, sender: SocketAddr) -> Option<u32> {
+        self.sessions.retain(|session| !session.is_closed());
+        let session = if self.sessions.len() < SESSIONS {
+            let route = self.common.route(&self.connection)?;
+            let (give, take) = mpsc::channel(WAITING);
+            self.tasks.spawn(run_session(route, take, self.to_port.clone()));
+            self.sessions.push(give.clone());
+            give
+        } else {
+            self.next_session = (self.next_session + 1) % self.sessions.len();
+            self.sessions[self.next_session].clone()
+        };
+        self.next_flow = self.next_flow.wrapping_add(1);
+        let flow = Flow { sender, session, last: Instant::now(), answered: false };
+        self.flows.insert(self.next_flow, flow);
+        self.by_sender.insert(sender, self.next_flow);
+        Some(self.next_flow)
+    }
+
+    /// A flow that was never answered gives way.
+    fn make_room(&mut self) -> bool {
+        let unanswered = self.flows.iter().find(|(_, flow)| !flow.answered);
+        let Some((id, sender)) = unanswered.map(|(id, flow)| (*id, flow.sender)) else {
+            return false;
+        };
+        self.flows.remove(&id);
+        self.by_sender.remove(&sender);
+        true
+    }
+
+    fn give(&mut self, flow: u32, datagram: &[u8]) {
+        if let Some(flow) = self.flows.get_mut(&flow) {
+            flow.answered = true;
+            flow.last = Instant::now();
+            // Where the socket has no room, it is lost.
+            let _ = self.socket.try_send_to(datagram, flow.sender);
+        }
+    }
+
+    fn sweep(&mut self) {
+        let by_sender = &mut self.by_sender;
+        self.flows.retain(|_, flow| {
+            let idle = if flow.answered { ANSWERED } else { UNANSWERED };
+            let keep = flow.last.elapsed() < idle;
+            if !keep {
+                by_sender.remove(&flow.sender);
+            }
+            keep
+        });
+        // A session without a flow ends: its sender is dropped.
+        let flows = &self.flows;
+        self.sessions
+            .retain(|session| flows.values().any(|flow| flow.session.same_channel(session)));
+    }
+}
+
+/// Carries flows until the port drops the session, or it breaks.
+async fn run_session(
+    route: Arc<Route>,
+    mut from_port: mpsc::Receiver<Datagram>,
+    to_port: mpsc::Sender<Datagram>,
+) {
+    let Some(Ready { tunnel, mut session, mut hold }) = route.open(Ask::Udp).await else {
+        return;
+    };
+    let _open = tunnel.count();
+    let ended = tokio::select! {
+        ended = carry(&tunnel, &mut session, &mut from_port, &to_port) => ended,
+        () = hold.ended() => return session.cut(),
+    };
+    if let Err(error) = ended {
+        tunnel.note_failure(&format!("a session of datagrams: {error}"));
+    }
+}
+
+async fn carry(
+    tunnel: &Tunnel,
+    session: &mut Session,
+    from_port: &mut mpsc::Receiver<Datagram>,
+    to_port: &mpsc::Sender<Datagram>,
+) -> io::Result<()> {
+    let (mut out, mut into) = session.split();
+    let (mut reader, mut batch) = (frames::Reader::default(), Vec::new());
+    loop {
+        tokio::select! {
+            content = into.receive() => {
+                reader.push(&content?);
+                while let Some((flow, datagram)) = reader.next().map_err(io::Error::other)? {
+                    tunnel.traffic.from_peer.fetch_add(datagram.len() as u64, Ordering::Relaxed);
+                    let _ = to_port.try_send((flow, Bytes::copy_from_slice(datagram)));
+                }
+            }
+            next = from_port.recv() => {
+                let Some(first) = next else { return out.finish().await };
+                let count = gather(first, from_port, &mut batch);
+                tunnel.traffic.to_peer.fetch_add(count, Ordering::Relaxed);
+                out.send(&batch).await?;
+            }
+        }
+    }
+}
