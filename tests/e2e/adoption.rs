@@ -10,7 +10,7 @@ use crate::world::{Deployed, World};
 pub async fn restarted_daemons_and_nodes_leave_the_containers_running(world: World) -> Result<()> {
     let deployed = world.app().await?;
     let before = started(&world, deployed).await?;
-    ensure!(before.len() == 4, "two workloads and their links: {before:?}");
+    ensure!(before.len() == 6, "three workloads and their links: {before:?}");
     let network = world.network();
     for lease in &deployed.leases {
         let provider = world.provider_at(&lease.provider)?.name;
