@@ -10,7 +10,7 @@ use stoa_client::{
     money::{show_coin, Dec},
     tx::{any, Gas},
 };
-use stoa_manifest::{Dec18, Egress, Options};
+use stoa_manifest::{Dec18, Options};
 use stoa_proto::{cosmos::base::v1beta1::Coin, market::v1::Params};
 
 use super::Tenant;
