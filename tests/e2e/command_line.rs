@@ -57,9 +57,9 @@ async fn dry_run(world: &World, tenant: &Tenant, file: &str) -> Result<u128> {
         let value = plan.get(name).and_then(Value::as_str);
         value.map(str::to_owned).with_context(|| format!("no {name} in {plan}"))
     };
-    // 60 and 120 STOA, as the file says; rates are rounded down at 18 decimals.
+    // 60, 120 and 40 STOA, as the file says; rates are rounded down at 18 decimals.
     let month = text("max_cost_per_month")?;
-    ensure!(month.starts_with("179999999.99") || month == "180000000", "{plan}");
+    ensure!(month.starts_with("219999999.99") || month == "220000000", "{plan}");
     ensure!(plan.get("runway_seconds").and_then(Value::as_u64) > Some(3_600), "{plan}");
     ensure!(plan.get("refusal").is_some_and(Value::is_null), "{plan}");
     let deposit = text("deposit")?;

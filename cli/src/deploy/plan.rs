@@ -149,25 +149,9 @@ pub fn tell(plan: &Plan) {
         plan.file.display(),
         version.get(..12).unwrap_or(&version)
     ));
-    for line in lines(plan).into_iter().chain(not_yet(plan)) {
+    for line in lines(plan) {
         out::note(&format!("  {line}"));
     }
-}
-
-/// What the file asks for and no provider does yet: better said before the
-/// money is in escrow than found out in the logs.
-fn not_yet(plan: &Plan) -> Vec<String> {
-    let services = || plan.sdl.parsed.manifest.groups.iter().flat_map(|group| &group.services);
-    let mut lines = Vec::new();
-    if services().flat_map(|service| &service.expose).any(|expose| !expose.service.is_empty()) {
-        lines.push(
-            "not yet   services cannot reach one another: `to: service` is kept for later".into(),
-        );
-    }
-    if services().any(|service| service.egress != Egress::None) {
-        lines.push("not yet   workloads have no way out to the internet".into());
-    }
-    lines
 }
 
 /// `--dry-run`: what it would cost, on stdout.
