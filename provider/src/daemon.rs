@@ -84,6 +84,7 @@ async fn start(
         .with_context(|| format!("gateway.listen {}", config.gateway.listen))?;
     let stores = Stores::open(&config)?;
     let engine = Arc::new(connect_engine(&config, &provider).await?);
+    tokio::spawn(Arc::clone(&engine).keep_egress());
     let backend = open_fleet(&config, &provider, engine)?;
     if let Err(error) = DataPlane::new(&config).ensure().await {
         tracing::error!("{error:#}; it is tried again");
@@ -300,7 +301,8 @@ async fn connect_engine(config: &Config, provider: &str) -> anyhow::Result<Docke
     loop {
         match DockerBackend::connect(config.runtime(provider)?).await {
             Ok(backend) => {
-                put_on_belt(config).await;
+                // So that what is reported is how it will be.
+                let _ = backend.mind_egress().await;
                 report_checks(&backend).await;
                 return Ok(backend);
             }
@@ -310,16 +312,6 @@ async fn connect_engine(config: &Config, provider: &str) -> anyhow::Result<Docke
             }
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-/// Puts the host's rule there against what workloads send to it.
-async fn put_on_belt(config: &Config) {
-    if !config.workloads.firewall {
-        return;
-    }
-    if let Err(problem) = crate::runtime::belt::install().await {
-        tracing::warn!("the host's firewall rule against workloads: {problem}");
     }
 }
 

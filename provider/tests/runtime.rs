@@ -343,7 +343,7 @@ async fn logs_events_and_use_are_seen() {
     let inventory = backend.inventory().await.unwrap();
     assert!(inventory.cpu_millis >= 1000 && inventory.disk_bytes > 0, "{inventory:?}");
     let checks = backend.checks().await.unwrap();
-    assert!(checks.iter().any(|check| check.name == "host firewall rule"), "{checks:?}");
+    assert!(checks.iter().any(|check| check.name == "host firewall"), "{checks:?}");
 
     // A GPU is given only where the engine has one to give.
     let units = u32::try_from(inventory.gpus.len()).unwrap() + 1;
@@ -381,12 +381,14 @@ async fn what_keeps_ending_can_be_stopped_in_between_and_is_counted_anew() {
 }
 
 /// What the child does, and the step at which it dies.
-const DEATHS: [(&str, &str); 14] = [
+const DEATHS: [(&str, &str); 16] = [
+    ("make", "runtime.after_egress_network_create"),
     ("make", "runtime.after_network_create"),
     ("make", "runtime.after_link_create"),
     ("make", "runtime.after_link_start"),
     ("make", "runtime.after_volume_create"),
     ("make", "runtime.after_container_create"),
+    ("make", "runtime.after_egress_connect"),
     ("make", "runtime.after_container_start"),
     ("replace", "runtime.after_container_stop"),
     ("replace", "runtime.after_container_remove"),
@@ -415,7 +417,7 @@ async fn a_death_between_any_two_steps_is_continued() {
             let seen = provider.backend.observe().await.unwrap();
             assert_eq!(seen.instances.len(), 1, "{step}: {seen:?}");
             assert_eq!(provider.containers().len(), 2, "{step}: no orphan");
-            assert_eq!(provider.networks().len(), 1, "{step}: no orphan");
+            assert_eq!(provider.networks().len(), 2, "{step}: no orphan");
         } else if step != "runtime.after_lease_volumes_remove" {
             let seen = provider.backend.observe().await.unwrap();
             assert!(!seen.instances.is_empty(), "{step}: what is left is still seen");
@@ -464,6 +466,7 @@ async fn child_that_dies() {
 fn child_spec(provider: &str, image: &str) -> stoa_provider::runtime::WorkloadSpec {
     let key = InstanceKey { lease: format!("{provider}-lease"), service: "w".into(), index: 0 };
     let mut spec = support::spec(key, image);
+    spec.network.egress = true;
     spec.volumes = vec![VolumeSpec {
         name: "data".into(),
         bytes: 1 << 20,

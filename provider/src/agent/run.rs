@@ -48,13 +48,9 @@ pub async fn run(dir: &AgentDir) -> anyhow::Result<()> {
         backend = connect_engine(&settings) => Arc::new(backend?),
         () = &mut ended => return Ok(()),
     };
-    if settings.workloads.firewall {
-        if let Err(problem) = crate::runtime::belt::install().await {
-            tracing::warn!("the host's firewall rule against workloads: {problem}");
-        }
-    }
     let changed = Arc::new(Notify::new());
     let parts = [
+        tokio::spawn(Arc::clone(&backend).keep_egress()),
         tokio::spawn(keep_table(Arc::clone(&backend), dir.clone(), Arc::clone(&changed))),
         tokio::spawn(RelayProcess::new(dir, &settings).keep()),
     ];

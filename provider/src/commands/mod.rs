@@ -82,8 +82,8 @@ pub enum Command {
     /// Empties the provider: no new orders, and leases closed by a time
     /// where one is named. It lasts over restarts.
     Drain(DrainArguments),
-    /// Installs, removes or shows the rule of this machine's firewall that
-    /// drops what workloads send to it. The daemon installs it by itself.
+    /// Installs, removes or shows the rules of this machine's firewall that
+    /// keep workloads in. The daemon installs them by itself.
     #[command(subcommand)]
     Firewall(firewall::Action),
     /// The provider's other machines.
@@ -130,7 +130,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Withdraw => withdraw::run(globals.load()?).await,
         Command::Earnings(earnings) => earnings::run(&globals.load()?, &earnings),
         Command::Drain(drain) => drain::run(&globals.load()?, &drain),
-        Command::Firewall(action) => firewall::run(action).await,
+        Command::Firewall(action) => firewall::run(&globals.load()?, action).await,
         Command::Hosts(command) => hosts::run(&globals.load()?, command),
         Command::Agent(command) => agent::run(command).await,
         Command::Version => {

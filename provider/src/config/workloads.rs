@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::PERSISTENT_CLASSES;
 use super::load::ConfigError;
-use crate::runtime::{GpuNaming, RuntimeConfig, VolumePlaces};
+use crate::runtime::{EgressLimits, FirewallChoice, GpuNaming, RuntimeConfig, VolumePlaces};
 
 /// What holds for every workload.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,9 +24,12 @@ pub struct Workloads {
     /// all the same, for a first start: what a tenant has got wrong must not
     /// cost its provider the lease.
     pub silent_seconds: u64,
-    /// Puts a rule into the host's firewall that drops what workloads send to
-    /// the host.
+    /// Sets rules in the host's firewall that keep workloads from the host and
+    /// from everything that is not the public internet. Without them no
+    /// workload reaches the internet.
     pub firewall: bool,
+    /// Which program sets them.
+    pub firewall_program: FirewallChoice,
     /// Where the volumes of a persistent class lie; the engine's own
     /// directory where a class is not named.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -34,6 +37,8 @@ pub struct Workloads {
     /// What devices are, where their own names do not say it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<GpuNaming>,
+    /// What they may do on the internet.
+    pub egress: EgressLimits,
 }
 
 impl Default for Workloads {
@@ -45,8 +50,10 @@ impl Default for Workloads {
             log_files: 3,
             silent_seconds: 60,
             firewall: true,
+            firewall_program: FirewallChoice::Auto,
             volumes: VolumePlaces::new(),
             gpus: vec![],
+            egress: EgressLimits::default(),
         }
     }
 }
@@ -75,6 +82,8 @@ impl Workloads {
         runtime.log_files = self.log_files;
         runtime.volume_places = self.volumes.clone();
         runtime.gpu_names = self.gpus.clone();
+        runtime.firewall = self.firewall.then_some(self.firewall_program);
+        runtime.egress = self.egress.clone();
     }
 }
 
@@ -92,6 +101,9 @@ mod tests {
             [[gpus]]
             id = "GPU-1"
             model = "a100"
+            [egress]
+            megabits = 10
+            deny = ["8.8.8.0/24"]
         "#;
         let workloads: Workloads = toml::from_str(text).unwrap();
         workloads.validate().unwrap();
@@ -102,6 +114,8 @@ mod tests {
         let mut runtime = RuntimeConfig::new("p");
         workloads.put_into(&mut runtime);
         assert_eq!(runtime.volume_places, workloads.volumes);
+        assert_eq!((runtime.egress.megabits, runtime.egress.connections), (10, 8192));
+        assert_eq!(runtime.firewall, Some(FirewallChoice::Auto));
         assert_eq!(
             toml::from_str::<Workloads>(&toml::to_string(&workloads).unwrap()),
             Ok(workloads)
@@ -110,5 +124,7 @@ mod tests {
         let wrong: Workloads = toml::from_str("volumes.ram = { directory = \"/x\" }").unwrap();
         assert!(wrong.validate().unwrap_err().to_string().contains("beta3"));
         assert!(toml::from_str::<Workloads>("volumes.beta1 = { folder = \"/x\" }").is_err());
+        assert!(toml::from_str::<Workloads>("egress.deny = [\"8.8.8.8\"]").is_err());
+        assert!(toml::from_str::<Workloads>("firewall_program = \"pf\"").is_err());
     }
 }

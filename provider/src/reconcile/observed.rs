@@ -51,7 +51,8 @@ pub(super) fn fit(
         return stopped;
     }
     let (Some(workload), Some(link)) = (&seen.workload, &seen.link) else { return Fit::Apply };
-    if !workload.is_of(spec) || !link.is_running() || seen.network.is_none() {
+    let reaches_out = !spec.network.egress || seen.egress.is_some();
+    if !workload.is_of(spec) || !reaches_out || !link.is_running() || seen.network.is_none() {
         return Fit::Apply;
     }
     if let Some(found) = goal.crashes.get(&spec.key) {

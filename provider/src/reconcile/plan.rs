@@ -266,9 +266,11 @@ mod tests {
 
     #[test]
     fn what_runs_is_adopted_and_what_is_half_there_is_completed() {
-        let goal = Goal { served: true, ..goal(vec![service_goal("web", 1, "a")]) };
+        let mut goal = Goal { served: true, ..goal(vec![service_goal("web", 1, "a")]) };
+        goal.services[0].instances[0].network.egress = true;
         let key = goal.services[0].instances[0].key.clone();
-        let broken: [fn(&mut ObservedInstance); 7] = [
+        let broken: [fn(&mut ObservedInstance); 8] = [
+            |seen| seen.egress = None,
             |seen| seen.workload = None,
             |seen| seen.link = None,
             |seen| seen.network = None,

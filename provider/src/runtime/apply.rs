@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::container::{limits_of, link_body, link_hash, workload_body};
 use super::error::absent_is_none;
 use super::names::{label, InstanceKey, InstanceNames};
-use super::network::WorkloadNetwork;
+use super::network::{WorkloadNetwork, WorkloadNetworks};
 use super::observe::limits_in;
 use super::spec::WorkloadSpec;
 use super::{DockerBackend, RuntimeError};
@@ -60,14 +60,33 @@ impl DockerBackend {
 
     async fn apply_once(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
         let names = self.names.instance(&spec.key);
-        let network = self.ensure_network(&spec.key, &names).await?;
+        let networks = Box::pin(self.ensure_networks(spec, &names)).await?;
         failpoint("runtime.after_network_create");
-        Box::pin(self.ensure_link(&spec.key, &names, &network)).await?;
+        Box::pin(self.ensure_link(&spec.key, &names, &networks.own)).await?;
         self.ensure_volumes(spec).await?;
         failpoint("runtime.after_volume_create");
-        let applied = Box::pin(self.ensure_workload(spec, &names, &network)).await?;
+        let applied = Box::pin(self.ensure_workload(spec, &names, &networks)).await?;
         failpoint("runtime.after_container_start");
+        if networks.egress.is_none() {
+            // Of another spec, whose container is gone.
+            self.remove_network(&names.egress).await?;
+        }
         Ok(applied)
+    }
+
+    async fn ensure_networks(
+        &self,
+        spec: &WorkloadSpec,
+        names: &InstanceNames,
+    ) -> Result<WorkloadNetworks, RuntimeError> {
+        let own = self.ensure_network(&spec.key, names).await?;
+        if !spec.network.egress {
+            return Ok(WorkloadNetworks { own, egress: None });
+        }
+        let egress = self.ensure_egress_network(&spec.key, names).await?;
+        failpoint("runtime.after_egress_network_create");
+        self.open_gateway(&egress).await;
+        Ok(WorkloadNetworks { own, egress: Some(egress) })
     }
 
     async fn ensure_link(
@@ -77,7 +96,8 @@ impl DockerBackend {
         network: &WorkloadNetwork,
     ) -> Result<(), RuntimeError> {
         let image = self.ensure_link_image().await?;
-        let wanted = Wanted { hash: link_hash(&image, network), shape: String::new(), network };
+        let hash = link_hash(&image, network);
+        let wanted = Wanted { hash, shape: String::new(), networks: vec![network] };
         let found = self.inspect_container(&names.link).await?;
         let state = wanted.judge(self.names.provider_id(), &names.link, found.as_ref())?;
         if state == Found::Unfit {
@@ -99,9 +119,10 @@ impl DockerBackend {
         &self,
         spec: &WorkloadSpec,
         names: &InstanceNames,
-        network: &WorkloadNetwork,
+        networks: &WorkloadNetworks,
     ) -> Result<Applied, RuntimeError> {
-        let wanted = Wanted { hash: spec.hash(), shape: spec.shape(), network };
+        let attached = std::iter::once(&networks.own).chain(&networks.egress).collect();
+        let wanted = Wanted { hash: spec.hash(), shape: spec.shape(), networks: attached };
         let found = self.inspect_container(&names.workload).await?;
         let mut state = wanted.judge(self.names.provider_id(), &names.workload, found.as_ref())?;
         let limits = limits_in(found.as_ref().and_then(|found| found.host_config.as_ref()));
@@ -113,13 +134,13 @@ impl DockerBackend {
             Found::Running if resize => return Ok(Applied::Resized),
             Found::Running => return Ok(Applied::Unchanged),
             Found::Stopped => self.start_container(&names.workload).await?,
-            Found::Absent => self.create_workload(spec, names, network).await?,
+            Found::Absent => self.create_workload(spec, names, networks).await?,
             Found::Unfit => {
                 self.stop_container(&names.workload).await?;
                 failpoint("runtime.after_container_stop");
                 self.remove_container(&names.workload).await?;
                 failpoint("runtime.after_container_remove");
-                self.create_workload(spec, names, network).await?;
+                self.create_workload(spec, names, networks).await?;
             }
         }
         Ok(match state {
@@ -133,7 +154,7 @@ impl DockerBackend {
         &self,
         spec: &WorkloadSpec,
         names: &InstanceNames,
-        network: &WorkloadNetwork,
+        networks: &WorkloadNetworks,
     ) -> Result<(), RuntimeError> {
         // Held over the creation only where there is something to choose.
         let choosing = match spec.gpu {
@@ -141,10 +162,15 @@ impl DockerBackend {
             None => None,
         };
         let gpus = self.choose_gpus(spec).await?;
-        let body = workload_body(spec, &self.names, network, &self.config, self.host, &gpus);
+        let body = workload_body(spec, &self.names, &networks.own, &self.config, self.host, &gpus);
         self.create_container(&names.workload, body).await?;
         drop(choosing);
         failpoint("runtime.after_container_create");
+        if let Some(egress) = &networks.egress {
+            let address = egress.subnet.workload();
+            self.connect_network(egress, &names.workload, address).await?;
+            failpoint("runtime.after_egress_connect");
+        }
         self.start_container(&names.workload).await
     }
 
@@ -198,7 +224,8 @@ struct Wanted<'a> {
     hash: String,
     /// Empty: only the hash counts.
     shape: String,
-    network: &'a WorkloadNetwork,
+    /// All that it is to be in.
+    networks: Vec<&'a WorkloadNetwork>,
 }
 
 /// What it is.
@@ -246,12 +273,15 @@ impl Wanted<'_> {
         })
     }
 
-    /// A container remembers its network by id. Before its first start the
+    /// A container remembers its networks by id. Before its first start the
     /// engine may not tell the id yet.
     fn is_attached(&self, found: &ContainerInspectResponse) -> bool {
-        let networks = found.network_settings.as_ref().and_then(|s| s.networks.as_ref());
-        let endpoint = networks.and_then(|networks| networks.get(&self.network.name));
-        let id = endpoint.and_then(|endpoint| endpoint.network_id.as_deref()).unwrap_or_default();
-        endpoint.is_some() && (id.is_empty() || id == self.network.id)
+        let endpoints = found.network_settings.as_ref().and_then(|s| s.networks.as_ref());
+        self.networks.iter().all(|network| {
+            let endpoint = endpoints.and_then(|endpoints| endpoints.get(&network.name));
+            let id = endpoint.and_then(|endpoint| endpoint.network_id.as_deref());
+            let id = id.unwrap_or_default();
+            endpoint.is_some() && (id.is_empty() || id == network.id)
+        })
     }
 }

@@ -3,7 +3,7 @@
 use bollard::query_parameters::ListNetworksOptions;
 use serde::{Deserialize, Serialize};
 
-use super::belt::{self, is_bridge_suffix};
+use super::firewall::{is_bridge_suffix, Firewall};
 use super::names::label;
 use super::subnet::{AddressPool, Taken};
 use super::volumes::{VolumePlace, VolumePlaces};
@@ -33,7 +33,8 @@ impl DockerBackend {
         let inventory = self.read_inventory().await?;
         let mut checks = vec![
             Check::good("engine", format!("version {}", inventory.engine_version)),
-            check_belt().await,
+            check_firewall(&self.firewall).await,
+            check_forwarding(),
             self.check_pool().await?,
         ];
         checks.extend(check_volume_places(&self.config.volume_places));
@@ -112,21 +113,32 @@ fn check_volume_places(places: &VolumePlaces) -> Vec<Check> {
         .collect()
 }
 
-async fn check_belt() -> Check {
-    let name = "host firewall rule";
-    match belt::find().await {
-        Some(found) => {
-            let by = found.program();
-            let words =
-                format!("what comes from a workload's bridge to the host is dropped ({by})");
+async fn check_firewall(firewall: &Firewall) -> Check {
+    let name = "host firewall";
+    match firewall.find().await {
+        Some(by) => {
+            let words = format!("workloads reach neither the host nor private networks ({by})");
             Check::good(name, words)
         }
         None => {
-            let words = "not there, and the networks' own isolation stands alone; `stoa-provider \
-                         firewall install`, as root, says why not";
+            let words = "its rules against workloads are not there, and no workload reaches the \
+                         internet; `stoa-provider firewall install`, as root, says why not (the \
+                         daemon does it by itself: workloads.firewall)";
             Check::warning(name, words.into())
         }
     }
+}
+
+/// The engine switches it on, unless it is told to leave the host alone.
+fn check_forwarding() -> Check {
+    let name = "forwarding";
+    let on = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward");
+    if on.is_ok_and(|on| on.trim() == "1") {
+        return Check::good(name, "the kernel forwards IPv4".into());
+    }
+    let words = "the kernel forwards no IPv4, and no workload reaches the internet; sysctl -w \
+                 net.ipv4.ip_forward=1";
+    Check::warning(name, words.into())
 }
 
 /// The interface of a route, other than the default and our bridges, that
@@ -137,7 +149,8 @@ fn overlapping_route(routes: &str, pool: AddressPool) -> Option<String> {
         let (interface, destination, mask) = (fields.first()?, fields.get(1)?, fields.get(7)?);
         let destination = u32::from_str_radix(destination, 16).ok()?.swap_bytes();
         let prefix = u32::from_str_radix(mask, 16).ok()?.count_ones();
-        let ours = interface.strip_prefix("st").is_some_and(is_bridge_suffix);
+        let ours = interface.strip_prefix("st").is_some_and(is_bridge_suffix)
+            || interface.strip_prefix("se").is_some_and(|rest| rest.len() == 13);
         let taken = Taken::parse(&format!("{}/{prefix}", std::net::Ipv4Addr::from(destination)))?;
         (prefix > 0 && !ours && pool.overlaps(taken)).then(|| (*interface).to_string())
     })
@@ -166,9 +179,10 @@ mod tests {
         let default = "eth0\t00000000\t01000A0A\t3\t0\t0\t0\t00000000\n";
         let vpn = "tun0\t0000E10A\t00000000\t1\t0\t0\t0\t0000FFFF\n"; // 10.225.0.0/16
         let own = "st0123456789ab\t0000E10A\t00000000\t1\t0\t0\t0\tF0FFFFFF\n";
+        let out = "sec25b123456789\t0000E10A\t00000000\t1\t0\t0\t0\tF0FFFFFF\n";
         let pool = AddressPool::default();
         let at = |lines: &[&str]| overlapping_route(&format!("{head}{}", lines.concat()), pool);
-        assert_eq!(at(&[default, own]), None);
+        assert_eq!(at(&[default, own, out]), None);
         assert_eq!(at(&[default, vpn]).as_deref(), Some("tun0"));
     }
 }

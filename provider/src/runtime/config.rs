@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::firewall::FirewallChoice;
 use super::gpu::GpuNaming;
-use super::subnet::AddressPool;
+use super::subnet::{AddressPool, Block};
 use super::volumes::{VolumePlace, VolumePlaces};
 use super::RuntimeError;
 
@@ -40,6 +43,33 @@ pub struct RuntimeConfig {
     pub volume_places: VolumePlaces,
     /// What GPUs are, where their own names do not say it.
     pub gpu_names: Vec<GpuNaming>,
+    /// Which program sets the host's rules; `None`: no rules are set, and so
+    /// no workload reaches the internet.
+    pub firewall: Option<FirewallChoice>,
+    /// What workloads may do on the internet.
+    pub egress: EgressLimits,
+}
+
+/// Bounds on what a workload does on the internet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EgressLimits {
+    /// Of one workload, each way, in millions of bits a second; 0: no limit.
+    pub megabits: u32,
+    /// Of one workload at a time; 0: no limit.
+    pub connections: u32,
+    /// Networks that workloads do not reach, besides all that are not public.
+    pub deny: Vec<Block>,
+}
+
+/// Azure's own services for a machine, its metadata among them.
+const AZURE_WIRE_SERVER: &str = "168.63.129.16/32";
+
+impl Default for EgressLimits {
+    fn default() -> Self {
+        let deny = AZURE_WIRE_SERVER.parse().into_iter().collect();
+        Self { megabits: 1000, connections: 8192, deny }
+    }
 }
 
 /// How long the engine may take, by kind of call.
@@ -111,6 +141,8 @@ impl RuntimeConfig {
             image_limits: ImageLimits::default(),
             volume_places: VolumePlaces::new(),
             gpu_names: vec![],
+            firewall: Some(FirewallChoice::Auto),
+            egress: EgressLimits::default(),
         }
     }
 

@@ -113,9 +113,13 @@ fn workload_host_config(
         storage_opt: (host.storage_quota && spec.ephemeral_bytes > 0)
             .then(|| HashMap::from([("size".to_string(), spec.ephemeral_bytes.to_string())])),
         mounts: Some(spec.volumes.iter().map(|v| mount(&spec.key, v, names)).collect()),
-        // A name that the workload looks up goes to its link container and
-        // nowhere else: never to the host's resolver.
+        // A name that the workload looks up goes to its link's address and
+        // nowhere else: never to the host's resolver. The engine forwards it
+        // from inside the workload's namespace, on internal networks too
+        // (seen with 20.10, 26.1 and 28.5). The host's search domains are
+        // nobody's business.
         dns: Some(vec![network.subnet.link().to_string()]),
+        dns_search: Some(vec![".".into()]),
         ..hardened(network, config)
     }
 }

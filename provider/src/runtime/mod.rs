@@ -12,13 +12,14 @@
 
 mod apply;
 mod archive;
-pub mod belt;
 mod checks;
 mod config;
 mod container;
 mod disk;
+mod egress;
 mod engine;
 mod error;
+pub mod firewall;
 mod gpu;
 pub mod image;
 mod inside;
@@ -46,9 +47,10 @@ use futures::stream::BoxStream;
 
 pub use apply::Applied;
 pub use checks::{Check, Verdict};
-pub use config::{Deadlines, ImageLimits, RuntimeConfig};
+pub use config::{Deadlines, EgressLimits, ImageLimits, RuntimeConfig};
 pub use container::WORKLOAD_CAPABILITIES;
 pub use error::RuntimeError;
+pub use firewall::{Firewall, FirewallChoice};
 pub use gpu::{GpuDevice, GpuNaming};
 pub use image::{ImageBlob, LoadedImage, RegistryCredentials};
 pub use inside::{
@@ -66,7 +68,7 @@ pub use spec::{
 };
 pub use storage::StorageUse;
 pub use streams::{EngineEvent, InstanceStats, LogPiece, LogRequest};
-pub use subnet::AddressPool;
+pub use subnet::{AddressPool, Block};
 pub use volumes::{VolumePlace, VolumePlaces};
 
 use container::HostFacts;
@@ -172,6 +174,9 @@ pub struct DockerBackend {
     /// Held from the choice of a GPU until its container is there.
     choosing_gpus: tokio::sync::Mutex<()>,
     prober: Prober,
+    firewall: Firewall,
+    /// Held while rules are looked at, with what was found last.
+    walls: tokio::sync::Mutex<Option<egress::Walls>>,
 }
 
 impl DockerBackend {
@@ -183,6 +188,7 @@ impl DockerBackend {
         let docker = engine::connect(&config.socket, config.deadlines.query).await?;
         let names = Names::new(&config.provider_id);
         let host = HostFacts { cores: 1, storage_quota: false };
+        let firewall = Firewall::new(&config);
         let mut backend = Self {
             docker,
             config,
@@ -192,6 +198,8 @@ impl DockerBackend {
             dialer: std::sync::OnceLock::new(),
             choosing_gpus: tokio::sync::Mutex::default(),
             prober: Prober::start(),
+            firewall,
+            walls: tokio::sync::Mutex::default(),
         };
         let inventory = backend.read_inventory().await?;
         backend.engine_major =
@@ -213,7 +221,11 @@ impl DockerBackend {
     /// for tests.
     pub async fn purge(&self) -> Result<(), RuntimeError> {
         self.remove_labelled(&self.provider_filter(), &self.names.own_prefix()).await?;
-        self.remove_all_images().await
+        self.remove_all_images().await?;
+        match self.config.firewall {
+            Some(_) => self.firewall.remove().await.map_err(RuntimeError::Setup),
+            None => Ok(()),
+        }
     }
 
     /// See [`DockerBackend::remove_unused_images`]; takes any ids.

@@ -91,7 +91,16 @@ pub struct InstanceNames {
     /// The bridge's interface on the host: `st` and 12 hex digits, since the
     /// kernel allows 15 characters.
     pub bridge: String,
+    /// The network that leads to the internet.
+    pub egress: String,
+    /// Its bridge's interface: [`Names::egress_bridges`] and 9 hex digits.
+    pub egress_bridge: String,
 }
+
+/// What the names of the workloads' own bridges begin with.
+pub const BRIDGE_PREFIX: &str = "st";
+/// What the names of the bridges to the internet begin with.
+const EGRESS_PREFIX: &str = "se";
 
 /// Makes the names of one provider's objects.
 #[derive(Debug, Clone)]
@@ -119,12 +128,22 @@ impl Names {
         let base = format!("st-{}-{}-{}-{}", self.provider_short, lease, key.service, key.index);
         let index = key.index.to_string();
         let bridge = short_hash(&[&self.provider_id, &key.lease, &key.service, &index], 12);
+        let egress = short_hash(&["egress", &key.lease, &key.service, &index], 9);
         InstanceNames {
             link: format!("{base}-link"),
             network: format!("{base}-net"),
-            bridge: format!("st{bridge}"),
+            bridge: format!("{BRIDGE_PREFIX}{bridge}"),
+            egress: format!("{base}-out"),
+            egress_bridge: format!("{}{egress}", self.egress_bridges()),
             workload: base,
         }
+    }
+
+    /// What the names of this provider's bridges to the internet begin with,
+    /// so that a rule of the firewall can name them all: `se` and 4 hex digits
+    /// of the provider's.
+    pub fn egress_bridges(&self) -> String {
+        format!("{EGRESS_PREFIX}{}", self.provider_short.get(..4).unwrap_or_default())
     }
 
     /// A persistent volume's name: it belongs to the instance, since two
@@ -223,6 +242,9 @@ mod tests {
         assert_ne!(names.workload, other.workload);
         assert_ne!(names.bridge, other.bridge);
         assert_eq!(names.bridge.len(), 14, "an interface name has at most 15 characters");
+        assert_eq!(names.egress, "st-c25b7e41-ec526b7cd03b-web-0-out");
+        assert!(names.egress_bridge.starts_with("sec25b"), "{}", names.egress_bridge);
+        assert_eq!(names.egress_bridge.len(), 15);
     }
 
     #[test]

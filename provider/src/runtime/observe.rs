@@ -282,7 +282,7 @@ impl DockerBackend {
         self.list_networks(&self.provider_filter()).await
     }
 
-    async fn list_networks(
+    pub(super) async fn list_networks(
         &self,
         filter: &HashMap<String, Vec<String>>,
     ) -> Result<Vec<Network>, RuntimeError> {

@@ -31,7 +31,7 @@ impl DockerBackend {
         HashMap::from([("label".to_string(), values)])
     }
 
-    /// Ends one instance: containers and network. Its persistent volumes
+    /// Ends one instance: containers and networks. Its persistent volumes
     /// stay, they are the lease's.
     pub(super) async fn remove_one(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
         let names = self.names.instance(key);
@@ -40,6 +40,7 @@ impl DockerBackend {
         failpoint("runtime.after_workload_remove");
         self.remove_container(&names.link).await?;
         failpoint("runtime.after_link_remove");
+        self.remove_network(&names.egress).await?;
         self.remove_network(&names.network).await
     }
 

@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Addresses in one workload's network.
 pub(super) const SUBNET_PREFIX: u8 = 28;
 const SUBNET_SIZE: u32 = 1 << (32 - SUBNET_PREFIX as u32);
@@ -16,6 +18,14 @@ const WIDEST_POOL: u8 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressPool {
     base: u32,
+    prefix: u8,
+}
+
+/// Any IPv4 network, such as 192.0.2.0/24.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Block {
+    first: u32,
     prefix: u8,
 }
 
@@ -59,6 +69,40 @@ impl FromStr for AddressPool {
 impl fmt::Display for AddressPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", Ipv4Addr::from(self.base), self.prefix)
+    }
+}
+
+impl FromStr for Block {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, prefix) = parse_network(text)
+            .ok_or_else(|| format!("{text:?} is not an IPv4 network such as 192.0.2.0/24"))?;
+        let first = u32::from(address);
+        if first & host_mask(prefix) != 0 {
+            return Err(format!("{text}: the address has bits set after the prefix"));
+        }
+        Ok(Self { first, prefix })
+    }
+}
+
+impl TryFrom<String> for Block {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Block> for String {
+    fn from(block: Block) -> Self {
+        block.to_string()
+    }
+}
+
+impl fmt::Display for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.first), self.prefix)
     }
 }
 
@@ -106,6 +150,11 @@ impl Subnet {
         let (address, prefix) = parse_network(text)?;
         let base = u32::from(address);
         (prefix == SUBNET_PREFIX && base & host_mask(prefix) == 0).then_some(Self { base })
+    }
+
+    /// The host's address, in a network that has one.
+    pub fn gateway(self) -> Ipv4Addr {
+        Ipv4Addr::from(self.base + 1)
     }
 
     /// The link container's address.
@@ -189,6 +238,10 @@ mod tests {
         for text in ["10.224.0.0", "10.224.0.1/14", "10.224.0.0/29", "1.0.0.0/7", "x/14"] {
             assert!(text.parse::<AddressPool>().is_err(), "{text}");
         }
+        for text in ["10.0.0.1/8", "10.0.0.0", "fd00::/64", "1.2.3.4/33"] {
+            assert!(text.parse::<Block>().is_err(), "{text}");
+        }
+        assert_eq!("168.63.129.16/32".parse::<Block>().unwrap().to_string(), "168.63.129.16/32");
         assert!(Subnet::parse("10.224.0.0/24").is_none());
         assert!(Taken::parse("fd00::/64").is_none());
     }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{json, Value};
 use sha2::{Digest, Sha256};
 use stoa_provider::runtime::{
-    DockerBackend, ImageBlob, ImageRef, InstanceKey, LoadedImage, NetworkSpec, PortSpec, Protocol,
-    RuntimeConfig, WorkloadSpec,
+    DockerBackend, Firewall, ImageBlob, ImageRef, InstanceKey, LoadedImage, NetworkSpec, PortSpec,
+    Protocol, RuntimeConfig, WorkloadSpec,
 };
 
 /// Where a machine has it; `BUSYBOX` names another, as `scripts/busybox.sh` prints it.
@@ -93,6 +93,13 @@ impl Drop for Provider {
         all(&["ps", "-a"], &["rm", "-fv"]);
         all(&["network", "ls"], &["network", "rm"]);
         all(&["volume", "ls"], &["volume", "rm"]);
+        let firewall = Firewall::new(&config(&self.id));
+        // A thread of its own, for this one may run a test's tasks.
+        let _ = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(firewall.remove())
+        })
+        .join();
         let names = format!("{}*", self.backend.names().image_prefix());
         let list = ["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter"];
         let reference = format!("reference={names}");
