@@ -10,6 +10,7 @@ mod inside;
 mod kill_nodes;
 mod live;
 mod overlay;
+mod peers;
 mod published_sdl;
 mod validators;
 mod world;
@@ -44,6 +45,7 @@ fn all_of_the_market() -> Vec<Scenario<World>> {
         adoption::restarted_daemons_and_nodes_leave_the_containers_running within 120 s,
         overlay::services_at_two_providers_reach_each_other_by_name_and_nobody_else_does
             within 180 s,
+        peers::a_replacement_gets_everything_from_its_peers_while_the_tenant_is_away within 180 s,
         fail_points::a_provider_killed_between_any_two_steps_converges within 300 s,
         live::on_a_terminal_bids_are_a_live_table_and_elsewhere_lines within 120 s,
         kill_nodes::killed_nodes_come_back_and_no_node_disagrees within 240 s,
