@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
-use stoa_client::query::LeaseFilter;
-use stoa_proto::market::v1::{Lease, LeaseState};
+use stoa_client::{ids::TextId, query::LeaseFilter};
+use stoa_proto::{
+    market::v1::{Lease, LeaseState},
+    types::v1::BidId,
+};
 
 use crate::world::{demo_file, eventually, World};
 
@@ -28,10 +31,10 @@ pub async fn a_replacement_gets_everything_from_its_peers_while_the_tenant_is_aw
         live: true,
         ..LeaseFilter::default()
     };
+    let left = BidId::parse(&api.lease)?;
     let replaced = |lease: &Lease| {
-        let elsewhere = lease.id.as_ref().is_some_and(|id| id.provider != api.provider);
-        elsewhere
-            && lease.id.as_ref().is_some_and(|id| api.lease.contains(&format!("/{}/", id.gseq)))
+        let id = lease.id.as_ref();
+        id.is_some_and(|id| id.gseq == left.gseq && id.provider != left.provider)
     };
     eventually("another provider runs the API with what its peers had", MOVES, || async {
         let leases = query.leases(&filter).await?;
