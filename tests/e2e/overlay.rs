@@ -74,7 +74,7 @@ impl Joined {
         let gateway = self.lease_of("api")?.provider.clone();
         let gateway = self.world.provider_at(&gateway)?.gateway;
         for url in ["http://api/health", &format!("http://{address}:8080/health"), &gateway] {
-            let line = format!("wget -q -T 3 -O - {url}");
+            let line = format!("busybox timeout 5 wget -q -O - {url}");
             let answer = self.exec("bystander", &line).await;
             ensure!(answer.is_err(), "the bystander reached {url}: {answer:?}");
         }

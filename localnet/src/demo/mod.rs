@@ -234,7 +234,8 @@ impl Demo {
         let address = address.split_whitespace().next().context("the API has no address")?;
         for host in ["api".to_owned(), format!("{address}:8080")] {
             let url = format!("http://{host}/health");
-            let line = ["exec", dseq, "bystander", "--", "wget", "-q", "-T", "3", "-O", "-", &url];
+            let fetch = ["busybox", "timeout", "5", "wget", "-q", "-O", "-", &url];
+            let line = [&["exec", dseq, "bystander", "--"][..], &fetch].concat();
             self.tell.command(&format!("stoa {}", line.join(" ")));
             match tenant.text(&line).await {
                 Ok(answer) => bail!("the bystander got {answer:?} from {url}"),
