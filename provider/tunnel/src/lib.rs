@@ -23,6 +23,7 @@ mod reach;
 mod relay;
 pub mod routes;
 mod slots;
+mod spares;
 mod state;
 mod targets;
 mod tls;

@@ -15,7 +15,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc as blocking;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sched::{setns, CloneFlags};
@@ -23,14 +23,20 @@ use nix::sys::socket::{socket, AddressFamily, SockFlag, SockType};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
 
+use crate::spares::Spares;
+
 /// Sockets that may be asked for and not yet made.
 const WAITING: usize = 8192;
+/// How often spare sockets are looked through.
+const CLEAN: Duration = Duration::from_secs(5);
 const OWN_NAMESPACE: &str = "/proc/self/ns/net";
+const OF_THIS_THREAD: &str = "/proc/thread-self/ns/net";
 
 /// Opens connections in namespaces.
 #[derive(Clone)]
 pub struct Dialer {
     orders: Arc<blocking::SyncSender<Order>>,
+    spares: Arc<Spares>,
 }
 
 /// What is to be done in a namespace, or the reason why it cannot be entered.
@@ -51,13 +57,23 @@ impl Dialer {
     pub fn start() -> io::Result<Self> {
         let own = identity(&File::open(OWN_NAMESPACE)?)?;
         let (orders, incoming) = blocking::sync_channel::<Order>(WAITING);
+        let spares = Arc::new(Spares::default());
+        let kept = Arc::clone(&spares);
         std::thread::Builder::new().name("stoa-netns".into()).spawn(move || {
-            for order in incoming {
-                let entered = enter(&order.netns, own);
-                (order.work)(entered);
+            let mut cleaned = Instant::now();
+            loop {
+                match incoming.recv_timeout(CLEAN) {
+                    Ok(order) => (order.work)(enter(&order.netns, own)),
+                    Err(blocking::RecvTimeoutError::Timeout) => {}
+                    Err(blocking::RecvTimeoutError::Disconnected) => return,
+                }
+                if cleaned.elapsed() >= CLEAN {
+                    kept.clean();
+                    cleaned = Instant::now();
+                }
             }
         })?;
-        Ok(Self { orders: Arc::new(orders) })
+        Ok(Self { orders: Arc::new(orders), spares })
     }
 
     /// Connects to an address as seen from a namespace.
@@ -68,7 +84,12 @@ impl Dialer {
         deadline: Duration,
     ) -> io::Result<TcpStream> {
         let connecting = async {
-            let socket = self.socket(netns, address, SockType::Stream).await?;
+            let spare = self.spares.take(netns, address.is_ipv6());
+            let socket = match spare {
+                Some(socket) => socket,
+                None => self.socket(netns, address, SockType::Stream).await?,
+            };
+            self.make_spare(netns, address);
             let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
             let stream = socket.connect(address).await?;
             stream.set_nodelay(true)?;
@@ -87,18 +108,29 @@ impl Dialer {
         Ok(socket)
     }
 
+    /// For the next connection there, which may come soon.
+    fn make_spare(&self, netns: &Path, address: SocketAddr) {
+        let (spares, path, is_ipv6) =
+            (Arc::clone(&self.spares), netns.to_path_buf(), address.is_ipv6());
+        let work = Box::new(move |entered: io::Result<()>| {
+            let made = entered.and_then(|()| {
+                Ok((Identity::of_this_thread()?, new_socket(address, SockType::Stream)?))
+            });
+            if let Ok((namespace, socket)) = made {
+                spares.put(&path, is_ipv6, namespace, socket);
+            }
+        });
+        // Where there is much to do, there is no time for this.
+        let _ = self.orders.try_send(Order { netns: netns.into(), work });
+    }
+
     async fn socket(
         &self,
         netns: &Path,
         address: SocketAddr,
         kind: SockType,
     ) -> io::Result<OwnedFd> {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::Inet,
-            SocketAddr::V6(_) => AddressFamily::Inet6,
-        };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        self.inside(netns, move || Ok(socket(family, kind, flags, None)?)).await
+        self.inside(netns, move || new_socket(address, kind)).await
     }
 
     /// Does something short in a namespace: it holds up all who want the same
@@ -117,6 +149,16 @@ impl Dialer {
         self.orders.try_send(order).map_err(|_| io::Error::other("too many dials at once"))?;
         done.await.map_err(|_| io::Error::other("the dialling thread ended"))?
     }
+}
+
+/// In the namespace that the thread is in.
+fn new_socket(address: SocketAddr, kind: SockType) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket(family, kind, flags, None)?)
 }
 
 /// Enters the namespace anew each time: its path dies with its container,
@@ -144,7 +186,7 @@ impl Identity {
 
     /// Of the one that this thread is in.
     pub(crate) fn of_this_thread() -> io::Result<Self> {
-        Self::of(Path::new("/proc/thread-self/ns/net"))
+        Self::of(Path::new(OF_THIS_THREAD))
     }
 }
 

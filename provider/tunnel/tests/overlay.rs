@@ -225,3 +225,104 @@ async fn a_peers_new_root_is_followed_and_its_old_one_ends() {
     });
     assert_eq!(again.await, b"apimore");
 }
+
+/// A resolver in a host's network, which has three names: one public, one that
+/// leads into a private network, one with more addresses than UDP carries.
+fn resolver(host: &support::overlay::Net, address: SocketAddr) {
+    let (udp, tcp) = support::inside(host.path(), move || {
+        (std::net::UdpSocket::bind(address).unwrap(), std::net::TcpListener::bind(address).unwrap())
+    });
+    std::thread::spawn(move || {
+        let mut question = [0; 4096];
+        while let Ok((count, client)) = udp.recv_from(&mut question) {
+            // Somebody who guesses: another id, and an address of his own.
+            let mut forged = resolved(&question[..count], true);
+            forged[0] ^= 1;
+            let _ = udp.send_to(&forged, client);
+            let _ = udp.send_to(&resolved(&question[..count], false), client);
+        }
+    });
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in tcp.incoming().flatten() {
+            let mut length = [0; 2];
+            let mut question = vec![0; 4096];
+            if stream.read_exact(&mut length).is_ok() {
+                question.truncate(usize::from(u16::from_be_bytes(length)));
+                let _ = stream.read_exact(&mut question);
+                let answer = resolved(&question, true);
+                let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
+                let _ = stream.write_all(&[&length[..], &answer].concat());
+            }
+        }
+    });
+}
+
+fn resolved(question: &[u8], whole: bool) -> Vec<u8> {
+    let end = 12 + question[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+    let label = &question[13..13 + usize::from(question[12])];
+    let addresses: Vec<[u8; 4]> = match label {
+        b"public" => vec![[93, 184, 216, 34]],
+        b"rebind" => vec![[93, 184, 216, 34], [169, 254, 169, 254]],
+        b"many" if whole => (1..=100).map(|last| [93, 184, 216, last]).collect(),
+        _ => vec![],
+    };
+    let truncated = label == b"many" && !whole;
+    let code = if addresses.is_empty() && !truncated { 3 } else { 0 };
+    let flags = [0x81 | if truncated { 2 } else { 0 }, 0x80 | code];
+    let counts = [0, 1, 0, u8::try_from(addresses.len()).unwrap(), 0, 0, 0, 0];
+    let mut answer = [&question[..2], &flags, &counts, &question[12..end]].concat();
+    for address in addresses {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend(address);
+    }
+    answer
+}
+
+#[tokio::test]
+async fn public_names_are_looked_up_from_the_host_and_never_lead_into_a_private_network() {
+    let world = World::new().await;
+    let server: SocketAddr = ([10, 77, 0, 1], 5300).into();
+    resolver(&world.a, server);
+    let mut table = world.table_a(&[]);
+    let overlay = table.overlay.as_mut().unwrap();
+    overlay.resolvers = vec![server];
+    overlay.links[0].egress = true;
+    world.plane_a.push(table.clone()).await;
+    world.bound().await;
+    let socket = world.dialling.udp();
+    let public = vec![IpAddr::from([93, 184, 216, 34])];
+    assert_eq!(look_up(&socket, "public.example", 1).await, Some((0, public.clone())));
+    assert_eq!(look_up(&socket, "PUBLIC.example", 1).await, Some((0, public)), "remembered");
+    assert_eq!(look_up(&socket, "rebind.example", 1).await, Some((0, vec![])));
+    assert_eq!(look_up(&socket, "missing.example", 1).await, Some((3, vec![])));
+    for internal in ["public", "metadata.google.internal", "public.local", "localhost"] {
+        assert_eq!(look_up(&socket, internal, 1).await, Some((3, vec![])), "{internal}");
+    }
+    // More than UDP carries: cut off there, whole over TCP.
+    assert_eq!(look_up(&socket, "many.example", 1).await, Some((0, vec![])));
+    let path = world.dialling.workload.path();
+    let many = tokio::task::spawn_blocking(move || {
+        use std::io::{Read, Write};
+        let dns = SocketAddr::from((LINK, 53));
+        let mut stream = support::inside(path, move || std::net::TcpStream::connect(dns).unwrap());
+        let question = b"\0\x1e\x07\x07\x01\0\0\x01\0\0\0\0\0\0\x04many\x07example\0\0\x01\0\x01";
+        stream.write_all(question).unwrap();
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).unwrap();
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut answer).unwrap();
+        read(&answer, question.len() - 2)
+    });
+    let (code, addresses) = many.await.unwrap();
+    assert_eq!((code, addresses.len()), (0, 100));
+    // Without egress no name leaves this host.
+    table.generation += 1;
+    table.overlay.as_mut().unwrap().links[0].egress = false;
+    world.plane_a.push(table).await;
+    eventually("public names are gone", || async {
+        let answer = look_up(&socket, "public.example", 1).await;
+        (answer == Some((3, vec![]))).then_some(())
+    })
+    .await;
+}

@@ -110,7 +110,7 @@ async fn keep_on(tunnel: &Arc<Tunnel>, places: &Arc<Semaphore>) {
         pool.drop_old();
         while pool.is_short() {
             let Ok(place) = Arc::clone(places).try_acquire_owned() else { break };
-            match make(tunnel, place).await {
+            match Box::pin(make(tunnel, place)).await {
                 Ok(warm) => {
                     pause = FIRST_PAUSE;
                     pool.waiting().push_back(warm);

@@ -91,8 +91,11 @@ async fn serve(socket: TcpStream, peer: SocketAddr, slot: Slot, serving: Arc<Ser
         Ok(Err(error)) => return tracing::debug!(%peer, %error, "refused"),
         Err(_) => return tracing::debug!(%peer, "refused: no handshake in time"),
     };
-    Box::pin(converse(tunnel, session, hold, &serving)).await;
-    drop(place);
+    // A task of its own: what the handshake took is given back.
+    tokio::spawn(async move {
+        converse(tunnel, session, hold, &serving).await;
+        drop(place);
+    });
 }
 
 type Met = (Arc<Tunnel>, Session, Hold, OwnedSemaphorePermit);
@@ -131,7 +134,7 @@ async fn converse(tunnel: Arc<Tunnel>, mut session: Session, mut hold: Hold, ser
         let going_on = match ask {
             Some(Ask::Ping) => session.send(&preface::answer(Answer::Ready, number)).await.is_ok(),
             Some(what) => {
-                let carried = carry(&tunnel, what, number, &mut session, serving);
+                let carried = Box::pin(carry(&tunnel, what, number, &mut session, serving));
                 tokio::select! {
                     () = carried => {}
                     () = hold.ended() => session.cut(),

@@ -50,6 +50,14 @@ impl Net {
         run("ip", &inside);
     }
 
+    /// Loses one in so many of the packets that come in, by chance.
+    pub fn lose(&self, one_in: u32) {
+        let rule = format!("numgen random mod {one_in} == 0 drop");
+        let table = "add table inet loss; add chain inet loss in \
+                     { type filter hook input priority 0 ; }; add rule inet loss in iifname eth0 ";
+        run("ip", &["netns", "exec", &self.0, "nft", &format!("{table}{rule}")]);
+    }
+
     pub fn path(&self) -> PathBuf {
         PathBuf::from("/run/netns").join(&self.0)
     }

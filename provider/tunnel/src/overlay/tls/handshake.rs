@@ -18,6 +18,7 @@ use super::{Material, ALPN};
 
 /// All that a peer may send in a handshake.
 const MAX_INCOMING: usize = 32 << 10;
+const PIECE: usize = 4 << 10;
 const RECORD_HEADER: usize = 5;
 
 /// What one step of a handshake asks for.
@@ -224,12 +225,10 @@ impl Wire {
             if self.incoming.len() >= MAX_INCOMING {
                 return Err(invalid("the handshake is too long"));
             }
-            let mut piece = [0; 4096];
-            let count = socket.read(&mut piece).await?;
-            if count == 0 {
+            self.incoming.reserve(PIECE);
+            if socket.read_buf(&mut self.incoming).await? == 0 {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            self.incoming.extend_from_slice(&piece[..count]);
         }
     }
 }

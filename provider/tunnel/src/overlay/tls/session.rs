@@ -54,8 +54,9 @@ impl<Data: Send> Keys for KernelConnection<Data> {
 /// A tunnel's connection.
 pub(in crate::overlay) struct Session {
     socket: TcpStream,
-    sealer: Sealer,
-    opener: Opener,
+    // Boxed: tasks hold sessions, and most sessions wait.
+    sealer: Box<Sealer>,
+    opener: Box<Opener>,
     received: Received,
     shared: Shared,
     /// What the peer has shown, and when.
@@ -99,7 +100,7 @@ impl Session {
         socket: TcpStream,
         secrets: ExtractedSecrets,
         keys: Box<dyn Keys>,
-        rest: Vec<u8>,
+        mut rest: Vec<u8>,
         leaf: CertificateDer<'static>,
         since: UnixTime,
     ) -> io::Result<Self> {
@@ -108,9 +109,11 @@ impl Session {
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 4);
         options.set_tcp_keepalive(&keepalive)?;
         options.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-        let sealer = Sealer::new(&secrets.tx.1, secrets.tx.0).map_err(broken)?;
-        let opener = Opener::new(&secrets.rx.1, secrets.rx.0).map_err(broken)?;
-        let received = Received { end: rest.len(), bytes: rest, ..Received::default() };
+        let sealer = Box::new(Sealer::new(&secrets.tx.1, secrets.tx.0).map_err(broken)?);
+        let opener = Box::new(Opener::new(&secrets.rx.1, secrets.rx.0).map_err(broken)?);
+        let end = rest.len();
+        rest.shrink_to_fit();
+        let received = Received { bytes: rest, end, ..Received::default() };
         let shared = Shared { keys: Mutex::new(keys), update_wanted: AtomicBool::new(false) };
         Ok(Self { socket, sealer, opener, received, shared, leaf, since })
     }
