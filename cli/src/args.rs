@@ -19,6 +19,7 @@ use crate::{
     net::NetArgs,
     provider::ProviderCommand,
     query::QueryCommand,
+    secret::SecretCommand,
     status::StatusArgs,
     tx::TxCommand,
     update::UpdateArgs,
@@ -124,6 +125,9 @@ pub enum Command {
     Cp(CopyArgs),
     /// Stop and start a service
     Restart(RestartArgs),
+    /// Values that the file names and does not hold
+    #[command(subcommand)]
+    Secret(SecretCommand),
     /// Close a deployment; shows what was paid and what came back
     Close(CloseArgs),
     /// Follow the market

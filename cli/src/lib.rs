@@ -22,6 +22,7 @@ pub mod out;
 pub mod provider;
 pub mod query;
 pub mod screen;
+pub mod secret;
 pub mod status;
 pub mod text;
 pub mod token;
@@ -74,6 +75,7 @@ pub async fn run(cli: Cli) -> Result<(), Failure> {
         Command::PortForward(arguments) => inside::forward::run(&context, arguments).await,
         Command::Cp(arguments) => inside::copy::run(&context, arguments).await,
         Command::Restart(arguments) => inside::restart::run(&context, arguments).await,
+        Command::Secret(command) => secret::run(&context, command).await,
         Command::Close(arguments) => close::run(&context, arguments).await,
         Command::Market(command) => watch::run(&context, command).await,
         Command::Config(command) => configure::run(&context, command),

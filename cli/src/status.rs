@@ -124,6 +124,9 @@ async fn print_lease(lease: &Lease, said: Option<&Result<LeaseStatusResponse, St
         id.provider,
         phase(status)
     ));
+    for payload in &status.payloads {
+        out::print_lines(&format!("  {}", text::payload(payload)));
+    }
     for service in &status.services {
         out::print_lines(&format!("  {} {}/{}", service.name, service.ready, service.wanted));
         for uri in &service.uris {

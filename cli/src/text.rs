@@ -151,6 +151,34 @@ pub fn short(address: &str) -> String {
     }
 }
 
+/// Unix milliseconds.
+pub fn now_millis() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How much of a manifest or an image is at a provider, and from whom.
+pub fn payload(payload: &stoa_proto::gateway::v1::Payload) -> String {
+    let root = payload.root.get(..8).unwrap_or(&payload.root);
+    let how_much = match payload.complete {
+        true => format!("complete ({})", bytes(payload.size)),
+        false => {
+            let percent = payload.have.saturating_mul(100).checked_div(payload.size).unwrap_or(0);
+            format!("{percent}% of {}", bytes(payload.size))
+        }
+    };
+    let sources: Vec<String> = payload
+        .sources
+        .iter()
+        .map(|source| format!("{} from {}", bytes(source.bytes), short(&source.peer)))
+        .collect();
+    let from = match sources.is_empty() {
+        true => String::new(),
+        false => format!(", {}", sources.join(", ")),
+    };
+    format!("{} {root}… {how_much}{from}", payload.kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

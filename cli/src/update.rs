@@ -54,6 +54,8 @@ pub async fn run(context: &Context, args: UpdateArgs) -> Result<(), Failure> {
         return Err(Failure::new(format!("deployment {} is closed; deploy it anew", id.dseq)));
     }
     check_groups(&view, &sdl, &id)?;
+    // What is missing is said before the version is named on chain.
+    crate::secret::values_of(context, &sdl.parsed.manifest)?;
     let state = keep(&tenant, &id, &args.file, &sdl)?;
     name_version(&tenant, &view, &sdl, &id).await?;
     let filter = LeaseFilter {
@@ -69,12 +71,9 @@ pub async fn run(context: &Context, args: UpdateArgs) -> Result<(), Failure> {
             "the new version is on chain, and no group has a live lease to serve it",
         ));
     }
-    let delivery = Delivery {
-        id,
-        version: state.version.clone(),
-        manifest: sdl.parsed.manifest.canonical_json(),
-        blobs: state.blobs.clone(),
-    };
+    let manifest = sdl.parsed.manifest.canonical_json();
+    let delivery =
+        Delivery::new(&tenant, id, state.version.clone(), manifest, state.blobs.clone())?;
     let timeout = Duration::from_secs(args.timeout);
     let served = deliver::to_all(&tenant, &delivery, &leases, timeout).await?;
     report::print(&tenant, &state, &served, &[]).await

@@ -65,8 +65,12 @@ pub async fn connect(
     provider: &Provider,
     tenant: Option<&Identity>,
 ) -> Result<GatewayClient<Channel>> {
-    let channel = channel(provider, tenant).await?;
-    Ok(GatewayClient::new(channel).max_decoding_message_size(MAX_ANSWER))
+    Ok(gateway_client(channel(provider, tenant).await?))
+}
+
+/// The same over a connection of [`channel`].
+pub fn gateway_client(channel: Channel) -> GatewayClient<Channel> {
+    GatewayClient::new(channel).max_decoding_message_size(MAX_ANSWER)
 }
 
 /// The same for what a tenant does with its running workloads, over a

@@ -12,6 +12,7 @@
 //! | [`rpc`] | CometBFT's JSON-RPC, and a stream of blocks without gap or repeat |
 //! | [`tls`] | certificates, and verifiers that trust the chain and nothing else |
 //! | [`gateway`] | a provider's gateway over that TLS |
+//! | [`sealing`] | secrets that only one provider can open |
 //! | [`token`] | short-lived tokens for gateways, signed by an account key |
 //! | [`convert`] | manifest types to protobuf |
 //! | [`money`] | decimal amounts and rates, exactly |
@@ -28,6 +29,7 @@ pub mod money;
 pub mod query;
 pub mod queue;
 pub mod rpc;
+pub mod sealing;
 pub mod tls;
 pub mod token;
 pub mod tx;

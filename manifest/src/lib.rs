@@ -32,6 +32,7 @@ mod params;
 mod placement;
 mod pricing;
 mod sdl;
+mod secret;
 mod services;
 mod storage;
 mod suggest;
@@ -52,6 +53,7 @@ pub use model::{
     TeeKind,
 };
 pub use options::{DenomMapping, Options, SignerMapping};
+pub use secret::{is_secret_name, secret_of, MAX_SECRET_NAME, SECRET_SCHEME};
 pub use summary::summary;
 pub use units::Dec18;
 pub use yaml::MAX_TEXT_BYTES;

@@ -159,6 +159,11 @@ fn env(field: &Field<'_>, diags: &mut Diags) -> Option<Vec<String>> {
                 "write NAME=value; a name has letters, digits, `_`, `-`, `.` and no digit first",
             ));
         }
+        if crate::secret::is_bad_reference(entry) {
+            diags.push(item.error("the value names no secret that could be").help(
+                "a secret's name is 1 to 63 of a-z, 0-9, `-`, `_`, `.`: secret://db-password",
+            ));
+        }
         if !names::is_process_text(entry) {
             diags.push(item.error("a NUL character cannot be passed to a process"));
         }

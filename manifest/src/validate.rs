@@ -66,6 +66,9 @@ fn service(service: &Service) -> Result<(), String> {
         ensure(names::is_variable(name), || {
             format!("`env`: `{}` is not a variable's name", shown(name))
         })?;
+        ensure(!crate::secret::is_bad_reference(entry), || {
+            format!("`env`: the value of `{}` is not secret:// and a secret's name", shown(name))
+        })?;
     }
     resources(&service.resources)?;
     ensure(service.expose.is_sorted_by_key(Expose::order), || {

@@ -1,25 +1,37 @@
-//! To each leased provider: the manifest, the images that it lacks, and then
-//! waiting until it serves them. The same for a first deployment, a resumed
-//! one and an update.
+//! To the leased providers: the manifest to each that is reached, all images
+//! and sealed secrets to one of them, and then waiting until all serve them.
+//! The others have images and secrets from the one; where that takes too long
+//! they are sent directly. The same for a first deployment, a resumed one and
+//! an update.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use futures::{future::join_all, StreamExt};
-use stoa_client::{gateway::error_of, tls::Identity, Error};
+use stoa_client::{gateway::error_of, sealing::Values, tls::Identity, Error};
+use stoa_manifest::{ImageRef, Manifest};
 use stoa_proto::{
-    gateway::v1::{LeasePhase, LeaseStatusRequest, LeaseStatusResponse, SubmitManifestRequest},
+    gateway::v1::{
+        BlobStatusResponse, LeasePhase, LeaseStatusRequest, LeaseStatusResponse, Payload,
+        SubmitManifestRequest,
+    },
     market::v1::{Lease, LeaseState},
     provider::v1::Provider,
     types::v1::{BidId, DeploymentId},
 };
 use tokio::time::Instant;
 
-use super::{progress::Board, Tenant};
+use super::{
+    giving::{Giving, Turn},
+    progress::Board,
+    sealed::Sealing,
+    Tenant,
+};
 use crate::{
     deploy::upload,
     exit::{Code, Failure},
-    gateway::{connect, Gateway},
+    gateway::{connect_both, Gateway},
     query::tables,
+    secret,
 };
 
 /// Between attempts at a provider.
@@ -30,6 +42,13 @@ const CHAIN_LOOK: Duration = Duration::from_secs(5);
 /// "unknown certificate" is taken at its word.
 const GRACE: Duration = Duration::from_secs(60);
 
+/// A provider that waits for its peers and gets nothing for so long is sent
+/// images directly.
+const PEERS_PATIENCE: Duration = Duration::from_secs(20);
+/// A provider that the tenant does not reach for so long, while another has
+/// everything and the lease is started on chain, is let be.
+const REACH_PATIENCE: Duration = Duration::from_secs(15);
+
 /// What is brought to the providers.
 pub struct Delivery {
     pub id: DeploymentId,
@@ -39,14 +58,45 @@ pub struct Delivery {
     pub manifest: Vec<u8>,
     /// Files to be shipped, by BLAKE3 root.
     pub blobs: BTreeMap<String, PathBuf>,
+    parsed: Manifest,
+    /// What the manifest names and does not hold.
+    secrets: Values,
 }
 
-/// A lease that serves the version.
+impl Delivery {
+    /// With the secrets that the manifest names, as they are kept here.
+    pub fn new(
+        tenant: &Tenant,
+        id: DeploymentId,
+        version: String,
+        manifest: Vec<u8>,
+        blobs: BTreeMap<String, PathBuf>,
+    ) -> Result<Self, Failure> {
+        let parsed = Manifest::from_canonical(&manifest)
+            .map_err(|e| Failure::new(format!("the manifest that is kept here: {e}")))?;
+        let secrets = secret::values_of(&tenant.context, &parsed)?;
+        Ok(Self { id, version, manifest, blobs, parsed, secrets })
+    }
+
+    /// Whether a group uses it.
+    fn is_of(&self, blob: &str, group: &str) -> bool {
+        let group = self.parsed.group(group);
+        let mut services = group.into_iter().flat_map(|g| &g.services);
+        services.any(|service| match service.image_ref() {
+            Some(ImageRef::Blob(image)) => image.root.to_hex().as_str() == blob,
+            _ => false,
+        })
+    }
+}
+
+/// A lease that serves the version, or that is left to its peers.
 pub struct Served {
     pub lease: Lease,
     pub group: String,
     pub provider: Provider,
     pub status: LeaseStatusResponse,
+    /// The provider is not reached from here; why.
+    pub unreached: Option<String>,
 }
 
 /// How waiting for a provider ends.
@@ -55,6 +105,8 @@ enum End {
     Serving(LeaseStatusResponse),
     /// It tried the version and went back to the one before; why.
     Undone(String),
+    /// Its peers bring it nothing.
+    Starved,
 }
 
 /// One lease's way.
@@ -63,6 +115,8 @@ struct Way<'a> {
     delivery: &'a Delivery,
     identity: &'a Identity,
     board: &'a Board,
+    giving: &'a Giving,
+    sealing: &'a Sealing,
     group: String,
     lease: BidId,
 }
@@ -79,18 +133,32 @@ pub async fn to_all(
 ) -> Result<Vec<Served>, Failure> {
     let identity = tenant.identity().await?;
     let view = tenant.chain.query().deployment(&delivery.id).await?;
-    let board = Board::new();
+    let (board, giving) = (Board::new(), Giving::default());
     let deadline = Instant::now() + timeout;
+    let group_of = |id: &BidId| {
+        let group = view.groups.iter().find(|g| g.id.as_ref().is_some_and(|g| g.gseq == id.gseq));
+        group.and_then(|g| g.spec.as_ref()).map(|s| s.name.clone()).unwrap_or_default()
+    };
+    let leased = leases.iter().filter_map(|lease| lease.id.as_ref());
+    let sealing = Sealing::new(
+        tenant.chain.chain_id(),
+        &delivery.id,
+        &delivery.version,
+        &delivery.parsed,
+        &delivery.secrets,
+        leased.map(|id| (group_of(id), id.provider.clone())).collect(),
+        &identity,
+    )?;
     let ways = leases.iter().filter_map(|lease| {
         let id = lease.id.clone()?;
-        let group = view.groups.iter().find(|g| g.id.as_ref().is_some_and(|g| g.gseq == id.gseq));
-        let group = group.and_then(|g| g.spec.as_ref()).map(|s| s.name.clone());
         let way = Way {
             tenant,
             delivery,
             identity: &identity,
             board: &board,
-            group: group.unwrap_or_default(),
+            giving: &giving,
+            sealing: &sealing,
+            group: group_of(&id),
             lease: id,
         };
         Some(async move { way.go(lease, deadline).await })
@@ -116,8 +184,11 @@ impl Way<'_> {
     /// lagging behind the chain, until the deadline.
     async fn go(&self, lease: &Lease, deadline: Instant) -> Result<Served, Failure> {
         let begun = Instant::now();
+        let mut direct = false;
+        // Since when it is not reached at all.
+        let mut unreached: Option<Instant> = None;
         loop {
-            let attempt = tokio::time::timeout_at(deadline, self.attempt()).await;
+            let attempt = tokio::time::timeout_at(deadline, self.attempt(direct)).await;
             let error = match attempt {
                 Ok(Ok((_, End::Undone(why)))) => {
                     return Err(self.named(Failure::with(Code::Refused, why)))
@@ -125,19 +196,63 @@ impl Way<'_> {
                 Ok(Ok((provider, End::Serving(status)))) => {
                     self.board.done(&self.group, &running(&status));
                     let (lease, group) = (lease.clone(), self.group.clone());
-                    return Ok(Served { lease, group, provider, status });
+                    return Ok(Served { lease, group, provider, status, unreached: None });
+                }
+                Ok(Ok((_, End::Starved))) => {
+                    direct = true;
+                    continue;
                 }
                 Ok(Err(error)) => error,
                 Err(_) => Error::Timeout("it did not come up in time".into()),
             };
             self.still_leased().await?;
+            let at_its_end = Instant::now() + RETRY >= deadline;
+            if matches!(error, Error::Unreachable { .. }) {
+                let since = *unreached.get_or_insert_with(Instant::now);
+                if let Some(left) = self.left_to_peers(lease, &error, since, at_its_end).await {
+                    return Ok(left);
+                }
+            } else {
+                unreached = None;
+            }
             let again = is_worth_repeating(&error, begun.elapsed());
-            if !again || Instant::now() + RETRY >= deadline {
+            if !again || at_its_end {
                 return Err(self.named(error.into()));
             }
             self.board.say(&self.group, &format!("{error}; trying again"));
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// A provider that is not reached from here is no failure where another
+    /// has everything: it gets it from there.
+    async fn left_to_peers(
+        &self,
+        lease: &Lease,
+        error: &Error,
+        since: Instant,
+        at_its_end: bool,
+    ) -> Option<Served> {
+        let holder = self.giving.holder().filter(|holder| *holder != self.lease.provider)?;
+        let query = self.tenant.chain.query();
+        let now = query.lease(&self.lease).await.ok()?;
+        let started = now.state() == LeaseState::Active && since.elapsed() >= REACH_PATIENCE;
+        if !started && !at_its_end {
+            self.board.say(&self.group, "not reached from here; its peers bring it everything");
+            return None;
+        }
+        let provider = query.provider(&self.lease.provider).await.ok()?.provider?;
+        self.board.done(&self.group, "left to its peers: not reached from here");
+        crate::out::note(&format!(
+            "note: group {} at provider {}: {error}; provider {holder} has everything and passes \
+             it on{}",
+            self.group,
+            self.lease.provider,
+            if started { ", and the chain says that the lease has started" } else { "" }
+        ));
+        let (lease, group) = (lease.clone(), self.group.clone());
+        let status = LeaseStatusResponse::default();
+        Some(Served { lease, group, provider, status, unreached: Some(error.to_string()) })
     }
 
     /// Says whose failure it is.
@@ -147,43 +262,107 @@ impl Way<'_> {
         failure
     }
 
-    async fn attempt(&self) -> Result<(Provider, End), Error> {
+    async fn attempt(&self, direct: bool) -> Result<(Provider, End), Error> {
         self.board.say(&self.group, &format!("connecting to provider {}", self.lease.provider));
         let chain = &self.tenant.chain;
-        let (mut gateway, provider) = connect(chain, &self.lease.provider, self.identity).await?;
+        let (mut gateway, channel, provider) =
+            connect_both(chain, &self.lease.provider, self.identity).await?;
         self.board.say(&self.group, "sending the manifest");
         let request = SubmitManifestRequest {
             deployment: Some(self.delivery.id.clone()),
             manifest: self.delivery.manifest.clone(),
         };
         let answer = gateway.submit_manifest(request).await.map_err(|s| error_of(&s))?;
-        for blob in answer.into_inner().missing_blobs {
-            let path = self.delivery.blobs.get(&blob.blob).ok_or_else(|| {
-                Error::Invalid(format!(
-                    "the provider asks for image {}, which is not in the file",
-                    blob.blob
-                ))
-            })?;
-            let told = |sent, size| self.board.upload(&self.group, &blob.blob, sent, size);
-            upload::blob(&mut gateway, &self.delivery.id, &blob, path, told).await?;
-        }
-        let end = self.watch(&mut gateway).await?;
+        let unsealed = self.sealing.give(chain, channel).await?;
+        let missing = answer.into_inner().missing_blobs;
+        let peers = self.bring(&mut gateway, missing, unsealed.is_empty(), direct).await?;
+        let end = self.watch(&mut gateway, peers).await?;
         Ok((provider, end))
     }
 
+    /// Sends the images that the provider lacks, unless another has them all.
+    /// True: its peers are to bring them. `sealed`: it has all secrets.
+    async fn bring(
+        &self,
+        gateway: &mut Gateway,
+        missing: Vec<BlobStatusResponse>,
+        sealed: bool,
+        direct: bool,
+    ) -> Result<bool, Error> {
+        let own = |blob: &BlobStatusResponse| self.delivery.is_of(&blob.blob, &self.group);
+        if direct {
+            for blob in missing.iter().filter(|blob| own(blob)) {
+                self.upload(gateway, blob).await?;
+            }
+            return Ok(false);
+        }
+        if missing.is_empty() {
+            self.has_everything(sealed);
+            return Ok(false);
+        }
+        self.board.say(&self.group, "waiting for its turn to be sent images");
+        let _turn = match self.giving.turn().await {
+            Turn::Taken(by) => {
+                let by = crate::text::short(&by);
+                self.board.say(&self.group, &format!("provider {by} passes the images on"));
+                return Ok(missing.iter().any(own));
+            }
+            turn @ Turn::Mine(_) => turn,
+        };
+        for blob in &missing {
+            match self.upload(gateway, blob).await {
+                Ok(()) => {}
+                // It has what it runs, and no room for what it would pass on.
+                Err(Error::Refused(refusal)) if !own(blob) => {
+                    crate::out::note(&format!(
+                        "note: provider {} passes nothing on: {}",
+                        self.lease.provider, refusal.message
+                    ));
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.has_everything(sealed);
+        Ok(false)
+    }
+
+    fn has_everything(&self, sealed: bool) {
+        if sealed {
+            self.giving.taken_by(&self.lease.provider);
+        }
+    }
+
+    async fn upload(&self, gateway: &mut Gateway, blob: &BlobStatusResponse) -> Result<(), Error> {
+        let path = self.delivery.blobs.get(&blob.blob).ok_or_else(|| {
+            Error::Invalid(format!(
+                "the provider asks for image {}, which is not in the file",
+                blob.blob
+            ))
+        })?;
+        let told = |sent, size| self.board.upload(&self.group, &blob.blob, sent, size);
+        upload::blob(gateway, &self.delivery.id, blob, path, told).await
+    }
+
     /// Follows the lease until it runs the version wanted, or never will.
-    async fn watch(&self, gateway: &mut Gateway) -> Result<End, Error> {
+    /// `peers`: they are to bring it images.
+    async fn watch(&self, gateway: &mut Gateway, peers: bool) -> Result<End, Error> {
         self.board.say(&self.group, "waiting for the containers");
         let request = LeaseStatusRequest { lease: Some(self.lease.clone()) };
         let stream = gateway.watch_lease(request).await.map_err(|s| error_of(&s))?;
         let mut stream = stream.into_inner();
         let mut look = tokio::time::interval(CHAIN_LOOK);
+        // How many bytes were there, and since when there were no more.
+        let mut fed = (0, Instant::now());
         loop {
             let next = tokio::select! {
                 next = stream.next() => next,
                 _ = look.tick() => {
                     if !self.is_live().await? {
                         return Err(Error::Invalid("the lease has ended".into()));
+                    }
+                    if peers && fed.1.elapsed() >= PEERS_PATIENCE {
+                        return Ok(End::Starved);
                     }
                     continue;
                 }
@@ -203,6 +382,11 @@ impl Way<'_> {
             }
             if let Some(why) = undone(&status, &self.delivery.version) {
                 return Ok(End::Undone(why));
+            }
+            let have = status.payloads.iter().map(|payload| payload.have).sum::<u64>();
+            let waits = is_waiting_for_images(&status, &self.delivery);
+            if !waits || have > fed.0 {
+                fed = (have, Instant::now());
             }
             self.board.say(&self.group, &phase_line(&status, &self.delivery.version));
         }
@@ -238,6 +422,13 @@ pub fn is_serving(status: &LeaseStatusResponse, version: &str) -> bool {
     status.phase() == LeasePhase::Running
         && status.version == version
         && status.services.iter().all(|s| s.ready >= s.wanted)
+}
+
+/// Whether images of the version are missing there; an update leaves the
+/// version before running meanwhile.
+fn is_waiting_for_images(status: &LeaseStatusResponse, delivery: &Delivery) -> bool {
+    let missing = |payload: &Payload| !payload.complete;
+    status.version != delivery.version && status.payloads.iter().any(missing)
 }
 
 /// The provider's word that it tried the version and went back.

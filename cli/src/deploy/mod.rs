@@ -5,11 +5,13 @@
 
 pub mod book;
 pub mod deliver;
+mod giving;
 mod plan;
 mod post;
 pub mod progress;
 pub mod report;
 pub mod resolve;
+mod sealed;
 pub mod state;
 mod story;
 pub mod upload;
@@ -17,7 +19,7 @@ pub mod upload;
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
-use stoa_client::{keys::SecretKey, tls::Identity, Chain};
+use stoa_client::{keys::SecretKey, query::LeaseFilter, tls::Identity, Chain};
 use stoa_proto::cosmos::base::v1beta1::Coin;
 
 use crate::{
@@ -142,6 +144,8 @@ async fn from_file(
             return Ok(Some(state));
         }
     }
+    // What is missing is said before anything is paid for.
+    crate::secret::values_of(&tenant.context, &plan.sdl.parsed.manifest)?;
     plan::tell(&plan);
     post::tell_running(tenant, &store, &plan).await?;
     post::post(tenant, &store, &plan).await.map(Some)
@@ -160,12 +164,13 @@ async fn go_on(tenant: &Tenant, mut state: State, timeout: Duration) -> Result<(
         report::print(tenant, &state, &[], &unmatched).await?;
         return Err(Failure::silent(Code::Unmatched));
     }
-    let delivery = Delivery {
-        id: state.id(),
-        version: state.version.clone(),
-        manifest: store.manifest(&state)?,
-        blobs: state.blobs.clone(),
-    };
+    let delivery = Delivery::new(
+        tenant,
+        state.id(),
+        state.version.clone(),
+        store.manifest(&state)?,
+        state.blobs.clone(),
+    )?;
     let served = deliver::to_all(tenant, &delivery, &leases, timeout).await;
     let served = served.inspect_err(|_| hint_resume(&state))?;
     if unmatched.is_empty() {
@@ -184,4 +189,30 @@ fn hint_resume(state: &State) {
         "The deployment stays as it is; go on with: stoa deploy --resume {}",
         state.dseq
     ));
+}
+
+/// Gives the secrets that are kept here to the providers of a deployment whose
+/// version they serve already.
+pub async fn send_secrets(
+    context: &Context,
+    args: crate::secret::SendArgs,
+) -> Result<(), Failure> {
+    let tenant = Tenant::open(context).await?;
+    let state = resumed(&tenant, &args.id).await?;
+    let filter = LeaseFilter {
+        owner: state.owner.clone(),
+        dseq: state.dseq,
+        live: true,
+        ..LeaseFilter::default()
+    };
+    let leases = tenant.chain.query().leases(&filter).await?;
+    if leases.is_empty() {
+        return Err(Failure::with(Code::Unmatched, "no group has a live lease"));
+    }
+    let manifest = tenant.store().manifest(&state)?;
+    let (version, blobs) = (state.version.clone(), state.blobs.clone());
+    let delivery = Delivery::new(&tenant, state.id(), version, manifest, blobs)?;
+    let served =
+        deliver::to_all(&tenant, &delivery, &leases, Duration::from_secs(args.timeout)).await?;
+    report::print(&tenant, &state, &served, &[]).await
 }

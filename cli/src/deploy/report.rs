@@ -35,6 +35,9 @@ pub async fn print(
             one.provider.owner,
             text::rate(one.lease.rate.as_ref())
         ));
+        if let Some(why) = &one.unreached {
+            out::print_lines(&format!("  not reached from here: {why}"));
+        }
         for service in &one.status.services {
             for uri in &service.uris {
                 let leads = resolve::words(uri).await;
@@ -69,6 +72,7 @@ async fn as_json(state: &State, served: &[Served], unmatched: &[&GroupEnd]) -> R
             "rate": one.lease.rate.as_ref().map(show_dec_coin),
             "version": one.status.version,
             "services": services,
+            "unreached": one.unreached,
         }));
     }
     out::print_json(&json!({

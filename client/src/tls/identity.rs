@@ -69,7 +69,7 @@ impl Identity {
         self.chain.iter().map(|der| certificate_pem(der)).collect()
     }
 
-    fn key_pair(&self) -> Result<KeyPair> {
+    pub(super) fn key_pair(&self) -> Result<KeyPair> {
         KeyPair::try_from(self.key.as_slice()).map_err(tls)
     }
 

@@ -9,6 +9,7 @@ mod client;
 mod handshake;
 mod identity;
 mod server;
+mod signed;
 mod x509;
 
 pub use accept::{accept_loop, Connection, GatewayAcceptor};
@@ -18,4 +19,5 @@ pub use identity::{
     under_root, Identity,
 };
 pub use server::{server_config, TenantVerifier};
+pub use signed::verify_signature;
 pub use x509::{common_name, dns_names, fingerprint, public_key, serial_hex, validity, Validity};
