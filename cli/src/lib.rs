@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod inside;
 pub mod json;
 pub mod keys;
+pub mod layout;
 pub mod logs;
 pub mod manifest;
 pub mod net;

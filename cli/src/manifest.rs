@@ -12,7 +12,7 @@ use stoa_manifest::{DenomMapping, Diagnostic, Options, Parsed, SignerMapping};
 use crate::{
     context::Context,
     exit::{Code, Failure},
-    out,
+    layout, out,
 };
 
 /// How a file written for another chain is read.
@@ -127,7 +127,11 @@ pub fn read(
     let folder = file.parent().unwrap_or(Path::new("."));
     for (path, line, column) in stoa_manifest::image_paths(&text) {
         let full = folder.join(&path);
-        let blob = hash_file(&full).map_err(|e| {
+        let found = match full.is_dir() {
+            true => layout::pack(&full),
+            false => hash_file(&full).map(|blob| (blob, full.clone())),
+        };
+        let (blob, full) = found.map_err(|e| {
             Failure::new(format!(
                 "{}:{line}:{column}: image {}: {e}",
                 file.display(),

@@ -65,7 +65,7 @@ pub async fn run(context: &Context, command: SecretCommand) -> Result<(), Failur
         SecretCommand::Set(arguments) => set(context, &arguments),
         SecretCommand::List => list(context),
         SecretCommand::Remove { name } => remove(context, &name),
-        SecretCommand::Send(arguments) => crate::deploy::send_secrets(context, &arguments).await,
+        SecretCommand::Send(arguments) => crate::deploy::send_secrets(context, arguments).await,
     }
 }
 
@@ -80,8 +80,11 @@ fn set(context: &Context, arguments: &SetArgs) -> Result<(), Failure> {
     }?;
     value.check()?;
     Secrets::of(context)?.set(&arguments.name, &value)?;
-    out::step(&format!("secret {} is kept; `stoa deploy`, `stoa update` and `stoa secret send` \
-                        give it to providers", arguments.name));
+    out::step(&format!(
+        "secret {} is kept; `stoa deploy`, `stoa update` and `stoa secret send` \
+                        give it to providers",
+        arguments.name
+    ));
     Ok(())
 }
 

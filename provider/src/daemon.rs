@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
+use stoa_client::gateway::GatewayAddress;
 use stoa_client::queue::{QueueOptions, Recovered};
 use stoa_client::tls::{self, Identity};
 use stoa_client::{Chain, Error, TxQueue};
@@ -28,7 +29,9 @@ use crate::money::{Bookkeeper, Collector, Ledger, LiveHistory};
 use crate::overlay::{Gatherer, Overlay};
 use crate::peers::Peers;
 use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
+use crate::relay::{Behind, RelayService};
 use crate::runtime::DockerBackend;
+use crate::secrets::{self, Secrets};
 use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
 use crate::transfers::{self, Transfers};
 
@@ -130,6 +133,18 @@ async fn start(
     let wake = Arc::new(Notify::new());
     let (posted, kept_leases) = (Arc::clone(&board), Arc::clone(&stores.leases));
     let peers = Arc::new(Peers::new(Arc::clone(&reads), &provider, root.clone()));
+    let secrets =
+        Secrets::open(&config.data_dir, chain.chain_id(), &provider, &root, Some(peers.clone()))?;
+    let secrets = Arc::new(secrets);
+    let fetcher = secrets::Fetcher {
+        secrets: Arc::clone(&secrets),
+        reads: Arc::clone(&reads),
+        views: views.clone(),
+        manifests: stores.manifests.clone(),
+        wake: wake.clone(),
+    };
+    let behind = behind(&config, &peers)?;
+    let relay = RelayService::open(&config.peering, &config.data_dir)?;
     let overlay = Overlay::open(Arc::clone(&config), &provider, root.clone(), peers)?;
     let overlay = Arc::new(overlay);
     let posted_overlay = Arc::clone(&overlay);
@@ -153,6 +168,7 @@ async fn start(
             leases: stores.leases,
             board: board.clone(),
             overlay: Arc::clone(&overlay),
+            secrets: Arc::clone(&secrets),
             wake: wake.clone(),
         },
         views.clone(),
@@ -172,8 +188,9 @@ async fn start(
         blobs: stores.blobs,
         board,
         overlay,
+        secrets,
         wake,
-        raw: vec![],
+        raw: relay.into_iter().map(|relay| relay as Arc<dyn gateway::RawService>).collect(),
     }));
     let certificates = Certificates::issue(root, &provider, &config.gateway.host_uri)?;
 
@@ -222,6 +239,10 @@ async fn start(
     part(Box::pin(quiet(watchdog.run())));
     part(Box::pin(quiet(transfers::keep(transfers, transfers_file))));
     part(Box::pin(quiet(gatherer.run())));
+    part(Box::pin(quiet(fetcher.run())));
+    if let Some(behind) = behind {
+        part(Box::pin(quiet(behind.run())));
+    }
     part(Box::pin(quiet(events)));
     part(Box::pin(quiet(drain::close_in_time(
         queue.clone(),
@@ -240,6 +261,13 @@ async fn start(
     });
     first_view(views).await;
     Ok(Started { provider, ending })
+}
+
+/// The way through a relay, where this provider is behind one.
+fn behind(config: &Config, peers: &Arc<Peers>) -> anyhow::Result<Option<Behind>> {
+    let Some(relay) = config.peering.relay()? else { return Ok(None) };
+    let port = GatewayAddress::parse(&config.gateway.host_uri)?.port;
+    Ok(Some(Behind::new(Arc::clone(peers), relay, port, config.gateway.listen)))
 }
 
 async fn quiet(part: impl std::future::Future<Output = ()>) -> anyhow::Result<()> {

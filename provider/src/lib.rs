@@ -19,6 +19,8 @@
 //! | [`hosts`] | which other machines the provider has, and their certificates |
 //! | [`agent`] | the runtime of another machine, served to the daemon |
 //! | [`fleet`] | all machines as one runtime |
+//! | [`relay`] | being reached from behind a NAT, and helping others to be |
+//! | [`secrets`] | tenants' secrets, sealed on disk |
 //! | [`transfers`] | how much of manifests and blobs is here, and from whom |
 //! | [`daemon`] | all of them together |
 
@@ -40,7 +42,9 @@ pub mod money;
 pub mod overlay;
 pub mod peers;
 pub mod reconcile;
+pub mod relay;
 pub mod runtime;
+pub mod secrets;
 pub mod store;
 #[cfg(test)]
 mod tests_inside;

@@ -187,6 +187,7 @@ pub(crate) fn service_goal(name: &str, count: u32, version: &str) -> ServiceGoal
         command: vec![],
         args: vec![],
         env: vec![format!("VERSION={version}")],
+        secrets: vec![],
         cpu_millis: 100,
         memory_bytes: 1 << 26,
         ephemeral_bytes: 1 << 26,
@@ -440,4 +441,13 @@ pub(crate) fn overlay(
     let peers = Arc::new(crate::peers::Peers::new(chain, &me(), root.clone()));
     let overlay = crate::overlay::Overlay::open(Arc::new(config.clone()), &me(), root, peers);
     Arc::new(overlay.expect("a state"))
+}
+
+/// Secrets of this provider, without others.
+pub(crate) fn secrets(
+    directory: &std::path::Path,
+    root: &stoa_client::tls::Identity,
+) -> Arc<crate::secrets::Secrets> {
+    let chain = config().chain.id;
+    Arc::new(crate::secrets::Secrets::open(directory, &chain, &me(), root, None).expect("secrets"))
 }

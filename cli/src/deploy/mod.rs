@@ -193,10 +193,7 @@ fn hint_resume(state: &State) {
 
 /// Gives the secrets that are kept here to the providers of a deployment whose
 /// version they serve already.
-pub async fn send_secrets(
-    context: &Context,
-    args: crate::secret::SendArgs,
-) -> Result<(), Failure> {
+pub async fn send_secrets(context: &Context, args: crate::secret::SendArgs) -> Result<(), Failure> {
     let tenant = Tenant::open(context).await?;
     let state = resumed(&tenant, &args.id).await?;
     let filter = LeaseFilter {

@@ -59,7 +59,8 @@ impl Secrets {
             File { format: FORMAT.into(), set_at: text::now(), value: None, sealed: None };
         match self.is_encrypted() {
             true => {
-                let sealed = Sealed::seal(value.expose().as_bytes(), self.opener()?, name.as_bytes());
+                let sealed =
+                    Sealed::seal(value.expose().as_bytes(), self.opener()?, name.as_bytes());
                 file.sealed = Some(sealed?);
             }
             false => file.value = Some(value.clone()),

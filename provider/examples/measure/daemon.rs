@@ -24,6 +24,7 @@ use stoa_provider::overlay::Overlay;
 use stoa_provider::peers::Peers;
 use stoa_provider::reconcile::{services, Board, Parts, Reconciler};
 use stoa_provider::runtime::{DockerBackend, InstanceKey, LoadedImage, WorkloadSpec};
+use stoa_provider::secrets::Secrets;
 use stoa_provider::store::{BlobStore, LeaseStore, ManifestStore};
 use stoa_tunnel::netns::Dialer;
 use tokio::sync::{watch, Notify};
@@ -183,8 +184,10 @@ impl Daemon {
         let root = stoa_client::tls::provider_root(engine::PROVIDER, 30)?;
         let reads: Arc<dyn ChainReads> = Arc::new(Still);
         let peers = Arc::new(Peers::new(Arc::clone(&reads), engine::PROVIDER, root.clone()));
+        let secrets = Secrets::open(dir, "measure", engine::PROVIDER, &root, None)?;
         let parts = Parts {
             config: Arc::clone(&config),
+            secrets: Arc::new(secrets),
             overlay: Arc::new(Overlay::open(Arc::clone(&config), engine::PROVIDER, root, peers)?),
             reads,
             queue: queue().await?,

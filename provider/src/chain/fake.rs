@@ -121,6 +121,13 @@ impl ChainReads for FakeChain {
         Ok(live.filter(of_it).cloned().collect())
     }
 
+    async fn all_leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let state = self.look()?;
+        let all = state.leases.values().chain(&state.other_leases);
+        let of_it = |lease: &&Lease| lease.id.as_ref().is_some_and(|l| deployment_of(l) == *id);
+        Ok(all.filter(of_it).cloned().collect())
+    }
+
     async fn lease(&self, id: &BidId) -> Result<Lease> {
         known(&self.look()?.leases, &id.text())
     }

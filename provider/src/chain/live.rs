@@ -173,6 +173,12 @@ impl ChainReads for LiveChain {
         self.chain().query().leases(&filter).await
     }
 
+    async fn all_leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let (owner, dseq) = (id.owner.clone(), id.dseq);
+        let filter = LeaseFilter { owner, dseq, live: false, ..Default::default() };
+        self.chain().query().leases(&filter).await
+    }
+
     async fn leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
         let (owner, dseq) = (id.owner.clone(), id.dseq);
         let filter = LeaseFilter { owner, dseq, live: true, ..Default::default() };

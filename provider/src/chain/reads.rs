@@ -39,6 +39,10 @@ pub trait ChainReads: Send + Sync {
     async fn own_leases(&self) -> Result<Vec<Lease>>;
     /// The live leases of a deployment, at whichever providers.
     async fn leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>>;
+    /// All leases of a deployment, closed ones too.
+    async fn all_leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        self.leases_of(id).await
+    }
     async fn lease(&self, id: &BidId) -> Result<Lease>;
     /// The same, by the word of every endpoint that is configured: where they
     /// disagree nothing is known. To be asked before anything is taken away.

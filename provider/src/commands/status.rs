@@ -9,7 +9,7 @@ use serde_json::{json, Value};
 use stoa_client::gateway;
 use stoa_client::ids::TextId;
 use stoa_client::money::{show_coin, show_dec_coin};
-use stoa_client::proto::gateway::v1::{Resources, StatusRequest, StatusResponse};
+use stoa_client::proto::gateway::v1::{Payload, Resources, StatusRequest, StatusResponse};
 use stoa_client::proto::market::v1::{Bid, BidState, Lease};
 use stoa_client::Chain;
 use stoa_tunnel::control::Status as PlaneStatus;
@@ -19,6 +19,7 @@ use crate::chain::{ChainReads, LiveChain};
 use crate::config::Config;
 use crate::drain::{self, Drain};
 use crate::money::{Earnings, Filter, Ledger};
+use crate::transfers;
 
 /// How `status` answers.
 #[derive(Debug, Clone, Args)]
@@ -56,6 +57,7 @@ pub(super) async fn run(config: Config, arguments: &StatusArguments) -> anyhow::
         balances: balances.iter().map(show_coin).collect(),
         earnings: earnings(&config),
         drain: drain::read(&config.data_dir)?,
+        payloads: payloads(&config),
         plane: super::plane::ask(&config).await,
     };
     match arguments.output {
@@ -77,6 +79,29 @@ struct Told {
     earnings: Option<Earnings>,
     drain: Option<Drain>,
     plane: Result<PlaneStatus, String>,
+    /// Of each deployment, as the daemon wrote them down last.
+    payloads: Vec<(String, Payload)>,
+}
+
+/// What the daemon has of manifests and blobs, and from whom.
+fn payloads(config: &Config) -> Vec<(String, Payload)> {
+    let known = match transfers::read(&config.data_dir.join(transfers::FILE)) {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::warn!("{}: {error}", transfers::FILE);
+            return vec![];
+        }
+    };
+    let of = |deployment: String| {
+        let payloads = known.payloads(&deployment);
+        payloads.into_iter().map(move |payload| (deployment.clone(), payload))
+    };
+    known.deployments().into_iter().flat_map(of).collect()
+}
+
+fn sources(payload: &Payload) -> String {
+    let sources = payload.sources.iter();
+    sources.map(|s| format!("{} from {}", s.bytes, s.peer)).collect::<Vec<_>>().join(", ")
 }
 
 /// What the ledger says; a daemon that never ran has none.
@@ -167,6 +192,7 @@ impl Told {
             "balances": self.balances,
             "earned": self.earnings.as_ref().map(|earnings| &earnings.total),
             "ledger_height": self.earnings.as_ref().map(|earnings| earnings.height),
+            "payloads": self.payloads.iter().map(payload_as_json).collect::<Vec<_>>(),
             "leases": leases.collect::<Vec<_>>(),
             "bids": bids.collect::<Vec<_>>(),
         })
@@ -194,6 +220,7 @@ impl Told {
         }
         self.print_leases();
         self.print_bids();
+        self.print_payloads();
     }
 
     fn print_plane(&self) {
@@ -212,6 +239,28 @@ impl Told {
                 }
             }
         }
+    }
+
+    fn print_payloads(&self) {
+        if self.payloads.is_empty() {
+            return;
+        }
+        let mut table = table(&["deployment", "payload", "here", "of bytes", "from"]);
+        for (deployment, payload) in &self.payloads {
+            let name = format!("{} {}…", payload.kind, payload.root.get(..8).unwrap_or_default());
+            let here = match payload.complete {
+                true => "all".to_string(),
+                false => payload.have.to_string(),
+            };
+            table.add_row([
+                deployment.clone(),
+                name,
+                here,
+                payload.size.to_string(),
+                sources(payload),
+            ]);
+        }
+        println!("{table}");
     }
 
     fn print_leases(&self) {
@@ -246,6 +295,21 @@ impl Told {
         }
         println!("{table}");
     }
+}
+
+fn payload_as_json((deployment, payload): &(String, Payload)) -> Value {
+    let sources = payload.sources.iter();
+    let sources: Vec<Value> =
+        sources.map(|s| json!({ "peer": s.peer, "bytes": s.bytes })).collect();
+    json!({
+        "deployment": deployment,
+        "kind": payload.kind,
+        "root": payload.root,
+        "size": payload.size,
+        "have": payload.have,
+        "complete": payload.complete,
+        "sources": sources,
+    })
 }
 
 fn table(header: &[&str]) -> Table {

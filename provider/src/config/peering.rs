@@ -1,7 +1,7 @@
 //! How other providers reach this one, and whom it helps to be reached.
 
 use serde::{Deserialize, Serialize};
-use stoa_client::gateway::GatewayAddress;
+use stoa_client::Address;
 
 use super::ConfigError;
 
@@ -14,7 +14,8 @@ const MOST_PORTS: u16 = 1000;
 pub struct Peering {
     /// The router is asked to lead the gateway's public port here.
     pub map_port: bool,
-    /// The provider that passes on what comes for this one; empty: none.
+    /// The address (on chain) of the provider that passes on what comes for this
+    /// one; empty: none.
     pub relay: String,
     /// Ports at which this one passes on for others: `30000-30099`; empty:
     /// none.
@@ -67,13 +68,17 @@ impl Peering {
     }
 
     /// The relay of this provider; none: it is reached directly.
-    pub fn relay(&self) -> Result<Option<GatewayAddress>, ConfigError> {
+    pub fn relay(&self) -> Result<Option<&str>, ConfigError> {
         if self.relay.is_empty() {
             return Ok(None);
         }
-        GatewayAddress::parse(&self.relay)
-            .map(Some)
-            .map_err(|error| ConfigError::Wrong(format!("peering.relay: {error}")))
+        match self.relay.parse::<Address>() {
+            Ok(_) => Ok(Some(&self.relay)),
+            Err(error) => Err(ConfigError::Wrong(format!(
+                "peering.relay: {error}; right is the relay provider's address, by which the \
+                 chain says where it is and what its root is"
+            ))),
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -110,11 +115,11 @@ mod tests {
 
     #[test]
     fn one_cannot_be_behind_a_relay_and_be_one() {
-        let relay = "https://relay.example:8443".to_string();
+        let relay = Address::from([1; 20]).to_string();
         let both = Peering { relay, relay_ports: "1-2".into(), ..Peering::default() };
         assert!(both.validate().is_err());
         let alone = Peering { relay_ports: String::new(), ..both };
         alone.validate().unwrap();
-        assert!(Peering { relay: "http://x".into(), ..alone }.validate().is_err());
+        assert!(Peering { relay: "https://relay.example".into(), ..alone }.validate().is_err());
     }
 }

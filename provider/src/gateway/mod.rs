@@ -17,6 +17,7 @@ mod providers;
 mod quota;
 mod rest;
 mod screen;
+mod secrets;
 mod service;
 mod sessions;
 mod tenant_service;
@@ -34,6 +35,7 @@ use crate::config::Config;
 use crate::overlay::Overlay;
 use crate::reconcile::Board;
 use crate::runtime::Backend;
+use crate::secrets::Secrets;
 use crate::store::{BlobStore, ManifestStore};
 
 pub use caller::{Caller, Peer, ProviderCaller};
@@ -55,6 +57,7 @@ pub struct Context {
     pub manifests: Arc<ManifestStore>,
     pub blobs: Arc<BlobStore>,
     pub board: Arc<Board>,
+    pub secrets: Arc<Secrets>,
     pub overlay: Arc<Overlay>,
     /// Wakes the reconciler.
     pub wake: Arc<Notify>,

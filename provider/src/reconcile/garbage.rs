@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use stoa_client::ids::{deployment_of, TextId};
+use stoa_client::proto::types::v1::BidId;
+
 use super::shared::Shared;
 use super::work::now;
 use crate::chain::View;
@@ -17,6 +20,12 @@ pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> 
         }
     }
     let versions = versions_in_use(view, shared);
+    let deployments = deployments_in_use(view, shared);
+    let kept = |deployment: &str, version: &str| {
+        deployments.contains(deployment) && versions.contains(version)
+    };
+    shared.secrets.retain(kept)?;
+    shared.board.transfers().retain(|deployment| deployments.contains(deployment));
     let mut blobs = BTreeSet::new();
     for version in shared.manifests.list()? {
         match shared.manifests.get(&version)? {
@@ -41,11 +50,22 @@ pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> 
     Ok(())
 }
 
+/// What live leases run or are to run, and what those ran that closed not long
+/// ago: their successors may come for it.
 fn versions_in_use(view: &View, shared: &Shared) -> BTreeSet<String> {
     let mut versions: BTreeSet<String> = view.leases.values().map(|l| l.version()).collect();
     for record in shared.leases.all() {
         versions.extend(record.accepted);
         versions.extend(record.serving);
+        versions.extend(record.wanted);
     }
     versions
+}
+
+/// As text.
+fn deployments_in_use(view: &View, shared: &Shared) -> BTreeSet<String> {
+    let live = view.leases.values().map(|lease| lease.id.clone());
+    let known = shared.leases.all();
+    let known = known.iter().filter_map(|record| BidId::parse(&record.lease).ok());
+    live.chain(known).map(|lease| deployment_of(&lease).text()).collect()
 }

@@ -111,6 +111,7 @@ fn spec(
         command: list(&service.command),
         args: list(&service.args),
         env: list(&service.env),
+        secrets: vec![],
         cpu_millis: service.resources.cpu.units,
         memory_bytes: service.resources.memory.size,
         ephemeral_bytes: ephemeral_bytes(service),

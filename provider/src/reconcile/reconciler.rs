@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::ingress::{Ingress, Live, Service};
 use crate::overlay::{Joined, Overlay};
 use crate::runtime::{Backend, Observation};
+use crate::secrets::Secrets;
 use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
 
 /// Between looks while something is under way, and while nothing is.
@@ -46,6 +47,7 @@ pub struct Parts {
     pub leases: Arc<LeaseStore>,
     pub board: Arc<Board>,
     pub overlay: Arc<Overlay>,
+    pub secrets: Arc<Secrets>,
     /// Something arrived: look now.
     pub wake: Arc<Notify>,
 }

@@ -20,6 +20,7 @@ use crate::chain::{ChainReads, LeaseView};
 use crate::config::Config;
 use crate::failpoint::failpoint;
 use crate::runtime::Backend;
+use crate::secrets::Secrets;
 use crate::store::{BlobStore, LeaseStore, ManifestStore, StoredManifest};
 
 /// What turns share.
@@ -34,6 +35,7 @@ pub(super) struct Shared {
     pub blobs: Arc<BlobStore>,
     pub leases: Arc<LeaseStore>,
     pub board: Arc<Board>,
+    pub secrets: Arc<Secrets>,
     pub wake: Arc<Notify>,
     state: Mutex<State>,
     crashes: Mutex<Crashes>,
@@ -65,6 +67,7 @@ impl Shared {
             blobs: parts.blobs,
             leases: parts.leases,
             board: parts.board,
+            secrets: parts.secrets,
             wake: parts.wake,
             state: Mutex::default(),
             crashes: Mutex::default(),
@@ -96,20 +99,26 @@ impl Shared {
         if let Some(stored) = &candidate {
             let deployment = deployment_of(&lease.id).text();
             self.board.transfers().observe(&deployment, stored, &self.blobs);
+            if record.wanted.as_ref() != Some(&wanted) {
+                let version = Some(wanted.clone());
+                record = self.leases.update(&lease.name, |r| r.wanted = version)?;
+            }
         }
         let is_new = record.accepted.as_ref() != Some(&wanted);
         if let (Some(stored), true, false) =
             (&candidate, is_new, record.rejected.as_ref() == Some(&wanted))
         {
-            let waits = self.missing_blob(lease, stored)?;
+            let waits = match self.missing_blob(lease, stored)? {
+                Some(why) => Some((LeasePhase::AwaitingBlobs, why)),
+                None => self.missing_secrets(lease, stored),
+            };
             match (waits, &record.accepted) {
                 (None, _) => {
                     record =
                         self.leases.update(&lease.name, |r| r.accepted = Some(wanted.clone()))?;
                     failpoint("lease.after_accept");
                 }
-                (Some(why), None) => {
-                    let phase = LeasePhase::AwaitingBlobs;
+                (Some((phase, why)), None) => {
                     self.board.post(&lease.name, status::bare(&lease.id, phase, why));
                 }
                 (Some(_), Some(_)) => {}
@@ -148,6 +157,25 @@ impl Shared {
             }
         }
         Ok(None)
+    }
+
+    /// The secrets of the lease's own group that are still to come.
+    fn missing_secrets(
+        &self,
+        lease: &LeaseView,
+        stored: &StoredManifest,
+    ) -> Option<(LeasePhase, String)> {
+        let group = stored.manifest.group(&lease.spec.name)?;
+        let id = deployment_of(&lease.id);
+        let missing = self.secrets.missing(&id, &stored.version, group);
+        let first = missing.first()?;
+        let words = format!(
+            "secrets are missing: {}; keep each with `stoa secret set {first}`, then `stoa secret \
+             send {}`",
+            missing.join(", "),
+            lease.id.dseq
+        );
+        Some((LeasePhase::AwaitingSecrets, words))
     }
 
     pub(super) fn is_started(&self, lease: &str) -> bool {

@@ -11,6 +11,7 @@ use stoa_client::proto::market::v1::{CloseReason, LeaseState};
 use stoa_client::query::QueryClient;
 use stoa_client::queue::QueueOptions;
 use stoa_client::rpc::RpcClient;
+use stoa_client::tls::provider_root;
 use stoa_client::{Chain, TxQueue};
 use stoa_manifest::{Blob, Manifest};
 use tokio::sync::{watch, Notify};
@@ -24,7 +25,8 @@ use crate::ingress::Ingress;
 use crate::runtime::{ContainerState, StorageUse};
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
 use crate::tests_support::{
-    config, lease_view, one_service_manifest, order, overlay, tenant, view, FakeEngine, NOW,
+    config, lease_view, me, one_service_manifest, order, overlay, secrets, tenant, view,
+    FakeEngine, NOW,
 };
 
 /// Everything that outlives a daemon, and the daemon's loop.
@@ -111,6 +113,7 @@ impl Stage {
             leases: Arc::new(LeaseStore::open(&path("leases")).unwrap()),
             board: Arc::default(),
             overlay: overlay(&config, self.chain.clone()),
+            secrets: secrets(self.dir.path(), &provider_root(&me(), 30).unwrap()),
             wake: Arc::default(),
         };
         let (board, wake) = (parts.board.clone(), parts.wake.clone());

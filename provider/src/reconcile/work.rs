@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use stoa_client::ids::deployment_of;
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::proto::market::v1::MsgStartLease;
 use stoa_client::tx::any;
 use stoa_manifest::Group;
 
-use super::goal::{self, Goal};
+use super::goal::{self, Goal, ServiceGoal};
 use super::plan::{plan, Patience, Step, Verdict};
 use super::shared::Shared;
 use super::status::{self, Reaches};
 use crate::chain::LeaseView;
 use crate::failpoint::failpoint;
 use crate::runtime::{InstanceKey, ObservedInstance, WorkloadSpec};
+use crate::secrets::put_into;
 use crate::store::{LeaseRecord, Rollout};
 
 /// A lease with what is known of it before its turn.
@@ -60,7 +62,7 @@ impl Turn {
                 shared.board.events(),
             )
             .await?;
-        let services = goal::services(
+        let mut services = goal::services(
             &self.lease.name,
             &self.version,
             &self.group,
@@ -68,6 +70,7 @@ impl Turn {
             &self.lease.lease.gpus,
         )
         .map_err(anyhow::Error::msg)?;
+        self.put_secrets(&mut services, shared)?;
         let served = self.record.serving.as_ref() == Some(&self.version);
         let goal = Goal {
             version: self.version.clone(),
@@ -93,6 +96,17 @@ impl Turn {
             (false, Verdict::Failing(_)) if served => Outcome::Failing,
             (false, _) => Outcome::Waiting,
         })
+    }
+
+    /// Opens the secrets that the group names, for as long as the turn lasts.
+    fn put_secrets(&self, services: &mut [ServiceGoal], shared: &Shared) -> anyhow::Result<()> {
+        if self.group.secrets().is_empty() {
+            return Ok(());
+        }
+        let id = deployment_of(&self.lease.id);
+        let own = shared.secrets.own(&id, &self.version, &self.group.name)?;
+        let values = own.map(|own| own.values).unwrap_or_default();
+        put_into(services, &values, &shared.secrets).map_err(anyhow::Error::msg)
     }
 
     fn rollout(&self, shared: &Shared) -> Option<Rollout> {

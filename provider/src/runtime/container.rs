@@ -14,6 +14,7 @@ use super::gpu::{device_requests, GpuDevice};
 use super::names::{label, InstanceKey, Names, Role};
 use super::network::{endpoint, WorkloadNetwork};
 use super::pause::PAUSE_PATH;
+use super::secret_env::SecretVariable;
 use super::spec::{CanonicalForm, Limits, VolumeClass, VolumeSpec, WorkloadSpec, LEAST_CPU_MILLIS};
 
 /// What published images need of root's powers inside their own namespaces,
@@ -76,7 +77,7 @@ pub(super) fn workload_body(
         image: Some(spec.image.id.clone()),
         entrypoint: none_if_empty(&spec.command),
         cmd: none_if_empty(&spec.args),
-        env: Some(spec.env.iter().map(|pair| env_pair(pair)).collect()),
+        env: Some(environment(spec)),
         exposed_ports: Some(
             spec.ports.iter().map(|p| format!("{}/{}", p.port, p.protocol.as_str())).collect(),
         ),
@@ -263,6 +264,11 @@ pub(super) fn volume_labels(
         labels.insert(label::CLASS.into(), volume.storage_class.clone());
     }
     labels
+}
+
+fn environment(spec: &WorkloadSpec) -> Vec<String> {
+    let plain = spec.env.iter().map(|pair| env_pair(pair));
+    plain.chain(spec.secrets.iter().map(SecretVariable::pair)).collect()
 }
 
 /// In an SDL file `KEY` alone is an empty variable; to the engine it would

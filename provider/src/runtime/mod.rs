@@ -31,6 +31,7 @@ mod pause;
 mod place;
 mod probe;
 mod remove;
+mod secret_env;
 mod spec;
 mod storage;
 mod streams;
@@ -62,6 +63,7 @@ pub use observe::{
     ContainerState, Health, Observation, ObservedContainer, ObservedInstance, ObservedNetwork,
 };
 pub use place::{Machine, Need, Place, Placed};
+pub use secret_env::SecretVariable;
 pub use spec::{
     GpuModel, GpuRequest, ImageRef, Limits, NetworkSpec, PortSpec, Protocol, VolumeClass,
     VolumeSpec, WorkloadSpec,

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::spec_error;
 use super::names::InstanceKey;
+use super::secret_env::SecretVariable;
 use super::RuntimeError;
 
 /// Bounds on a spec, so that no manifest can make an absurd engine call.
@@ -38,6 +39,9 @@ pub struct WorkloadSpec {
     pub args: Vec<String>,
     /// `KEY=VALUE`, or `KEY` for an empty value.
     pub env: Vec<String>,
+    /// Variables beside those, whose values nobody is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretVariable>,
     /// Thousandths of a core.
     pub cpu_millis: u64,
     pub memory_bytes: u64,
@@ -194,6 +198,9 @@ impl WorkloadSpec {
     fn write_form(&self, form: &mut CanonicalForm, limits: bool) {
         form.text(&self.key.lease).text(&self.key.service).number(u64::from(self.key.index));
         form.text(&self.image.id).list(&self.command).list(&self.args).list(&self.env);
+        for secret in &self.secrets {
+            form.text("secret").text(&secret.name).text(&secret.tag);
+        }
         if limits {
             form.number(self.cpu_millis).number(self.memory_bytes);
         }
@@ -262,10 +269,12 @@ impl WorkloadSpec {
 
     fn validate_strings(&self) -> Result<(), RuntimeError> {
         let strings = || self.command.iter().chain(&self.args).chain(&self.env);
-        if strings().any(|text| text.contains('\0')) {
+        let secrets = || self.secrets.iter();
+        if strings().any(|text| text.contains('\0')) || secrets().any(|s| s.has_nul()) {
             return Err(spec_error(&self.key, "command, args and env may hold no NUL character"));
         }
-        if strings().map(String::len).sum::<usize>() > MAX_STRINGS_BYTES {
+        let bytes = strings().map(String::len).chain(secrets().map(|s| s.len())).sum::<usize>();
+        if bytes > MAX_STRINGS_BYTES {
             let problem = format!("command, args and env exceed {MAX_STRINGS_BYTES} bytes");
             return Err(spec_error(&self.key, problem));
         }
@@ -380,6 +389,7 @@ mod tests {
             command: vec![],
             args: vec!["a".into(), "b".into()],
             env: vec!["A=1".into()],
+            secrets: vec![],
             cpu_millis: 100,
             memory_bytes: 1 << 26,
             ephemeral_bytes: 1 << 30,

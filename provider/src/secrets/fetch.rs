@@ -91,7 +91,8 @@ impl Fetcher {
         let id = deployment_of(&lease.id);
         let all = self.reads.all_leases_of(&id).await?;
         let own = lease.id.provider.as_str();
-        let others: BTreeSet<String> = all.into_iter().filter_map(|l| l.id).map(|l| l.provider).collect();
+        let others: BTreeSet<String> =
+            all.into_iter().filter_map(|l| l.id).map(|l| l.provider).collect();
         let mut news = false;
         for provider in others.iter().filter(|provider| *provider != own) {
             match tokio::time::timeout(CALL, self.ask(lease, version, provider)).await {
@@ -132,7 +133,8 @@ impl Fetcher {
         let signed = self.secrets.open_own(&bundle)?;
         if !self.reads.is_valid_certificate(&id.owner, &signed.certificate).await? {
             return Err(Error::BadAnswer(
-                "the secrets are signed with a certificate that is not the tenant's on chain".into(),
+                "the secrets are signed with a certificate that is not the tenant's on chain"
+                    .into(),
             ));
         }
         let came = self.secrets.keep(bundle).map_err(|e| Error::Invalid(e.to_string()))?;

@@ -31,6 +31,9 @@ pub struct LeaseRecord {
     /// Instances that are to stay stopped; at most one entry each.
     #[serde(default)]
     pub overuses: Vec<Overuse>,
+    /// The version that the chain named last and whose manifest came.
+    #[serde(default)]
+    pub wanted: Option<String>,
     /// Unix seconds at which the chain positively said "closed".
     pub closed_at: Option<u64>,
     /// Nothing of it is left at the engine.

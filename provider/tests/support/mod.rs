@@ -122,6 +122,7 @@ pub fn spec(key: InstanceKey, image: &str) -> WorkloadSpec {
         command: vec![],
         args: vec![],
         env: vec!["EMPTY".into()],
+        secrets: vec![],
         cpu_millis: 100,
         memory_bytes: 64 << 20,
         ephemeral_bytes: 1 << 30,

@@ -9,7 +9,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use hyper::body::Incoming;
 use stoa_client::proto::gateway::v1::gateway_server::GatewayServer;
+use stoa_client::proto::gateway::v1::secrets_server::SecretsServer as TenantSecretsServer;
 use stoa_client::proto::gateway::v1::tenant_server::TenantServer;
+use stoa_client::proto::peer::v1::secrets_server::SecretsServer as PeerSecretsServer;
 use stoa_client::proto::peer::v1::tunnels_server::TunnelsServer;
 use stoa_client::token::MAX_TOKEN;
 use tonic::body::Body;
@@ -19,6 +21,7 @@ use tonic::Status;
 use super::super::caller::{nobody, Caller, Peer, ProviderCaller};
 use super::super::providers::{Providers, RawService};
 use super::super::rest::{self, Rest, Route};
+use super::super::secrets::{PeerSecrets, TenantSecrets};
 use super::super::service::GatewayService;
 use super::super::tunnels::TunnelService;
 use super::accept::Place;
@@ -40,6 +43,8 @@ const GATEWAY: &str = "/stoa.gateway.v1.Gateway/";
 const TENANT: &str = "/stoa.gateway.v1.Tenant/";
 /// Calls of other providers.
 const PEERS: &str = "/stoa.peer.v1.";
+const PEER_SECRETS: &str = "/stoa.peer.v1.Secrets/";
+const SECRETS: &str = "/stoa.gateway.v1.Secrets/";
 const TUNNELS: &str = "/stoa.peer.v1.Tunnels/";
 /// Calls for anybody.
 const PUBLIC: [&str; 2] = ["/stoa.gateway.v1.Gateway/Status", "/stoa.gateway.v1.Gateway/Screen"];
@@ -61,6 +66,8 @@ pub(super) struct Hall {
     gateway: GatewayServer<GatewayService>,
     tenant: TenantServer<GatewayService>,
     tunnels: TunnelsServer<TunnelService>,
+    secrets: TenantSecretsServer<TenantSecrets>,
+    peer_secrets: PeerSecretsServer<PeerSecrets>,
     providers: Providers,
     rest: Rest,
     origins: Origins,
@@ -88,6 +95,9 @@ impl Hall {
                 .max_decoding_message_size(MAX_MESSAGE)
                 .max_encoding_message_size(MAX_MESSAGE),
             tunnels: TunnelsServer::new(TunnelService(Arc::clone(&service.context))),
+            secrets: TenantSecretsServer::new(TenantSecrets(Arc::clone(&service.context)))
+                .max_decoding_message_size(MAX_MESSAGE),
+            peer_secrets: PeerSecretsServer::new(PeerSecrets(Arc::clone(&service.context))),
             providers: Providers::new(Arc::clone(&service.context.reads)),
             rest: Rest::new(service.clone()),
             origins: Origins::new(&settings.cors_origins),
@@ -219,6 +229,10 @@ impl Hall {
                 self.gateway.clone().call(request).await.unwrap_or_else(|never| match never {})
             } else if path_is_of(&request, TENANT) {
                 self.tenant.clone().call(request).await.unwrap_or_else(|never| match never {})
+            } else if path_is_of(&request, SECRETS) {
+                self.secrets.clone().call(request).await.unwrap_or_else(|never| match never {})
+            } else if path_is_of(&request, PEER_SECRETS) {
+                self.peer_secrets.clone().call(request).await.unwrap_or_else(|never| match never {})
             } else if path_is_of(&request, TUNNELS) {
                 self.tunnels.clone().call(request).await.unwrap_or_else(|never| match never {})
             } else {

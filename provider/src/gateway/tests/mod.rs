@@ -5,7 +5,9 @@ mod follow;
 mod hostile;
 mod inside;
 mod peers;
+mod relay;
 mod rest;
+mod secrets;
 mod strangers;
 mod tokens;
 
@@ -35,6 +37,7 @@ use crate::chain::fake::FakeChain;
 use crate::chain::View;
 use crate::config::Storage;
 use crate::reconcile::Board;
+use crate::relay::RelayService;
 use crate::store::{BlobStore, ManifestStore};
 use crate::tests_support::{
     config, deployment, lease_view, machine, me, one_service_manifest, order, overlay, tenant,
@@ -66,6 +69,7 @@ struct Stage {
     image: Vec<u8>,
     engine: Arc<FakeEngine>,
     board: Arc<Board>,
+    secrets: Arc<crate::secrets::Secrets>,
     views: watch::Sender<Option<Arc<View>>>,
     _end: oneshot::Sender<()>,
     _dir: tempfile::TempDir,
@@ -78,8 +82,13 @@ impl Stage {
 
     /// With other settings.
     async fn set_with(settle: impl FnOnce(&mut crate::config::Gateway)) -> Self {
+        Self::set_whole(|config| settle(&mut config.gateway)).await
+    }
+
+    /// With other settings of any kind.
+    async fn set_whole(settle: impl FnOnce(&mut crate::config::Config)) -> Self {
         let mut config = config();
-        settle(&mut config.gateway);
+        settle(&mut config);
         stoa_client::install_crypto();
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -117,6 +126,11 @@ impl Stage {
         let (views, seen) = watch::channel(None);
         config.data_dir = dir.path().into();
         let overlay = overlay(&config, chain.clone());
+        let secrets = crate::tests_support::secrets(dir.path(), &root);
+        let mut raw: Vec<Arc<dyn super::RawService>> = vec![Arc::new(peers::Echo)];
+        if let Some(relay) = RelayService::open(&config.peering, dir.path()).unwrap() {
+            raw.push(relay);
+        }
         let context = Arc::new(Context {
             config: Arc::new(config),
             provider: me(),
@@ -129,8 +143,9 @@ impl Stage {
             blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
             board: board.clone(),
             overlay,
+            secrets: secrets.clone(),
             wake: Arc::new(Notify::new()),
-            raw: vec![Arc::new(peers::Echo)],
+            raw,
         });
         let certificates = Certificates::issue(root, &me(), &host_uri).unwrap();
         let service = GatewayService::new(context);
@@ -146,6 +161,7 @@ impl Stage {
             image,
             engine,
             board,
+            secrets,
             views,
             _end: end,
             _dir: dir,

@@ -40,13 +40,14 @@ impl RawService for Echo {
 }
 
 /// Another provider with a lease of the same deployment, as its daemon has it.
-struct Other {
-    address: String,
-    peers: Peers,
+pub(super) struct Other {
+    pub(super) address: String,
+    pub(super) peers: Peers,
+    pub(super) root: Identity,
 }
 
 impl Other {
-    fn joins(stage: &Stage) -> Self {
+    pub(super) fn joins(stage: &Stage) -> Self {
         let address = Address::from([8; 20]).to_string();
         let root = provider_root(&address, 30).unwrap();
         let record = Provider {
@@ -62,8 +63,8 @@ impl Other {
             state.other_providers.insert(address.clone(), record);
             state.other_providers.insert(me(), stage.record.clone());
         });
-        let peers = Peers::new(stage.chain.clone(), &address, root);
-        Self { address, peers }
+        let peers = Peers::new(stage.chain.clone(), &address, root.clone());
+        Self { address, peers, root }
     }
 
     async fn endpoints(&self, stage: &Stage) -> Result<Vec<String>, Status> {
