@@ -26,6 +26,7 @@ use crate::hosts::{self, Authority};
 use crate::ingress::{DataPlane, Ingress};
 use crate::metrics::{self, Sources};
 use crate::money::{Bookkeeper, Collector, Ledger, LiveHistory};
+use crate::nat;
 use crate::overlay::{Gatherer, Overlay};
 use crate::peers::Peers;
 use crate::reconcile::{Board, Parts, Reconciler, Watchdog};
@@ -254,6 +255,16 @@ async fn start(
     }
     part(Box::pin(quiet(collector.run())));
     part(Box::pin(bookkeeper.run()));
+    if config.peering.map_port {
+        let port = GatewayAddress::parse(&config.gateway.host_uri)?.port;
+        let wish = nat::Wish::new(port, config.gateway.listen);
+        let (told, ends) = (watch::channel(None).0, ends.clone());
+        // It takes the mapping away when the daemon ends.
+        tasks.spawn(async move {
+            nat::keep(wish, told, ends).await;
+            Ok(())
+        });
+    }
     let mut ends = ends;
     tasks.spawn(async move {
         let ending = async move { drop(ends.wait_for(|end| *end).await) };

@@ -19,6 +19,7 @@
 //! | [`hosts`] | which other machines the provider has, and their certificates |
 //! | [`agent`] | the runtime of another machine, served to the daemon |
 //! | [`fleet`] | all machines as one runtime |
+//! | [`nat`] | having the router lead the gateway's port here |
 //! | [`relay`] | being reached from behind a NAT, and helping others to be |
 //! | [`secrets`] | tenants' secrets, sealed on disk |
 //! | [`transfers`] | how much of manifests and blobs is here, and from whom |
@@ -39,6 +40,7 @@ pub mod hosts;
 pub mod ingress;
 pub mod metrics;
 pub mod money;
+pub mod nat;
 pub mod overlay;
 pub mod peers;
 pub mod reconcile;

@@ -1,5 +1,7 @@
 //! The loop on a chain and an engine that are maps.
 
+mod secrets;
+
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +49,7 @@ struct Run {
     manifests: Arc<ManifestStore>,
     blobs: Arc<BlobStore>,
     leases: Arc<LeaseStore>,
+    secrets: Arc<crate::secrets::Secrets>,
     views: watch::Sender<Option<Arc<View>>>,
     task: JoinHandle<()>,
 }
@@ -118,10 +121,10 @@ impl Stage {
         };
         let (board, wake) = (parts.board.clone(), parts.wake.clone());
         let (manifests, blobs) = (parts.manifests.clone(), parts.blobs.clone());
-        let leases = parts.leases.clone();
+        let (leases, secrets) = (parts.leases.clone(), parts.secrets.clone());
         let reconciler = Reconciler::new(parts, receiver, Ingress::start(&config).unwrap());
         let task = tokio::spawn(reconciler.run());
-        Run { board, wake, manifests, blobs, leases, views, task }
+        Run { board, wake, manifests, blobs, leases, secrets, views, task }
     }
 }
 

@@ -5,6 +5,7 @@
 mod chain;
 mod host;
 mod machine;
+mod peering;
 
 use clap::Args;
 use comfy_table::Table;
@@ -92,6 +93,7 @@ async fn look(config: &Config) -> Vec<Finding> {
     findings.extend(chain::look(config, provider.as_deref()).await);
     findings.extend(host::ports(config).await);
     findings.extend(host::data_plane(config).await);
+    findings.extend(peering::look(config).await);
     findings
 }
 
