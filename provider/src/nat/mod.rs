@@ -181,7 +181,8 @@ async fn map_by_upnp(wish: &Wish) -> anyhow::Result<Mapping> {
 }
 
 async fn search(wish: &Wish) -> anyhow::Result<Gateway<Tokio>> {
-    let mut options = SearchOptions { timeout: Some(SEARCH), ..SearchOptions::default() };
+    let mut options = SearchOptions::default();
+    options.timeout = Some(SEARCH);
     if let Some(address) = wish.upnp {
         options.broadcast_address = address;
         options.bind_addr = SocketAddr::new(address.ip(), 0);
