@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{ensure, Context, Result};
 use serde_json::Value;
-use stoa_localnet::Provider;
+use stoa_localnet::{engine, Provider};
 
 use crate::world::{demo_file, eventually, Deployed, Tenant, World};
 
@@ -33,6 +33,7 @@ pub async fn services_at_two_providers_reach_each_other_by_name_and_nobody_else_
     app.the_bystander_is_refused().await?;
     app.a_connection_outlives_the_daemons().await?;
     app.data_planes_come_back().await?;
+    app.links_heal().await?;
     app.closing_ends_it().await
 }
 
@@ -102,6 +103,21 @@ impl Joined {
             network.kill(&provider.tunnel_name)?;
             network.start_one(&provider.tunnel_name, &[])?;
             self.web_reaches_the_api(&format!("{} was killed", provider.tunnel_name)).await?;
+        }
+        Ok(())
+    }
+
+    /// A link container that restarts has another namespace, without what was listened on.
+    async fn links_heal(&self) -> Result<()> {
+        let docker = engine::connect().await?;
+        for lease in &self.deployed.leases {
+            let mut containers = self.world.containers(lease).await?;
+            containers.retain(|one| one.labels.get("stoa.role").is_some_and(|role| role == "link"));
+            ensure!(!containers.is_empty(), "{} has no link", lease.lease);
+            for link in containers {
+                docker.restart_container(&link.id, None).await?;
+            }
+            self.web_reaches_the_api(&format!("the links of {} restarted", lease.lease)).await?;
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! What a tenant is told of the connections between its services.
 
+use std::time::Duration;
+
 use stoa_client::ids::TextId;
 use stoa_client::proto::gateway::v1::{
     Connection, ConnectionEnd, ConnectionState, ConnectionsResponse,
@@ -11,15 +13,24 @@ use tonic::Status;
 use super::caller::Caller;
 use super::leases::own_deployment;
 use super::Context;
+use crate::ingress::DataPlane;
 use crate::overlay::{Told, ToldEnd};
 
+/// How long the data plane may take to say how its tunnels are.
+const PLANE: Duration = Duration::from_secs(2);
+
 /// The tunnels of the caller's deployment that have an end here.
-pub(super) fn of(
+pub(super) async fn of(
     context: &Context,
     caller: &Caller,
     id: Option<DeploymentId>,
 ) -> Result<ConnectionsResponse, Status> {
     let id = own_deployment(id, caller)?;
+    // What it said last is seconds old; where it does not answer, that stands.
+    let plane = DataPlane::new(&context.config);
+    if let Ok(Ok(status)) = tokio::time::timeout(PLANE, plane.client().status()).await {
+        context.overlay.note_plane(&status);
+    }
     let told = context.overlay.told(&id.text());
     let mut connections: Vec<Connection> = told.into_iter().map(connection).collect();
     connections.sort_by(|a, b| (&a.name, a.incoming).cmp(&(&b.name, b.incoming)));

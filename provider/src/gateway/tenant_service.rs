@@ -164,7 +164,7 @@ impl Tenant for GatewayService {
     ) -> Result<Response<ConnectionsResponse>, Status> {
         let caller = caller(&request, Scope::Status)?;
         let id = request.into_inner().deployment;
-        connections::of(&self.context, &caller, id).map(Response::new)
+        connections::of(&self.context, &caller, id).await.map(Response::new)
     }
 }
 

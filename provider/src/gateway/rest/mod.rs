@@ -120,7 +120,7 @@ impl Rest {
             Route::Connections { deployment } => {
                 ask.caller.may(Scope::Status)?;
                 let context = &self.service.context;
-                let told = connections::of(context, &ask.caller, Some(deployment))?;
+                let told = connections::of(context, &ask.caller, Some(deployment)).await?;
                 Ok(answer::json(&json::of(&told)?))
             }
             Route::Restart { lease, service, instance } => {
