@@ -111,6 +111,11 @@ impl Drop for Provider {
 
 pub fn config(provider: &str) -> RuntimeConfig {
     let mut config = RuntimeConfig::new(provider);
+    // The one that the docker command line uses.
+    if let Ok(host) = std::env::var("DOCKER_HOST") {
+        let socket = host.strip_prefix("unix://").expect("DOCKER_HOST names a unix socket");
+        config.socket = socket.into();
+    }
     config.stop_grace = std::time::Duration::from_secs(1);
     config
 }
