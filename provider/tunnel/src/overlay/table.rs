@@ -457,7 +457,8 @@ mod tests {
 
     #[test]
     fn refuses_what_could_not_be_served() {
-        let refusals: &[(&str, fn(&mut OverlayTable))] = &[
+        type Change = fn(&mut OverlayTable);
+        let refusals: &[(&str, Change)] = &[
             ("listened on", |t| t.listen[0].set_port(0)),
             ("no credential", |t| t.credentials.clear()),
             ("credential \"mine\" is there twice", |t| {
