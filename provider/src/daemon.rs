@@ -34,6 +34,7 @@ use crate::relay::{Behind, RelayService};
 use crate::runtime::DockerBackend;
 use crate::secrets::{self, Secrets};
 use crate::store::{self, BlobStore, LeaseStore, ManifestStore};
+use crate::swarm::{self, Fetcher, FetcherParts, Members, MembersParts, SwarmService};
 use crate::transfers::{self, Transfers};
 
 /// Between tries of what the daemon cannot start without.
@@ -146,6 +147,27 @@ async fn start(
     };
     let behind = behind(&config, &peers)?;
     let relay = RelayService::open(&config.peering, &config.data_dir)?;
+    let members = Arc::new(Members::new(MembersParts {
+        own: provider.clone(),
+        reads: Arc::clone(&reads),
+        views: views.clone(),
+        peers: Arc::clone(&peers),
+        manifests: stores.manifests.clone(),
+        blobs: stores.blobs.clone(),
+        leases: stores.leases.clone(),
+        keep_seconds: config.storage.keep_seconds,
+    }));
+    let swarm = swarm::engine(&provider, &members);
+    let swarm_fetcher = Fetcher::new(FetcherParts {
+        swarm: swarm.clone(),
+        members,
+        views: views.clone(),
+        manifests: stores.manifests.clone(),
+        blobs: stores.blobs.clone(),
+        board: board.clone(),
+        wake: wake.clone(),
+        max_deployment_bytes: config.storage.max_deployment_bytes.0,
+    });
     let overlay = Overlay::open(Arc::clone(&config), &provider, root.clone(), peers)?;
     let overlay = Arc::new(overlay);
     let posted_overlay = Arc::clone(&overlay);
@@ -191,7 +213,11 @@ async fn start(
         overlay,
         secrets,
         wake,
-        raw: relay.into_iter().map(|relay| relay as Arc<dyn gateway::RawService>).collect(),
+        raw: relay
+            .into_iter()
+            .map(|relay| relay as Arc<dyn gateway::RawService>)
+            .chain([Arc::new(SwarmService(swarm)) as _])
+            .collect(),
     }));
     let certificates = Certificates::issue(root, &provider, &config.gateway.host_uri)?;
 
@@ -239,6 +265,7 @@ async fn start(
     part(Box::pin(quiet(reconciler.run())));
     part(Box::pin(quiet(watchdog.run())));
     part(Box::pin(quiet(transfers::keep(transfers, transfers_file))));
+    part(Box::pin(quiet(swarm_fetcher.run())));
     part(Box::pin(quiet(gatherer.run())));
     part(Box::pin(quiet(fetcher.run())));
     if let Some(behind) = behind {

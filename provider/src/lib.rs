@@ -22,6 +22,7 @@
 //! | [`nat`] | having the router lead the gateway's port here |
 //! | [`relay`] | being reached from behind a NAT, and helping others to be |
 //! | [`secrets`] | tenants' secrets, sealed on disk |
+//! | [`swarm`] | manifests and blobs from other providers, and to them |
 //! | [`transfers`] | how much of manifests and blobs is here, and from whom |
 //! | [`daemon`] | all of them together |
 
@@ -48,6 +49,7 @@ pub mod relay;
 pub mod runtime;
 pub mod secrets;
 pub mod store;
+pub mod swarm;
 #[cfg(test)]
 mod tests_inside;
 #[cfg(test)]

@@ -185,6 +185,124 @@ impl ChainReads for LiveChain {
         self.chain().query().leases(&filter).await
     }
 
+    async fn lease(&self, id: &BidId) -> Result<(u64, Option<Lease>)> {
+        match self.1.lease_at(id).await {
+            Ok((height, lease)) => Ok((height, Some(lease))),
+            // An error has no height with it.
+            Err(Error::NotFound(_)) => Ok((self.1.counters_at(&self.2, true).await?.0, None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn agreement(config: &Config, chain_id: &str, provider: &str, trust: Trust) -> Result<Agreement> {
+    let blocks = config.rpc.iter().map(|one| {
+        let client = RpcClient::new(std::slice::from_ref(one))?;
+        Ok(Box::new(RpcWitness(one.clone(), client)) as Box<dyn BlockWitness>)
+    });
+    let leases = config.grpc.iter().map(|one| {
+        let client = QueryClient::new(std::slice::from_ref(one))?;
+        Ok(Box::new(GrpcWitness(one.clone(), client, provider.into())) as Box<dyn LeaseWitness>)
+    });
+    Ok(Agreement {
+        chain_id: chain_id.into(),
+        blocks: blocks.collect::<Result<_>>()?,
+        leases: leases.collect::<Result<_>>()?,
+        min_answers: trust.min_answers,
+        max_lag: trust.max_lag,
+        between: BETWEEN,
+        state: Mutex::default(),
+    })
+}
+
+impl LiveChain {
+    /// Asks the endpoints of a configuration about a chain that one of them
+    /// was found to be of.
+    pub fn new(config: &Config, chain: &Chain, provider: &str, trust: Trust) -> Result<Self> {
+        let turned = |list: &[String], by: usize| {
+            let mut list = list.to_vec();
+            let length = list.len().max(1);
+            list.rotate_left(by % length);
+            list
+        };
+        let turns = config.rpc.len().max(config.grpc.len()).max(1);
+        let chains = (0..turns).map(|by| {
+            let rpc = RpcClient::new(&turned(&config.rpc, by))?;
+            let query = QueryClient::new(&turned(&config.grpc, by))?;
+            Ok(Chain::new(chain.chain_id().into(), rpc, query, chain.gas_price().clone()))
+        });
+        let chains = chains.collect::<Result<_>>()?;
+        let agreement = agreement(config, chain.chain_id(), provider, trust)?;
+        Ok(Self { chains, current: AtomicUsize::new(0), provider: provider.into(), agreement })
+    }
+
+    fn chain(&self) -> &Chain {
+        let index = self.current.load(Ordering::Relaxed) % self.chains.len();
+        &self.chains[index]
+    }
+}
+
+#[async_trait]
+impl ChainReads for LiveChain {
+    fn use_next_endpoints(&self) {
+        self.current.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn tip(&self) -> Result<Tip> {
+        let status = self.chain().rpc().status().await?;
+        if status.chain_id != self.chain().chain_id() {
+            return Err(Error::BadAnswer(format!(
+                "a node is of chain `{}`, not `{}`",
+                status.chain_id,
+                self.chain().chain_id()
+            )));
+        }
+        let best = self.agreement.best_height().await?;
+        let behind = status.latest_height.saturating_add(self.agreement.max_lag) < best;
+        Ok(Tip {
+            height: status.latest_height,
+            time: status.latest_time,
+            catching_up: status.catching_up || behind,
+        })
+    }
+
+    async fn open_orders(&self) -> Result<Vec<Order>> {
+        self.chain().query().orders("", 0, OrderState::Open).await
+    }
+
+    async fn order(&self, id: &OrderId) -> Result<Order> {
+        self.chain().query().order(id).await
+    }
+
+    async fn own_bids(&self) -> Result<Vec<Bid>> {
+        let of = BidsOf::Provider(self.provider.clone());
+        self.chain().query().bids(&of, BidState::Unspecified).await
+    }
+
+    async fn own_leases(&self) -> Result<Vec<Lease>> {
+        let filter =
+            LeaseFilter { provider: self.provider.clone(), live: true, ..Default::default() };
+        self.chain().query().leases(&filter).await
+    }
+
+    async fn all_leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let (owner, dseq) = (id.owner.clone(), id.dseq);
+        let filter = LeaseFilter { owner, dseq, live: false, ..Default::default() };
+        self.chain().query().leases(&filter).await
+    }
+
+    async fn leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let (owner, dseq) = (id.owner.clone(), id.dseq);
+        let filter = LeaseFilter { owner, dseq, live: true, ..Default::default() };
+        self.chain().query().leases(&filter).await
+    }
+
+    async fn closed_leases_of(&self, id: &DeploymentId) -> Result<Vec<Lease>> {
+        let (owner, dseq, state) = (id.owner.clone(), id.dseq, Some(LeaseState::Closed));
+        let filter = LeaseFilter { owner, dseq, state, ..Default::default() };
+        self.chain().query().leases(&filter).await
+    }
+
     async fn lease(&self, id: &BidId) -> Result<Lease> {
         self.chain().query().lease(id).await
     }

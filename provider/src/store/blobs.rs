@@ -1,10 +1,11 @@
 //! Blobs (images that come with a deployment): taken in pieces, resumed
 //! after any interruption, verified by BLAKE3 before they count.
 //!
-//! A blob arrives in `<root>.part`; `<root>.synced` says how many of its
-//! bytes are known to be on disk. After a restart what lies behind them is
-//! cut off. When all are there and the hash is right, it is renamed to
-//! `<root>.blob`.
+//! A tenant's upload arrives in `<root>.upload`; `<root>.synced` says how many
+//! of its bytes are known to be on disk. After a restart what lies behind them
+//! is cut off. When all are there and the hash is right, it is renamed to
+//! `<root>.blob`. What other providers send comes piece by piece, each verified
+//! by itself, into `<root>.part` and its companions ([`stoa_swarm::Store`]).
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use stoa_manifest::Blob;
+use stoa_swarm::{Holding, Shape, Store};
 
 use super::atomic;
 use crate::config::Storage;
@@ -60,6 +62,8 @@ pub enum BlobError {
 pub struct BlobStore {
     directory: PathBuf,
     limits: Storage,
+    /// The same directory, piece by piece.
+    pieces: Store,
     inner: Mutex<Inner>,
 }
 
@@ -71,6 +75,8 @@ struct Inner {
     promised: HashMap<String, u64>,
     /// Whole blobs, verified when they came.
     complete: HashMap<String, u64>,
+    /// Blobs that come from other providers.
+    fetching: HashMap<String, Arc<Holding>>,
 }
 
 impl BlobStore {
@@ -83,21 +89,70 @@ impl BlobStore {
             let length = entry.metadata()?.len();
             if let Some(root) = name.strip_suffix(".blob") {
                 inner.complete.insert(root.into(), length);
-            } else if let Some(root) = name.strip_suffix(".part") {
-                inner.promised.insert(root.into(), length);
+            } else if let Some(root) = part_of(&name) {
+                let promised = inner.promised.entry(root.into()).or_default();
+                *promised = length.max(*promised);
             }
         }
-        Ok(Self { directory: directory.into(), limits, inner: Mutex::new(inner) })
+        let pieces = Store::open(directory);
+        Ok(Self { directory: directory.into(), limits, pieces, inner: Mutex::new(inner) })
     }
 
-    /// How far a blob is.
+    /// How far a blob is, by upload or from other providers.
+    pub fn progress(&self, blob: &Blob) -> io::Result<BlobState> {
+        let state = self.state(blob)?;
+        let root = blob.root.to_hex().to_string();
+        let fetched = self.inner().fetching.get(&root).map(|holding| holding.bytes());
+        Ok(BlobState { have: state.have.max(fetched.unwrap_or(0)), ..state })
+    }
+
+    /// Begins or goes on to take a blob from other providers.
+    pub fn begin_fetch(&self, blob: &Blob) -> Result<Arc<Holding>, BlobError> {
+        let root = blob.root.to_hex().to_string();
+        if let Some(holding) = self.inner().fetching.get(&root) {
+            return Ok(Arc::clone(holding));
+        }
+        let shape = Shape::new(blob.bytes)
+            .ok_or_else(|| BlobError::Quota(format!("a blob of {} bytes", blob.bytes)))?;
+        self.check_disk(blob)?;
+        self.check_quota(&self.inner(), &root, blob.bytes)?;
+        let holding = self.pieces.holding(blob.root, shape)?;
+        let mut inner = self.inner();
+        inner.promised.insert(root.clone(), blob.bytes);
+        inner.fetching.insert(root, Arc::clone(&holding));
+        Ok(holding)
+    }
+
+    /// Ends that: it is whole now, or no longer wanted. What came is kept.
+    pub fn end_fetch(&self, root: &blake3::Hash) {
+        let name = root.to_hex().to_string();
+        let mut inner = self.inner();
+        let Some(holding) = inner.fetching.remove(&name) else { return };
+        if holding.is_finished() {
+            inner.promised.remove(&name);
+            inner.complete.insert(name, holding.shape().size());
+        }
+    }
+
+    /// Blobs that come from other providers now.
+    pub fn fetching(&self) -> Vec<blake3::Hash> {
+        self.inner().fetching.values().map(|holding| holding.root()).collect()
+    }
+
+    /// What is here of a blob in verified pieces, to serve it.
+    pub fn held(&self, blob: &Blob) -> io::Result<Option<Arc<Holding>>> {
+        let found = self.pieces.find(blob.root)?;
+        Ok(found.filter(|holding| holding.shape().size() == blob.bytes))
+    }
+
+    /// How far an upload of a blob is.
     pub fn state(&self, blob: &Blob) -> io::Result<BlobState> {
         let root = blob.root.to_hex().to_string();
         if self.inner().complete.get(&root) == Some(&blob.bytes) {
             return Ok(BlobState { have: blob.bytes, complete: true });
         }
         let synced = self.read_synced(&root)?;
-        let length = match std::fs::metadata(self.path(&root, "part")) {
+        let length = match std::fs::metadata(self.path(&root, "upload")) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
@@ -180,7 +235,7 @@ impl BlobStore {
     /// Opens what is there of it, without the part that may not be on disk.
     fn open_part(&self, root: &str, blob: &Blob) -> io::Result<(File, u64)> {
         let have = self.state(blob)?.have;
-        let path = self.path(root, "part");
+        let path = self.path(root, "upload");
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
         file.set_len(have)?;
@@ -192,28 +247,30 @@ impl BlobStore {
     /// Forgets a blob, whole or not. One that is being uploaded stays.
     pub fn remove(&self, root: &str) -> io::Result<()> {
         let mut inner = self.inner();
-        if inner.busy.contains(root) {
+        if inner.busy.contains(root) || inner.fetching.contains_key(root) {
             return Ok(());
         }
-        self.remove_files(&mut inner, root)
+        if let Ok(hash) = blake3::Hash::from_hex(root) {
+            self.pieces.remove(hash)?;
+        }
+        self.remove_upload(&mut inner, root)?;
+        inner.complete.remove(root);
+        Ok(())
     }
 
-    fn remove_files(&self, inner: &mut Inner, root: &str) -> io::Result<()> {
-        inner.complete.remove(root);
-        inner.promised.remove(root);
-        for kind in ["blob", "part", "synced"] {
-            atomic::remove(&self.path(root, kind))?;
+    /// An upload that is none, or over.
+    fn remove_upload(&self, inner: &mut Inner, root: &str) -> io::Result<()> {
+        if !inner.fetching.contains_key(root) {
+            inner.promised.remove(root);
         }
-        Ok(())
+        ["upload", "synced"].iter().try_for_each(|kind| atomic::remove(&self.path(root, kind)))
     }
 
     /// Seconds since anything of it was written; 0 where that cannot be told.
     pub fn age(&self, root: &str) -> u64 {
-        let whole = self.path(root, "blob");
-        match whole.exists() {
-            true => atomic::age(&whole),
-            false => atomic::age(&self.path(root, "part")),
-        }
+        let files = ["blob", "upload", "part"].map(|kind| self.path(root, kind));
+        let ages = files.iter().filter(|file| file.exists()).map(|file| atomic::age(file));
+        ages.min().unwrap_or(0)
     }
 
     /// Roots of all that is here, whole or not.
@@ -295,14 +352,13 @@ impl Upload {
         if self.written < self.blob.bytes {
             return Ok(BlobState { have: self.written, complete: false });
         }
-        let part = self.store.path(&self.root, "part");
-        let hash = hash_file(&part)?;
-        if hash != self.blob.root {
-            self.store.remove_files(&mut self.store.inner(), &self.root)?;
+        let upload = self.store.path(&self.root, "upload");
+        failpoint("blob.before_rename");
+        if self.store.pieces.adopt(self.blob.root, &upload)?.is_none() {
+            let hash = hash_file(&upload)?;
+            self.store.remove_upload(&mut self.store.inner(), &self.root)?;
             return Err(BlobError::Mismatch(self.root.clone(), hash.to_hex().to_string()));
         }
-        failpoint("blob.before_rename");
-        atomic::rename(&part, &self.store.path(&self.root, "blob"))?;
         failpoint("blob.after_store");
         atomic::remove(&self.store.path(&self.root, "synced"))?;
         let mut inner = self.store.inner();
@@ -321,6 +377,11 @@ impl Drop for Upload {
         }
         self.store.inner().busy.remove(&self.root);
     }
+}
+
+/// The root of a file that holds some of a blob.
+fn part_of(name: &str) -> Option<&str> {
+    name.strip_suffix(".upload").or_else(|| name.strip_suffix(".part"))
 }
 
 fn hash_file(path: &Path) -> io::Result<blake3::Hash> {

@@ -108,7 +108,7 @@ impl Transfers {
         }
         self.have(deployment, Kind::Manifest, &root, stored.bytes, stored.bytes, true);
         for blob in &named {
-            if let Ok(state) = blobs.state(blob) {
+            if let Ok(state) = blobs.progress(blob) {
                 self.blob(deployment, blob, state.have, state.complete);
             }
         }

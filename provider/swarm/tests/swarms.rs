@@ -449,3 +449,37 @@ async fn a_quick_transfer_is_no_flood() {
     finished(fetch).await;
     assert_eq!(source.swarm.counters().ended(Fault::Flood), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_to_a_peer_later_by_another_way_is_told_to_who_waits() {
+    let net = Net::default();
+    let bytes = content(5 * PIECE as usize);
+    let root = blake3::hash(&bytes);
+    let (a, b) = (net.engine("a", limits()), net.engine("b", limits()));
+    let dir = tempfile::tempdir().unwrap();
+    let (fetch, _) = a.fetch(&Store::open(dir.path()), root, bytes.len() as u64);
+    while !a.swarm.peers(DEPLOYMENT).iter().any(|peer| peer.connected) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(fetch.holding().is_none());
+    b.hold(whole(&bytes));
+    finished(fetch).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_ends_where_the_blob_comes_by_another_way_and_is_served_on() {
+    let net = Net::default();
+    let bytes = content(5 * PIECE as usize);
+    let root = blake3::hash(&bytes);
+    let (a, b) = (net.engine("a", limits()), net.engine("b", limits()));
+    let dirs = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (fetch_a, _) = a.fetch(&Store::open(dirs.0.path()), root, bytes.len() as u64);
+    let (fetch_b, _) = b.fetch(&Store::open(dirs.1.path()), root, bytes.len() as u64);
+    while !a.swarm.peers(DEPLOYMENT).iter().any(|peer| peer.connected) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    a.swarm.offer(DEPLOYMENT, &whole(&bytes));
+    finished(fetch_a).await;
+    finished(fetch_b).await;
+    assert!(read_blob(dirs.1.path(), root) == bytes);
+}

@@ -110,3 +110,29 @@ fn a_blob_of_another_size_begins_anew() {
     drop(part);
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn a_blob_that_comes_whole_by_another_way_takes_the_place_of_its_part() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = content(3 * PIECE as usize + 9);
+    let source = Holding::of_bytes(bytes.clone()).unwrap();
+    let store = Store::open(dir.path());
+    let part = store.holding(source.root(), shape(&bytes)).unwrap();
+    part.accept(1, &source.encode(1).unwrap()).unwrap();
+    part.sync().unwrap();
+    let upload = dir.path().join("upload");
+    std::fs::write(&upload, &bytes[1..]).unwrap();
+    assert!(store.adopt(source.root(), &upload).unwrap().is_none());
+    std::fs::write(&upload, &bytes).unwrap();
+    let whole = store.adopt(source.root(), &upload).unwrap().unwrap();
+    assert!(whole.is_finished());
+    assert_eq!(whole.encode(3).unwrap(), source.encode(3).unwrap());
+    // The part that somebody still holds ends as nothing.
+    for piece in 0..4 {
+        part.accept(piece, &source.encode(piece).unwrap()).unwrap();
+    }
+    assert!(!part.sync().unwrap());
+    drop((part, whole));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    assert!(store.find(source.root()).unwrap().unwrap().is_finished());
+}

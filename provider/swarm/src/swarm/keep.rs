@@ -1,7 +1,10 @@
 //! What depends on time: stalls, idle connections, rights, syncs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
+
+use blake3::Hash;
 
 use super::hear::sync_later;
 use super::room::Room;
@@ -10,6 +13,9 @@ use super::Inner;
 use crate::store::Holding;
 use crate::Fault;
 
+/// Ticks between looks for what peers wait for.
+const LOOK_EACH: u32 = 4;
+
 /// Looks after a room until it is left.
 pub(super) fn start(inner: &Arc<Inner>, room: &Arc<Room>) {
     let (inner, room) = (Arc::downgrade(inner), Arc::downgrade(room));
@@ -17,7 +23,7 @@ pub(super) fn start(inner: &Arc<Inner>, room: &Arc<Room>) {
 }
 
 async fn keep(inner: Weak<Inner>, room: Weak<Room>) {
-    let mut checked = Instant::now();
+    let (mut checked, mut looked) = (Instant::now(), Instant::now());
     let Some(tick) = inner.upgrade().map(|inner| inner.limits.tick) else { return };
     loop {
         tokio::time::sleep(tick).await;
@@ -40,6 +46,10 @@ async fn keep(inner: Weak<Inner>, room: Weak<Room>) {
         for holding in &syncs {
             sync_later(&room, holding);
         }
+        if looked.elapsed() >= tick * LOOK_EACH {
+            looked = Instant::now();
+            look_again(&inner, &room).await;
+        }
         if checked.elapsed() >= inner.limits.recheck {
             checked = Instant::now();
             check_rights(&inner, &room).await;
@@ -51,6 +61,18 @@ async fn keep(inner: Weak<Inner>, room: Weak<Room>) {
                     return;
                 }
             }
+        }
+    }
+}
+
+/// What peers wait for may have come meanwhile.
+async fn look_again(inner: &Inner, room: &Room) {
+    let waited_for: BTreeSet<[u8; 32]> =
+        room.state().waited_for().map(|root| *root.as_bytes()).collect();
+    for root in waited_for {
+        let root = Hash::from_bytes(root);
+        if let Some(holding) = inner.access.holding(&room.deployment, &root).await {
+            room.offer(&holding);
         }
     }
 }
@@ -89,6 +111,6 @@ async fn check_rights(inner: &Inner, room: &Room) {
 /// Nothing is fetched, nobody is connected, nobody is to be dialled.
 fn is_empty(room: &Room) -> bool {
     let state = room.state();
-    let fetches = state.blobs.values().any(|blob| blob.wanted);
-    state.sessions.is_empty() && state.dialers.is_empty() && !fetches && state.banned.is_empty()
+    let quiet = state.sessions.is_empty() && state.dialers.is_empty();
+    quiet && !state.is_missing() && state.banned.is_empty()
 }

@@ -111,7 +111,8 @@ impl Swarm {
         }
     }
 
-    /// Tells who waits for it that a blob is here, from elsewhere.
+    /// Tells who waits for it, and ends its fetch where there is one, that a
+    /// blob is here whole, from elsewhere.
     pub fn offer(&self, deployment: &str, holding: &Arc<Holding>) {
         if let Some(room) = self.inner.known_room(deployment) {
             room.offer(holding);

@@ -81,12 +81,15 @@ impl Room {
     pub(super) fn offer(&self, holding: &Arc<Holding>) {
         let mut state = self.state();
         let root = holding.root();
-        let known = state.blobs.contains_key(&root);
-        let waited_for =
-            state.sessions.values().any(|s| s.views.get(&root).is_some_and(|v| v.wants));
-        if !known && waited_for {
-            state.blobs.insert(root, Blob::new(root, Blob::sized(Arc::clone(holding)), false));
-            state.announce_to_waiting(root);
+        let waited_for = state.waited_for().any(|wanted| wanted == root);
+        match state.blobs.get(&root).map(|blob| blob.holding().cloned()) {
+            Some(Some(known)) if Arc::ptr_eq(&known, holding) => {}
+            Some(_) => state.replace(holding),
+            None if waited_for && state.blobs.len() < MOST_BLOBS => {
+                state.blobs.insert(root, Blob::new(root, Blob::sized(Arc::clone(holding)), false));
+                state.announce_to_waiting(root);
+            }
+            None => {}
         }
         state.wake();
     }
@@ -104,6 +107,40 @@ impl Room {
 }
 
 impl State {
+    /// Blobs that peers look for and that are not known here.
+    pub(super) fn waited_for(&self) -> impl Iterator<Item = Hash> + '_ {
+        let views = self.sessions.values().flat_map(|session| &session.views);
+        let waiting = views.filter(|(root, view)| view.wants && !self.blobs.contains_key(*root));
+        waiting.map(|(root, _)| *root)
+    }
+
+    /// The blob came by another way while it was fetched: nothing is asked
+    /// any more, and all are told anew.
+    fn replace(&mut self, holding: &Arc<Holding>) {
+        let root = holding.root();
+        let Some(blob) = self.blobs.get_mut(&root) else { return };
+        blob.content = Blob::sized(Arc::clone(holding));
+        blob.asks.clear();
+        blob.tell();
+        for session in self.sessions.values_mut() {
+            let asked: Vec<u32> =
+                session.asked.keys().filter(|(of, _)| *of == root).map(|(_, p)| *p).collect();
+            asked.into_iter().for_each(|piece| session.cancel(root, piece));
+            let Some(view) = session.views.get_mut(&root) else { continue };
+            view.announce = Announce::Nothing;
+            match &view.theirs {
+                Some((size, _)) if *size != holding.shape().size() => session.close(Fault::SizeLie),
+                Some((_, theirs)) => {
+                    if let Some(sized) = blob.as_sized_mut() {
+                        sized.has.add_all(theirs);
+                    }
+                }
+                None => {}
+            }
+        }
+        self.announce_to_waiting(root);
+    }
+
     /// Wakes all writers.
     pub(super) fn wake(&self) {
         self.sessions.values().for_each(|session| session.notify.notify_one());
