@@ -151,12 +151,31 @@ impl Fetcher {
             }
         };
         self.tell(name, root, stored.as_deref());
+        self.drop_unwanted(name, leases, root, stored.as_deref());
         let state = self.deployments.entry(name.into()).or_default();
         if !missing && state.active {
             state.active = false;
             self.parts.swarm.set_peers(name, []);
         }
         Ok(missing)
+    }
+
+    /// Gives up what an update has made pointless.
+    fn drop_unwanted(
+        &self,
+        name: &str,
+        leases: &[&LeaseView],
+        manifest: Hash,
+        stored: Option<&StoredManifest>,
+    ) {
+        let blobs = stored.map(|stored| own_blobs(&stored.manifest, leases)).unwrap_or_default();
+        for progress in self.parts.swarm.progress(name) {
+            let root = progress.root;
+            let needed = root == manifest || blobs.iter().any(|blob| blob.root == root);
+            if progress.wanted && !progress.finished && !needed {
+                self.parts.swarm.forget(name, &root);
+            }
+        }
     }
 
     /// Tells the engine whom to ask.

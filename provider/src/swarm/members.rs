@@ -62,14 +62,14 @@ impl Members {
     /// # Errors
     /// Where the chain cannot be observed.
     pub async fn to_ask(&self, deployment: &str) -> stoa_client::Result<BTreeSet<String>> {
-        let known = self.look(deployment).await?;
+        let known = self.look(deployment, BELIEVED).await?;
         let all = known.live.union(&known.keepers);
         Ok(all.filter(|provider| **provider != self.parts.own).cloned().collect())
     }
 
-    async fn look(&self, deployment: &str) -> stoa_client::Result<Arc<Known>> {
+    async fn look(&self, deployment: &str, believed: Duration) -> stoa_client::Result<Arc<Known>> {
         let before = self.known().get(deployment).cloned();
-        if let Some((_, known)) = before.as_ref().filter(|(at, _)| at.elapsed() < BELIEVED) {
+        if let Some((_, known)) = before.as_ref().filter(|(at, _)| at.elapsed() < believed) {
             return Ok(Arc::clone(known));
         }
         match self.ask(deployment).await {
@@ -152,9 +152,12 @@ fn provider_of(lease: Lease) -> Option<String> {
 #[async_trait]
 impl Access for Members {
     async fn rights(&self, deployment: &str, peer: &str) -> Option<Rights> {
-        let known = self.look(deployment).await;
-        let known =
-            known.inspect_err(|error| tracing::warn!(%deployment, "members: {error}")).ok()?;
+        let warn = |error: &stoa_client::Error| tracing::warn!(%deployment, "members: {error}");
+        let mut known = self.look(deployment, BELIEVED).await.inspect_err(warn).ok()?;
+        if !known.live.contains(peer) {
+            // It may have won its lease a moment ago.
+            known = self.look(deployment, Duration::ZERO).await.inspect_err(warn).ok()?;
+        }
         // Of a deployment that is none of this provider's, nobody is a member.
         let is_member = |name: &str| known.live.contains(name) || known.keepers.contains(name);
         let both = is_member(&self.parts.own) && is_member(peer);

@@ -483,3 +483,31 @@ async fn a_fetch_ends_where_the_blob_comes_by_another_way_and_is_served_on() {
     finished(fetch_b).await;
     assert!(read_blob(dirs.1.path(), root) == bytes);
 }
+
+/// Who has all stops dialling; connections that others fetch over go on, and
+/// what ends is forgotten.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_outlive_the_need_of_who_opened_them_and_leave_nothing_behind() {
+    let net = Net::default();
+    let bytes = content(40 * PIECE as usize);
+    let root = blake3::hash(&bytes);
+    let source = net.engine("source", limits());
+    source.hold(whole(&bytes));
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = net.engine("a", limits());
+    let (fetch, _) = engine.fetch(&Store::open(dir.path()), root, bytes.len() as u64);
+    finished(fetch).await;
+    engine.swarm.set_peers(DEPLOYMENT, []);
+    // Over the connection that `a` has opened; nobody dials.
+    let second = content(9 * PIECE as usize);
+    engine.hold(whole(&second));
+    let store = Store::open(other.path());
+    let size = second.len() as u64;
+    let shape = Shape::new(size).unwrap();
+    let holding = store.holding(blake3::hash(&second), shape).unwrap();
+    finished(source.swarm.fetch(DEPLOYMENT, Wanted::Blob(holding))).await;
+    engine.swarm.leave(DEPLOYMENT);
+    while source.swarm.peers(DEPLOYMENT).iter().any(|peer| peer.connected) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

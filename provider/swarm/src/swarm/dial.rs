@@ -69,7 +69,12 @@ async fn dial(inner: &Arc<Inner>, room: &Arc<Room>, peer: &str) -> Fault {
         return Fault::NotAllowed;
     };
     match timeout(inner.limits.hello, inner.dial.dial(peer)).await {
-        Ok(Ok(stream)) => run::opened(inner, room, stream, peer, rights).await,
+        Ok(Ok(stream)) => {
+            // It outlives the dialer: peers may use it when nothing is missing here.
+            let (inner, room, peer) = (Arc::clone(inner), Arc::clone(room), peer.to_owned());
+            let opened = async move { run::opened(&inner, &room, stream, &peer, rights).await };
+            tokio::spawn(opened).await.unwrap_or(Fault::Local)
+        }
         Ok(Err(error)) => {
             tracing::debug!(%peer, "dialling: {error}");
             Fault::Lost

@@ -123,9 +123,7 @@ impl State {
         blob.asks.clear();
         blob.tell();
         for session in self.sessions.values_mut() {
-            let asked: Vec<u32> =
-                session.asked.keys().filter(|(of, _)| *of == root).map(|(_, p)| *p).collect();
-            asked.into_iter().for_each(|piece| session.cancel(root, piece));
+            session.cancel_all(root);
             let Some(view) = session.views.get_mut(&root) else { continue };
             view.announce = Announce::Nothing;
             match &view.theirs {
@@ -164,8 +162,9 @@ impl State {
     pub(super) fn forget(&mut self, root: &Hash) {
         self.blobs.remove(root);
         for session in self.sessions.values_mut() {
+            // Answers that are on their way are no breach.
+            session.cancel_all(*root);
             session.views.remove(root);
-            session.asked.retain(|(of, _), _| of != root);
             session.uploads.retain(|(of, _)| of != root);
         }
     }

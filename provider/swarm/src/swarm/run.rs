@@ -99,7 +99,8 @@ async fn run(
         last_word(&mut writer, bye_of(fault)).await;
         return fault;
     }
-    let fault = {
+    let mut end = End { inner, room, id, peer, fault: Fault::Lost };
+    end.fault = {
         let writing = write(inner, room, id, &mut writer);
         tokio::pin!(writing);
         tokio::select! {
@@ -111,8 +112,22 @@ async fn run(
             fault = &mut writing => fault,
         }
     };
-    left(inner, room, id, &peer, fault);
-    fault
+    end.fault
+}
+
+/// The end of a session, also where whoever runs it drops it.
+struct End<'a> {
+    inner: &'a Inner,
+    room: &'a Room,
+    id: u64,
+    peer: String,
+    fault: Fault,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        left(self.inner, self.room, self.id, &self.peer, self.fault);
+    }
 }
 
 /// Takes a session in, where there is room and none with the same peer that

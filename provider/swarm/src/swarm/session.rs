@@ -121,6 +121,12 @@ impl Session {
         }
     }
 
+    pub(super) fn cancel_all(&mut self, root: Hash) {
+        let asked: Vec<u32> =
+            self.asked.keys().filter(|(of, _)| *of == root).map(|(_, piece)| *piece).collect();
+        asked.into_iter().for_each(|piece| self.cancel(root, piece));
+    }
+
     /// For how long it has brought nothing while something was asked of it.
     pub(super) fn stalled(&self) -> Duration {
         match self.asked.is_empty() {
