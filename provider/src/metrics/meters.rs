@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
 
+use crate::swarm::SwarmMeters;
+
 /// What happens, counted since the start.
 pub struct Meters {
     pub registry: Registry,
@@ -18,6 +20,8 @@ pub struct Meters {
     pub disagreements: IntCounter,
     /// The newest height that any endpoint told.
     pub best_height: IntGauge,
+    /// Manifests and blobs, from and to other providers.
+    pub swarm: SwarmMeters,
 }
 
 /// This process's.
@@ -50,6 +54,7 @@ impl Meters {
         let best_height = best_height.expect("its name is well formed");
         registry.register(Box::new(best_height.clone())).expect("its name stands here once");
         Self {
+            swarm: SwarmMeters::new(&registry),
             best_height,
             bids_placed: counter("stoa_provider_bids_placed_total", "Bids that are in a block"),
             bids_failed: counter(

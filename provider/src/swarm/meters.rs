@@ -1,8 +1,6 @@
 //! The engine's sums for monitoring.
 
-use std::sync::OnceLock;
-
-use prometheus::{IntCounter, IntCounterVec, Opts};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 use stoa_swarm::{Counters, Fault};
 
 use crate::metrics::meters;
@@ -16,17 +14,17 @@ pub(super) struct Meters {
     ended: [u64; Fault::ALL.len()],
 }
 
-struct Registered {
+/// As monitoring reads them.
+pub struct SwarmMeters {
     received: IntCounter,
     wasted: IntCounter,
     sent: IntCounter,
     ended: IntCounterVec,
 }
 
-fn registered() -> &'static Registered {
-    static REGISTERED: OnceLock<Registered> = OnceLock::new();
-    REGISTERED.get_or_init(|| {
-        let registry = &meters().registry;
+impl SwarmMeters {
+    /// Registers them, each with nothing counted.
+    pub(crate) fn new(registry: &Registry) -> Self {
         let counter = |name: &str, help: &str| {
             let counter = IntCounter::with_opts(Opts::new(name, help));
             let counter = counter.expect("names here are well formed");
@@ -39,7 +37,10 @@ fn registered() -> &'static Registered {
         );
         let ended = IntCounterVec::new(ended, &["reason"]).expect("its name is well formed");
         registry.register(Box::new(ended.clone())).expect("its name stands here once");
-        Registered {
+        for fault in Fault::ALL {
+            ended.with_label_values(&[fault.name()]);
+        }
+        Self {
             received: counter(
                 "stoa_provider_swarm_received_bytes_total",
                 "Bytes of manifests and blobs that came from other providers, verified",
@@ -54,13 +55,13 @@ fn registered() -> &'static Registered {
             ),
             ended,
         }
-    })
+    }
 }
 
 impl Meters {
     /// Tells what was added since the last time.
     pub(super) fn update(&mut self, counters: &Counters) {
-        let to = registered();
+        let to = &meters().swarm;
         let add = |counter: &IntCounter, before: &mut u64, now: u64| {
             counter.inc_by(now.saturating_sub(*before));
             *before = now;

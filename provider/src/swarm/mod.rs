@@ -18,6 +18,7 @@ use stoa_swarm::{Limits, Swarm};
 
 pub use fetcher::{Fetcher, FetcherParts};
 pub use members::{Members, Parts as MembersParts};
+pub use meters::SwarmMeters;
 pub use service::SwarmService;
 
 /// The engine with this provider's members.
