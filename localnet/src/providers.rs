@@ -132,7 +132,7 @@ pub fn control_socket(provider: &Provider) -> PathBuf {
     provider.home.join("tunnel.sock")
 }
 
-fn config_path(provider: &Provider) -> PathBuf {
+pub fn config_path(provider: &Provider) -> PathBuf {
     provider.home.join("provider.toml")
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     thread,
     time::Instant,
 };
@@ -13,6 +14,7 @@ use nix::sys::signal::Signal;
 use super::{lock, Localnet, POLL, STOP_GRACE};
 use crate::{
     engine,
+    options::Options,
     process::Process,
     providers,
     state::{Provider, Running, State, FILE},
@@ -37,6 +39,9 @@ impl Localnet {
         };
         kill_strays(&state);
         let cleaned = clean_engine(&state);
+        for provider in &state.providers {
+            remove_firewall(&self.options, provider);
+        }
         state.write(self.dir())?;
         cleaned
     }
@@ -142,6 +147,17 @@ fn signal(process: Running, signal: Signal) {
 }
 
 /// On a thread of its own: this also runs where a runtime already does, or no longer does.
+/// The host's rules against a provider's workloads, of which there are none any more. Who may
+/// not change rules has set none.
+fn remove_firewall(options: &Options, provider: &Provider) {
+    let mut command = Command::new(options.programs.path("stoa-provider"));
+    command.arg("--config").arg(providers::config_path(provider)).args(["firewall", "remove"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if !command.status().is_ok_and(|status| status.success()) {
+        eprintln!("the firewall rules of {} could not be removed", provider.name);
+    }
+}
+
 fn clean_engine(state: &State) -> Result<()> {
     let providers: Vec<String> = state.providers.iter().map(|one| one.address.clone()).collect();
     let work = move || -> Result<()> {

@@ -10,10 +10,13 @@ use crate::runtime::Firewall;
 pub enum Action {
     /// Sets this provider's rules. Repeating it is fine.
     Install,
-    /// Takes the rules of every provider on this machine away. Set
-    /// workloads.firewall = false first, or running daemons set theirs again
-    /// at once.
-    Remove,
+    /// Takes this provider's rules away. Set workloads.firewall = false first,
+    /// or a running daemon sets them again at once.
+    Remove {
+        /// Those of every provider on this machine.
+        #[arg(long)]
+        all: bool,
+    },
     /// Says whether this provider's are there.
     Show,
 }
@@ -25,7 +28,8 @@ pub(super) async fn run(config: &Config, action: Action) -> anyhow::Result<()> {
         Action::Install => {
             firewall.ensure().await.map_err(anyhow::Error::msg)?;
         }
-        Action::Remove => remove_all().await.map_err(anyhow::Error::msg)?,
+        Action::Remove { all: true } => remove_all().await.map_err(anyhow::Error::msg)?,
+        Action::Remove { all: false } => firewall.remove().await.map_err(anyhow::Error::msg)?,
         Action::Show => {}
     }
     match firewall.find().await {

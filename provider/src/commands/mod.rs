@@ -121,7 +121,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let globals = arguments.globals;
     match arguments.command {
         Command::Init(init) => init::run(&globals, &init).await,
-        Command::Run => daemon::run(globals.load()?).await,
+        Command::Run => Box::pin(daemon::run(globals.load()?)).await,
         Command::Status(status) => status::run(globals.load()?, &status).await,
         Command::Doctor(doctor) => match doctor::run(&globals, &doctor).await? {
             true => Ok(()),

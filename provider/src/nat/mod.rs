@@ -186,6 +186,8 @@ async fn search(wish: &Wish) -> anyhow::Result<Gateway<Tokio>> {
     if let Some(address) = wish.upnp {
         options.broadcast_address = address;
         options.bind_addr = SocketAddr::new(address.ip(), 0);
+        // Who is named needs no other proof, such as not being this machine.
+        options.allowed_gateway_ips = vec![address.ip()];
     }
     search_gateway(options).await.context("no router answers by UPnP")
 }
