@@ -384,7 +384,7 @@ impl Way<'_> {
                 return Ok(End::Undone(why));
             }
             let have = status.payloads.iter().map(|payload| payload.have).sum::<u64>();
-            let waits = is_waiting_for_images(&status, &self.delivery);
+            let waits = is_waiting_for_images(&status, self.delivery);
             if !waits || have > fed.0 {
                 fed = (have, Instant::now());
             }
