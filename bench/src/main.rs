@@ -12,6 +12,7 @@ mod machine;
 mod network;
 mod node;
 mod overlay;
+mod program;
 mod provider;
 mod queries;
 mod report;

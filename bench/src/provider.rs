@@ -3,11 +3,9 @@
 //! process must hold nothing else. On this machine's Docker engine, but for
 //! the memory.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use anyhow::Result;
 
-use anyhow::{ensure, Context, Result};
-
+use crate::program;
 use crate::report::{Better, Report};
 
 /// The demo's page, as `make images` makes it.
@@ -36,20 +34,10 @@ pub fn memory(report: &mut Report) -> Result<()> {
     ["10", "100", "500"].iter().try_for_each(|leases| measure(report, &["memory", leases], None))
 }
 
-/// Adds what the program prints: name, value, unit.
+/// Adds what the program prints.
 fn measure(report: &mut Report, arguments: &[&str], goal: Option<f64>) -> Result<()> {
-    let programs = std::env::var("STOA_BIN").context("STOA_BIN, as scripts/bench.sh sets it")?;
-    let program = Path::new(&programs).join("examples/measure");
-    let output = Command::new(&program)
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("{}; scripts/bench.sh builds it", program.display()))?;
-    ensure!(output.status.success(), "{}: {}", program.display(), output.status);
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, value, unit] = words[..] else { continue };
-        report.add(name, value.parse()?, unit, goal, Better::Lower);
+    for line in program::run("measure", arguments)? {
+        report.add(&line.name, line.value, &line.unit, goal, Better::Lower);
     }
     Ok(())
 }

@@ -2,11 +2,9 @@
 //! crate (`provider/swarm/examples/links`): in network namespaces whose links
 //! have one rate, beside what curl and rsync take over the same links.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use anyhow::Result;
 
-use anyhow::{ensure, Context, Result};
-
+use crate::program;
 use crate::report::{Better, Report};
 
 /// Of the blob, in MiB.
@@ -31,25 +29,15 @@ pub fn trade(report: &mut Report) -> Result<()> {
     runs.try_for_each(|(peers, rate)| measure(report, &["trade", BLOB, rate, peers, "--others"]))
 }
 
-/// Adds what the program prints: name, value, unit.
+/// Adds what the program prints.
 fn measure(report: &mut Report, arguments: &[&str]) -> Result<()> {
-    let programs = std::env::var("STOA_BIN").context("STOA_BIN, as scripts/bench.sh sets it")?;
-    let program = Path::new(&programs).join("examples/links");
-    let output = Command::new(&program)
-        .args(arguments)
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("{}; scripts/bench.sh builds it", program.display()))?;
-    ensure!(output.status.success(), "{}: {}", program.display(), output.status);
-    for line in String::from_utf8(output.stdout)?.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, value, unit] = words[..] else { continue };
-        let goal = name.starts_with("swarm.trade.").then_some(WORST);
-        let better = match unit {
+    for line in program::run("links", arguments)? {
+        let goal = line.name.starts_with("swarm.trade.").then_some(WORST);
+        let better = match line.unit.as_str() {
             "MB/s" | "of-plain" => Better::Higher,
             _ => Better::Lower,
         };
-        report.add(name, value.parse()?, unit, goal, better);
+        report.add(&line.name, line.value, &line.unit, goal, better);
     }
     Ok(())
 }
