@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{ensure, Context, Result};
 
-/// One line that such a program prints: `name value unit`.
+/// One line that such a program prints: `name value unit`, where only the unit may hold spaces.
 pub struct Line {
     pub name: String,
     pub value: f64,
@@ -25,9 +25,13 @@ pub fn run(example: &str, arguments: &[&str]) -> Result<Vec<Line>> {
     ensure!(output.status.success(), "{}: {}", program.display(), output.status);
     let mut lines = vec![];
     for line in String::from_utf8(output.stdout)?.lines() {
-        let words: Vec<&str> = line.split(' ').collect();
-        let [name, value, unit] = words[..] else { continue };
-        lines.push(Line { name: name.into(), value: value.parse()?, unit: unit.into() });
+        let mut words = line.splitn(3, ' ');
+        let (Some(name), Some(value), Some(unit)) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let Ok(value) = value.parse() else { continue };
+        lines.push(Line { name: name.into(), value, unit: unit.into() });
     }
     Ok(lines)
 }

@@ -107,6 +107,27 @@ async fn a_workload_reaches_another_at_another_provider_by_name_over_tcp_and_udp
 }
 
 #[tokio::test]
+async fn hosts_that_have_ipv6_alone_between_them_carry_tcp_and_udp() {
+    let world = World::over_ipv6().await;
+    let counts = serve_tcp(&world.dialled, 8080, "api:");
+    serve_udp(&world.dialled, 5353, "udp:");
+    world.declare(&[tcp("web to api 8080", 8080), udp("web to api 5353 udp", 5353)]).await;
+    assert_eq!(world.dialling.ask(8080, b"six").await.unwrap(), b"api:six");
+    assert_eq!(counts.read(), (1, 3));
+    let socket = world.dialling.udp();
+    let answer = eventually("a datagram comes back", || async {
+        socket.send_to(b"six", SocketAddr::from((VIRTUAL, 5353))).await.unwrap();
+        let mut answer = [0; 100];
+        let receiving = socket.recv_from(&mut answer);
+        let (count, _) = tokio::time::timeout(PATIENCE / 10, receiving).await.ok()?.unwrap();
+        Some(answer[..count].to_vec())
+    });
+    assert_eq!(answer.await, b"udp:six");
+    let status = World::tunnel(&world.plane_a, "web to api 8080").await.unwrap();
+    assert_eq!(status.endpoint, Some(world.host_b.to_string()));
+}
+
+#[tokio::test]
 async fn a_link_that_restarts_and_a_data_plane_that_restarts_are_bound_again() {
     let mut world = World::new().await;
     serve_tcp(&world.dialled, 8080, "api");

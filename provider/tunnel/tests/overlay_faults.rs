@@ -13,10 +13,13 @@ use std::time::Duration;
 
 use stoa_tunnel::overlay::{Backend, Served, TunnelState};
 use stoa_tunnel::routes::RouteTable;
-use support::overlay::{eventually, host_b, serve_tcp, serve_udp, tcp, udp, Site, World, VIRTUAL};
+use support::overlay::{eventually, serve_tcp, serve_udp, tcp, udp, Site, World, VIRTUAL};
 
 const TUNNEL: &str = "web of 1 to api of 2 tcp 8080";
 const SECOND: &str = "web of 1 to api of 3 tcp 8080";
+
+/// How long the wire is cut.
+const CUT: Duration = Duration::from_secs(30);
 
 /// A's table with two leases of the service, both at B's host.
 fn two_backends(world: &World) -> RouteTable {
@@ -70,7 +73,7 @@ async fn connections_are_spread_over_backends_and_instances_and_go_round_dead_on
 }
 
 #[tokio::test]
-async fn a_wire_that_loses_packets_and_is_cut_for_seconds_loses_no_byte() {
+async fn a_wire_that_loses_packets_and_is_cut_for_half_a_minute_loses_no_byte() {
     let world = World::new().await;
     let counts = serve_tcp(&world.dialled, 8080, "api:");
     world.declare(&[tcp(TUNNEL, 8080)]).await;
@@ -81,16 +84,18 @@ async fn a_wire_that_loses_packets_and_is_cut_for_seconds_loses_no_byte() {
     assert!(answer[4..] == words[..], "all came back as it went");
     let slow = ["rate", "16mbit", "burst", "32k", "latency", "50ms"];
     world.a.tc(&[&["qdisc", "add", "dev", "eth0", "root", "tbf"][..], &slow].concat());
-    let transfer = world.dialling.ask(8080, &words);
+    // What was lost is sent again after a pause that has grown as long.
+    let transfer = world.dialling.ask_for(CUT * 4, 8080, &words);
     let cut = async {
         let half = words.len() as u64 + 300_000;
         eventually("a part is there", || async { (counts.read().1 > half).then_some(()) }).await;
         world.a.ip(&["link", "set", "eth0", "down"]);
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        tokio::time::sleep(CUT).await;
         world.a.ip(&["link", "set", "eth0", "up"]);
     };
     let (answer, ()) = tokio::join!(transfer, cut);
     assert!(answer.unwrap()[4..] == words[..], "all came back as it went");
+    assert_eq!(world.dialling.ask_for(CUT, 8080, b"new").await.unwrap(), b"api:new");
 }
 
 /// Whoever is killed, a transfer is whole or told to have failed, and is with
@@ -165,7 +170,7 @@ async fn a_peer_that_is_away_for_a_while_is_met_again_over_tcp_and_udp() {
         (status.state == TunnelState::Down).then_some(status)
     })
     .await;
-    assert!(status.last_error.unwrap().contains(&host_b().to_string()));
+    assert!(status.last_error.unwrap().contains(&world.host_b.to_string()));
     world.plane_b.kill_and_restart().await;
     let again =
         eventually("the peer is met again", || async { world.dialling.ask(8080, b"?").await.ok() });

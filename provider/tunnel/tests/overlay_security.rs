@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::ExtendedKeyUsagePurpose;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::ClientConfig;
 use stoa_tunnel::overlay::{tunnel_name, Credential, TunnelState};
 use stoa_tunnel::routes::Transport;
 use support::overlay::{eventually, serve_tcp, tcp, Counts, Leaf, Root, World};
+use support::tls::Blind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
@@ -26,45 +26,6 @@ const TUNNEL: &str = "web of 1 to api of 2 tcp 8080";
 const OTHER: &str = "web of 1 to api of 2 tcp 9090";
 const PREFACE: &[u8] = b"ST\x01\x01\x00\x00\x00\x07";
 const READY: &[u8] = b"ST\x01\x00\x00\x00\x00\x07";
-
-/// Takes whatever the server shows: an attacker would.
-#[derive(Debug)]
-struct Anything;
-
-impl ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
-    }
-}
 
 /// How somebody tries to get in.
 struct Attempt<'a> {
@@ -83,7 +44,7 @@ impl<'a> Attempt<'a> {
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anything));
+            .with_custom_certificate_verifier(Arc::new(Blind));
         let mut config = match self.shows {
             None => builder.with_no_client_auth(),
             Some(credential) => {

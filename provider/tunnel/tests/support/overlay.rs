@@ -2,7 +2,7 @@
 //! beside them, and the certificates of their tunnels.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,7 +67,8 @@ impl Net {
         let wire = ["link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns"];
         self.ip(&[&wire[..], &[other.0.as_str()]].concat());
         for (net, address) in [(self, own), (other, others)] {
-            net.ip(&["addr", "add", address, "dev", "eth0"]);
+            let at_once: &[&str] = if address.contains(':') { &["nodad"] } else { &[] };
+            net.ip(&[&["addr", "add", address, "dev", "eth0"], at_once].concat());
             net.ip(&["link", "set", "eth0", "up"]);
         }
     }
@@ -131,6 +132,16 @@ impl Site {
 
     /// Sends words, ends its half, and reads all. An error where it broke.
     pub async fn ask(&self, port: u16, words: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.ask_for(Duration::from_secs(20), port, words).await
+    }
+
+    /// The same, with as much patience.
+    pub async fn ask_for(
+        &self,
+        patience: Duration,
+        port: u16,
+        words: &[u8],
+    ) -> std::io::Result<Vec<u8>> {
         let asking = async {
             let mut stream = self.connect(port).await?;
             let (mut reader, mut writer) = stream.split();
@@ -142,7 +153,7 @@ impl Site {
             tokio::try_join!(writing, reader.read_to_end(&mut answer))?;
             Ok(answer)
         };
-        tokio::time::timeout(Duration::from_secs(20), asking)
+        tokio::time::timeout(patience, asking)
             .await
             .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
@@ -295,18 +306,26 @@ pub struct World {
     pub root_b: Root,
     pub plane_a: DataPlane,
     pub plane_b: DataPlane,
+    /// Where A reaches B's tunnels.
+    pub host_b: SocketAddr,
     generation: Mutex<u64>,
     credentials: Mutex<HashMap<String, Credential>>,
 }
 
-pub fn host_b() -> SocketAddr {
-    ([10, 77, 0, 2], TUNNEL_PORT).into()
-}
-
 impl World {
     pub async fn new() -> Self {
+        Self::over(["10.77.0.1/24", "10.77.0.2/24"], ([10, 77, 0, 2], TUNNEL_PORT).into()).await
+    }
+
+    /// The hosts have no address of IPv4 in common.
+    pub async fn over_ipv6() -> Self {
+        let host_b = format!("[fd77::2]:{TUNNEL_PORT}").parse().unwrap();
+        Self::over(["fd77::1/64", "fd77::2/64"], host_b).await
+    }
+
+    async fn over(addresses: [&str; 2], host_b: SocketAddr) -> Self {
         let (a, b) = (Net::new("stoahosta"), Net::new("stoahostb"));
-        a.join("10.77.0.1/24", &b, "10.77.0.2/24");
+        a.join(addresses[0], &b, addresses[1]);
         let (plane_a, plane_b) =
             tokio::join!(DataPlane::start_in(a.path()), DataPlane::start_in(b.path()));
         Self {
@@ -316,6 +335,7 @@ impl World {
             root_b: Root::new("provider b"),
             plane_a,
             plane_b,
+            host_b,
             a,
             b,
             generation: Mutex::new(0),
@@ -348,7 +368,7 @@ impl World {
             let credential = self.credential("a", &self.root_a, &one.descriptor);
             let backend = Backend {
                 tunnel: self.root_b.of_peer(&one.descriptor),
-                endpoints: vec![host_b().to_string()],
+                endpoints: vec![self.host_b.to_string()],
                 credential: credential.id.clone(),
             };
             overlay.credentials.push(credential);
@@ -364,10 +384,17 @@ impl World {
         }
     }
 
+    fn any(&self) -> IpAddr {
+        match self.host_b {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        }
+    }
+
     /// The table of B: these may be dialled there.
     pub fn table_b(&self, declared: &[Declared]) -> RouteTable {
         let mut overlay = OverlayTable {
-            listen: vec![([0, 0, 0, 0], TUNNEL_PORT).into()],
+            listen: vec![SocketAddr::new(self.any(), TUNNEL_PORT)],
             ..OverlayTable::default()
         };
         for one in declared {
@@ -409,8 +436,8 @@ impl World {
 
     /// A connection of A's host to B's tunnels' port.
     pub async fn dial_b(&self) -> TcpStream {
-        let path = self.a.path();
-        let stream = inside(path, || std::net::TcpStream::connect(host_b()).unwrap());
+        let (path, host) = (self.a.path(), self.host_b);
+        let stream = inside(path, move || std::net::TcpStream::connect(host).unwrap());
         stream.set_nonblocking(true).unwrap();
         TcpStream::from_std(stream).unwrap()
     }

@@ -49,9 +49,9 @@ impl Trust {
     }
 }
 
-/// Takes any certificate: for looking at it.
+/// Takes any certificate: for looking at it, and as an attacker would.
 #[derive(Debug)]
-struct Blind;
+pub struct Blind;
 
 impl ServerCertVerifier for Blind {
     fn verify_server_cert(

@@ -4,10 +4,10 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
-use rustls::client::UnbufferedClientConnection;
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::CertificateDer;
-use rustls::server::{Acceptor, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError};
+use rustls::server::{Acceptor, ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, UnbufferedStatus};
 use rustls::{CommonState, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,26 +46,7 @@ pub(in crate::overlay) async fn connect(
     let mut connection =
         UnbufferedClientConnection::new(material.client()?, name).map_err(io::Error::other)?;
     let mut wire = Wire::default();
-    while connection.is_handshaking() {
-        let status = connection.process_tls_records(&mut wire.incoming[..wire.shown]);
-        let (discard, next) = (status.discard, step(status.state, &mut wire.outgoing));
-        wire.discard(discard);
-        if next.is_err() {
-            // What rustls says to the peer about it.
-            let status = connection.process_tls_records(&mut []);
-            let _ = step(status.state, &mut wire.outgoing);
-        }
-        wire.go_on(&mut socket, next).await?;
-    }
-    // The last flight is made once the handshake is over for this side.
-    loop {
-        let status = connection.process_tls_records(&mut []);
-        match step(status.state, &mut wire.outgoing)? {
-            Next::Again => {}
-            Next::Send => wire.send(&mut socket).await?,
-            Next::Receive => break,
-        }
-    }
+    shake(&mut connection, &mut wire, &mut socket).await?;
     let leaf = peer_leaf(&connection)?;
     let (secrets, keys) =
         connection.dangerous_into_kernel_connection().map_err(io::Error::other)?;
@@ -115,28 +96,73 @@ impl Hello {
     pub(in crate::overlay) async fn accept(self, config: Arc<ServerConfig>) -> io::Result<Session> {
         let Self { mut socket, mut wire, .. } = self;
         let mut connection = UnbufferedServerConnection::new(config).map_err(io::Error::other)?;
-        while connection.is_handshaking() {
-            let status = connection.process_tls_records(&mut wire.incoming[..wire.shown]);
-            let (discard, next) = (status.discard, step(status.state, &mut wire.outgoing));
-            wire.discard(discard);
-            if next.is_err() {
-                let status = connection.process_tls_records(&mut []);
-                let _ = step(status.state, &mut wire.outgoing);
-            }
-            wire.go_on(&mut socket, next).await?;
-        }
-        loop {
-            let status = connection.process_tls_records(&mut []);
-            match step(status.state, &mut wire.outgoing)? {
-                Next::Again => {}
-                Next::Send => wire.send(&mut socket).await?,
-                Next::Receive => break,
-            }
-        }
+        shake(&mut connection, &mut wire, &mut socket).await?;
         let leaf = peer_leaf(&connection)?;
         let (secrets, keys) =
             connection.dangerous_into_kernel_connection().map_err(io::Error::other)?;
         Session::new(socket, secrets, Box::new(keys), wire.incoming, leaf, now())
+    }
+}
+
+/// Either role's connection, which share no trait in rustls.
+trait Role: Send {
+    type Data;
+    fn is_shaking(&self) -> bool;
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data>;
+}
+
+impl Role for UnbufferedClientConnection {
+    type Data = ClientConnectionData;
+
+    fn is_shaking(&self) -> bool {
+        self.is_handshaking()
+    }
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+impl Role for UnbufferedServerConnection {
+    type Data = ServerConnectionData;
+
+    fn is_shaking(&self) -> bool {
+        self.is_handshaking()
+    }
+
+    fn process<'c, 'i>(
+        &'c mut self,
+        incoming: &'i mut [u8],
+    ) -> UnbufferedStatus<'c, 'i, Self::Data> {
+        self.process_tls_records(incoming)
+    }
+}
+
+/// Shakes hands, to the last byte that this side has to send for it.
+async fn shake<R: Role>(role: &mut R, wire: &mut Wire, socket: &mut TcpStream) -> io::Result<()> {
+    while role.is_shaking() {
+        let status = role.process(&mut wire.incoming[..wire.shown]);
+        let (discard, next) = (status.discard, step(status.state, &mut wire.outgoing));
+        wire.discard(discard);
+        if next.is_err() {
+            // What rustls says to the peer about it.
+            let _ = step(role.process(&mut []).state, &mut wire.outgoing);
+        }
+        wire.go_on(socket, next).await?;
+    }
+    // The last flight is made once the handshake is over for this side.
+    loop {
+        match step(role.process(&mut []).state, &mut wire.outgoing)? {
+            Next::Again => {}
+            Next::Send => wire.send(socket).await?,
+            Next::Receive => return Ok(()),
+        }
     }
 }
 
