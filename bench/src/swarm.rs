@@ -11,7 +11,7 @@ use crate::report::{Better, Report};
 const BLOB: &str = "64";
 /// So many providers, and the rate of each link, in Mbit/s: two cores carry
 /// all links' traffic, and must not be what limits it.
-const RUNS: [(&str, &str); 4] = [("2", "40"), ("4", "40"), ("8", "40"), ("16", "20")];
+const RUNS: [(&str, &str); 4] = [("2", "40"), ("4", "40"), ("8", "40"), ("16", "40")];
 /// Of the blob of one stream, in MiB.
 const STREAM: &str = "512";
 /// Goal: the worst provider has it after so many times what one copy takes

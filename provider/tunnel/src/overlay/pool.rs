@@ -31,6 +31,10 @@ const WINDOW: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
+/// The connection that took a session goes first: a handshake would take from
+/// it what the processors have, here and at the peer.
+const GIVES_WAY: Duration = Duration::from_millis(2);
+
 /// The sessions that wait for one tunnel.
 #[derive(Default)]
 pub(super) struct Pool {
@@ -125,6 +129,7 @@ async fn keep_on(tunnel: &Arc<Tunnel>, places: &Arc<Semaphore>) {
         }
         check(tunnel).await;
         let _ = tokio::time::timeout(WINDOW, pool.changed.notified()).await;
+        tokio::time::sleep(GIVES_WAY).await;
     }
 }
 
