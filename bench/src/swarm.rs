@@ -9,9 +9,11 @@ use crate::report::{Better, Report};
 
 /// Of the blob, in MiB.
 const BLOB: &str = "64";
-/// So many providers, and the rate of each link, in Mbit/s: two cores carry
-/// all links' traffic, and must not be what limits it.
-const RUNS: [(&str, &str); 4] = [("2", "40"), ("4", "40"), ("8", "40"), ("16", "40")];
+/// So many providers.
+const RUNS: [&str; 4] = ["2", "4", "8", "16"];
+/// Of each link, in Mbit/s: two cores carry all links' traffic, and must not
+/// be what limits it.
+const RATE: &str = "40";
 /// Of the blob of one stream, in MiB.
 const STREAM: &str = "512";
 /// Goal: the worst provider has it after so many times what one copy takes
@@ -26,7 +28,7 @@ pub fn verified(report: &mut Report) -> Result<()> {
 /// To 2, 4, 8 and 16 providers from one. Needs root.
 pub fn trade(report: &mut Report) -> Result<()> {
     let mut runs = RUNS.iter();
-    runs.try_for_each(|(peers, rate)| measure(report, &["trade", BLOB, rate, peers, "--others"]))
+    runs.try_for_each(|peers| measure(report, &["trade", BLOB, RATE, peers, "--others"]))
 }
 
 /// Adds what the program prints.

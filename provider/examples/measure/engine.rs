@@ -76,7 +76,6 @@ impl Answers {
         let (mut listed, mut networks) = (vec![], vec![]);
         for index in 0..leases {
             let key = fleet.key(index);
-            let network = network(&names, &key, index);
             for role in ["workload", "link"] {
                 let container = container(&names, &key, index, role, fleet);
                 listed.push(json!({ "Id": container["Id"], "State": "running",
@@ -84,7 +83,9 @@ impl Answers {
                 let id = container["Id"].as_str().unwrap_or_default().to_string();
                 fixed.insert(format!("/containers/{id}/json"), container);
             }
-            networks.push(network);
+            let instance = names.instance(&key);
+            networks.push(network(instance.network, "network", &key, 2 * index));
+            networks.push(network(instance.egress, "egress", &key, 2 * index + 1));
         }
         fixed.insert("/containers/json".into(), Value::Array(listed));
         fixed.insert("/networks".into(), Value::Array(networks));
@@ -116,13 +117,12 @@ fn labels(key: &InstanceKey, role: &str) -> Value {
     })
 }
 
-fn network(names: &Names, key: &InstanceKey, index: usize) -> Value {
-    let (third, fourth) = (index / 16, index % 16 * 16);
-    let instance = names.instance(key);
+fn network(name: String, role: &str, key: &InstanceKey, number: usize) -> Value {
+    let (third, fourth) = (number / 16, number % 16 * 16);
     json!({
-        "Name": instance.network,
-        "Id": format!("{index:064x}"),
-        "Labels": labels(key, "network"),
+        "Name": name,
+        "Id": format!("{number:064x}"),
+        "Labels": labels(key, role),
         "IPAM": { "Config": [{ "Subnet": format!("10.224.{third}.{fourth}/28") }] },
     })
 }
