@@ -27,6 +27,8 @@ use crate::spares::Spares;
 
 /// Sockets that may be asked for and not yet made.
 const WAITING: usize = 8192;
+/// A connection that took a spare socket is served before the next is made.
+const GIVES_WAY: Duration = Duration::from_millis(2);
 /// How often spare sockets are looked through.
 const CLEAN: Duration = Duration::from_secs(5);
 const OWN_NAMESPACE: &str = "/proc/self/ns/net";
@@ -89,10 +91,10 @@ impl Dialer {
                 Some(socket) => socket,
                 None => self.socket(netns, address, SockType::Stream).await?,
             };
-            self.make_spare(netns, address);
             let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
             let stream = socket.connect(address).await?;
             stream.set_nodelay(true)?;
+            self.make_spare_soon(netns, address);
             Ok(stream)
         };
         tokio::time::timeout(deadline, connecting)
@@ -108,10 +110,18 @@ impl Dialer {
         Ok(socket)
     }
 
-    /// For the next connection there, which may come soon.
-    fn make_spare(&self, netns: &Path, address: SocketAddr) {
-        let (spares, path, is_ipv6) =
-            (Arc::clone(&self.spares), netns.to_path_buf(), address.is_ipv6());
+    /// For the next connection there, which may come soon; this one's first
+    /// bytes go before.
+    fn make_spare_soon(&self, netns: &Path, address: SocketAddr) {
+        let (dialer, netns) = (self.clone(), netns.to_path_buf());
+        tokio::spawn(async move {
+            tokio::time::sleep(GIVES_WAY).await;
+            dialer.make_spare(netns, address);
+        });
+    }
+
+    fn make_spare(&self, netns: PathBuf, address: SocketAddr) {
+        let (spares, path, is_ipv6) = (Arc::clone(&self.spares), netns.clone(), address.is_ipv6());
         let work = Box::new(move |entered: io::Result<()>| {
             let made = entered.and_then(|()| {
                 Ok((Identity::of_this_thread()?, new_socket(address, SockType::Stream)?))
@@ -121,7 +131,7 @@ impl Dialer {
             }
         });
         // Where there is much to do, there is no time for this.
-        let _ = self.orders.try_send(Order { netns: netns.into(), work });
+        let _ = self.orders.try_send(Order { netns, work });
     }
 
     async fn socket(

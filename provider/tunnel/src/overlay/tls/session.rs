@@ -24,7 +24,7 @@ use super::record::{
 
 /// What a buffer for received records holds: a few small ones, one of any
 /// size, many.
-const LEVELS: [usize; 3] = [1 << 10, 17 << 10, 256 << 10];
+const LEVELS: [usize; 3] = [1 << 10, 17 << 10, 512 << 10];
 /// A buffer that has served nobody for so long is given back.
 const SPARE: Duration = Duration::from_millis(500);
 /// A peer that is gone without a word is noticed after two minutes or so.
@@ -393,7 +393,7 @@ pub(in crate::overlay) struct Slots {
 const SLOT: usize = MAX_CONTENT + RECORD_OVERHEAD;
 /// Contents that a buffer holds: a small one, that of a full record, those of
 /// many; and the buffer's length.
-const CAPACITY: [usize; 3] = [1 << 10, MAX_CONTENT, 256 << 10];
+const CAPACITY: [usize; 3] = [1 << 10, MAX_CONTENT, 512 << 10];
 const SLOT_LEVELS: [usize; 3] =
     [CAPACITY[0] + RECORD_OVERHEAD, SLOT, SLOT * (CAPACITY[2] / MAX_CONTENT)];
 
