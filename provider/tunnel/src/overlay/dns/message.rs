@@ -61,7 +61,11 @@ impl Query {
         if flags & 0x8000 != 0 || u16_at(bytes, 4)? != 1 {
             return Err(Malformed);
         }
-        let (name, end) = read_name(bytes, HEADER)?;
+        let Name { text: name, end, is_whole } = Name::read(bytes, HEADER)?;
+        // There is nothing before it to point at.
+        if !is_whole {
+            return Err(Malformed);
+        }
         let (kind, class) = (u16_at(bytes, end)?, u16_at(bytes, end + 2)?);
         let question = bytes.get(HEADER..end + 4).ok_or(Malformed)?.to_vec();
         let mut udp_size = PLAIN_UDP;
@@ -211,7 +215,7 @@ struct Record {
 
 impl Record {
     fn read(bytes: &[u8], at: usize) -> Result<Self, Malformed> {
-        let (_, at) = read_name(bytes, at)?;
+        let at = Name::read(bytes, at)?.end;
         let length = usize::from(u16_at(bytes, at + 8)?);
         let ttl = u32::from(u16_at(bytes, at + 4)?) << 16 | u32::from(u16_at(bytes, at + 6)?);
         let (data, end) = (at + 10, at + 10 + length);
@@ -234,40 +238,59 @@ fn u16_at(bytes: &[u8], at: usize) -> Result<u16, Malformed> {
     Ok(u16::from_be_bytes(*two))
 }
 
-/// A name in lower case, and where what follows it begins. Labels with bytes
-/// that have no place in names are malformed: nobody needs to find them.
-fn read_name(bytes: &[u8], mut at: usize) -> Result<(String, usize), Malformed> {
-    let (mut name, mut end, mut jumps) = (String::new(), None, 0);
-    loop {
-        let length = usize::from(*bytes.get(at).ok_or(Malformed)?);
-        match length {
-            0 => return Ok((name, end.unwrap_or(at + 1))),
-            1..=63 => {
-                let label = bytes.get(at + 1..at + 1 + length).ok_or(Malformed)?;
-                if !name.is_empty() {
-                    name.push('.');
+struct Name {
+    /// In lower case, without the last dot.
+    text: String,
+    /// Where what follows it begins.
+    end: usize,
+    /// It stands in one place, without a pointer.
+    is_whole: bool,
+}
+
+impl Name {
+    /// Labels with bytes that have no place in names are malformed: nobody
+    /// needs to find them.
+    fn read(bytes: &[u8], mut at: usize) -> Result<Self, Malformed> {
+        let (mut text, mut end, mut jumps) = (String::new(), None, 0);
+        loop {
+            let length = usize::from(*bytes.get(at).ok_or(Malformed)?);
+            match length {
+                0 => {
+                    let is_whole = end.is_none();
+                    return Ok(Self { text, end: end.unwrap_or(at + 1), is_whole });
                 }
-                if !label.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'.') {
-                    return Err(Malformed);
+                1..=63 => {
+                    add_label(&mut text, bytes.get(at + 1..at + 1 + length).ok_or(Malformed)?)?;
+                    at += 1 + length;
                 }
-                name.extend(label.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
-                if name.len() > MAX_NAME {
-                    return Err(Malformed);
+                192..=255 => {
+                    let target = usize::from(u16_at(bytes, at)? & 0x3fff);
+                    end = end.or(Some(at + 2));
+                    jumps += 1;
+                    // Backwards only: a name cannot go in circles. And never
+                    // into the header, which is another where it is copied to.
+                    if !(HEADER..at).contains(&target) || jumps > MAX_JUMPS {
+                        return Err(Malformed);
+                    }
+                    at = target;
                 }
-                at += 1 + length;
+                _ => return Err(Malformed),
             }
-            192..=255 => {
-                let target = usize::from(u16_at(bytes, at)? & 0x3fff);
-                end = end.or(Some(at + 2));
-                jumps += 1;
-                // Backwards only: a name cannot go in circles.
-                if target >= at || jumps > MAX_JUMPS {
-                    return Err(Malformed);
-                }
-                at = target;
-            }
-            _ => return Err(Malformed),
         }
+    }
+}
+
+fn add_label(name: &mut String, label: &[u8]) -> Result<(), Malformed> {
+    if !label.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'.') {
+        return Err(Malformed);
+    }
+    if !name.is_empty() {
+        name.push('.');
+    }
+    name.extend(label.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
+    match name.len() <= MAX_NAME {
+        true => Ok(()),
+        false => Err(Malformed),
     }
 }
 
@@ -321,6 +344,32 @@ mod tests {
         let mut two = question(1, "a.example", A);
         two[5] = 2;
         assert_eq!(Query::read(&two), Err(Malformed));
+    }
+
+    /// Found by fuzzing: copied behind another header it asked for another
+    /// name.
+    #[test]
+    fn a_question_whose_name_points_into_the_header_is_no_question() {
+        for target in 0..HEADER as u8 {
+            let mut pointing = question(1, "", A);
+            pointing.splice(HEADER..=HEADER, [0xc0, target]);
+            assert_eq!(Query::read(&pointing), Err(Malformed), "{target}");
+            let mut behind_a_label = question(1, "", A);
+            behind_a_label.splice(HEADER..=HEADER, [1, b'a', 0xc0, target]);
+            assert_eq!(Query::read(&behind_a_label), Err(Malformed), "{target}");
+        }
+    }
+
+    /// Found by fuzzing, too.
+    #[test]
+    fn an_answer_whose_record_points_into_the_header_is_malformed() {
+        let query = Query::read(&question(7, "a.example", A)).unwrap();
+        let mut answer = query.answer(Code::Good, &["10.0.0.9".parse().unwrap()], 5);
+        let pointer = HEADER + query.question.len() + 1;
+        assert_eq!(answer[pointer], HEADER as u8);
+        assert!(query.read_answer(7, &answer).is_ok());
+        answer[pointer] = HEADER as u8 - 1;
+        assert_eq!(query.read_answer(7, &answer), Err(Malformed));
     }
 
     proptest! {
