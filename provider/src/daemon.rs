@@ -20,7 +20,7 @@ use crate::bidding::{Bidder, BidderParts, CapacityWatch, Prices, Screener};
 use crate::chain::{ChainReads, LiveChain, Watcher};
 use crate::config::Config;
 use crate::drain;
-use crate::fleet::{Fleet, FleetParts, RemoteBackend};
+use crate::fleet::{Fleet, FleetParts, Planes, RemoteBackend};
 use crate::gateway::{self, Certificates, GatewayService};
 use crate::hosts::{self, Authority};
 use crate::ingress::{DataPlane, Ingress};
@@ -90,7 +90,8 @@ async fn start(
     let stores = Stores::open(&config)?;
     let engine = Arc::new(connect_engine(&config, &provider).await?);
     tokio::spawn(Arc::clone(&engine).keep_egress());
-    let backend = open_fleet(&config, &provider, engine)?;
+    let planes = Arc::<Planes>::default();
+    let backend = open_fleet(&config, &provider, engine, Arc::clone(&planes))?;
     if let Err(error) = DataPlane::new(&config).ensure().await {
         tracing::error!("{error:#}; it is tried again");
     }
@@ -168,7 +169,7 @@ async fn start(
         wake: wake.clone(),
         max_deployment_bytes: config.storage.max_deployment_bytes.0,
     });
-    let overlay = Overlay::open(Arc::clone(&config), &provider, root.clone(), peers)?;
+    let overlay = Overlay::open(Arc::clone(&config), &provider, root.clone(), peers, planes)?;
     let overlay = Arc::new(overlay);
     let posted_overlay = Arc::clone(&overlay);
     let gatherer =
@@ -386,6 +387,7 @@ fn open_fleet(
     config: &Arc<Config>,
     provider: &str,
     engine: Arc<DockerBackend>,
+    planes: Arc<Planes>,
 ) -> anyhow::Result<Arc<Fleet>> {
     let authority = Authority::open(&hosts::directory(&config.data_dir), provider)?;
     let certificate = authority.certificate_path();
@@ -400,6 +402,7 @@ fn open_fleet(
         local: engine,
         connect: Box::new(connect),
         front: (front, certificate),
+        planes,
     })
 }
 

@@ -261,6 +261,8 @@ pub(crate) struct FakeEngine {
     /// What was asked for.
     pub(crate) logs_asked: Mutex<Vec<LogRequest>>,
     pub(crate) restarted: Mutex<Vec<InstanceKey>>,
+    /// What was handed over to be joined, and how often.
+    pub(crate) overlay: Mutex<(Option<stoa_tunnel::overlay::OverlayTable>, usize)>,
 }
 
 impl FakeEngine {
@@ -439,7 +441,8 @@ pub(crate) fn overlay(
 ) -> Arc<crate::overlay::Overlay> {
     let root = stoa_client::tls::provider_root(&me(), 30).expect("a root");
     let peers = Arc::new(crate::peers::Peers::new(chain, &me(), root.clone()));
-    let overlay = crate::overlay::Overlay::open(Arc::new(config.clone()), &me(), root, peers);
+    let config = Arc::new(config.clone());
+    let overlay = crate::overlay::Overlay::open(config, &me(), root, peers, Arc::default());
     Arc::new(overlay.expect("a state"))
 }
 

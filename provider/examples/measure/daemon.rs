@@ -188,7 +188,13 @@ impl Daemon {
         let parts = Parts {
             config: Arc::clone(&config),
             secrets: Arc::new(secrets),
-            overlay: Arc::new(Overlay::open(Arc::clone(&config), engine::PROVIDER, root, peers)?),
+            overlay: Arc::new(Overlay::open(
+                Arc::clone(&config),
+                engine::PROVIDER,
+                root,
+                peers,
+                Arc::default(),
+            )?),
             reads,
             queue: queue().await?,
             backend: backend.clone(),

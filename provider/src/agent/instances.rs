@@ -1,11 +1,11 @@
-//! Keeps the relay's table of instances what the engine says.
+//! Keeps the relay's table of instances what the engine says, and says it on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use stoa_tunnel::hop::{InstanceTable, RelayInstance, TABLE_FILE};
-use tokio::sync::Notify;
+use tokio::sync::{watch, Notify};
 
 use super::relay::STATE;
 use super::settings::AgentDir;
@@ -17,7 +17,12 @@ const EVERY: Duration = Duration::from_secs(10);
 const RECONNECT: Duration = Duration::from_secs(2);
 
 /// Goes on for ever. What cannot be observed changes nothing.
-pub(super) async fn keep_table(backend: Arc<DockerBackend>, dir: AgentDir, changed: Arc<Notify>) {
+pub(super) async fn keep_table(
+    backend: Arc<DockerBackend>,
+    dir: AgentDir,
+    changed: Arc<Notify>,
+    observed: watch::Sender<Option<Arc<Observation>>>,
+) {
     let listener = tokio::spawn(listen(Arc::clone(&backend), Arc::clone(&changed)));
     let _abort = AbortOnDrop(listener);
     let path = dir.path(STATE).join(TABLE_FILE);
@@ -32,6 +37,7 @@ pub(super) async fn keep_table(backend: Arc<DockerBackend>, dir: AgentDir, chang
                         Err(error) => tracing::error!("{}: {error}", path.display()),
                     }
                 }
+                observed.send_replace(Some(Arc::new(seen)));
             }
             Err(error) => tracing::warn!("the engine cannot be observed: {error}"),
         }

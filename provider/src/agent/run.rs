@@ -8,13 +8,14 @@ use stoa_client::proto::agent::v1::agent_server::AgentServer;
 use stoa_client::tls::accept_loop;
 use stoa_tunnel::hop::{check_name, server_config, Material};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{watch, Notify};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::transport::Server;
 use tonic::{Request, Status};
 
 use super::instances::keep_table;
+use super::links::Links;
 use super::relay::RelayProcess;
 use super::service::AgentService;
 use super::settings::{AgentDir, Settings};
@@ -49,12 +50,16 @@ pub async fn run(dir: &AgentDir) -> anyhow::Result<()> {
         () = &mut ended => return Ok(()),
     };
     let changed = Arc::new(Notify::new());
+    let links = Arc::new(Links::open(dir, settings.tunnel_binary.as_deref())?);
+    let (observed, seen) = watch::channel(None);
+    let keeping = keep_table(Arc::clone(&backend), dir.clone(), Arc::clone(&changed), observed);
     let parts = [
         tokio::spawn(Arc::clone(&backend).keep_egress()),
-        tokio::spawn(keep_table(Arc::clone(&backend), dir.clone(), Arc::clone(&changed))),
+        tokio::spawn(keeping),
         tokio::spawn(RelayProcess::new(dir, &settings).keep()),
+        tokio::spawn(Arc::clone(&links).keep(seen)),
     ];
-    let service = AgentService::new(backend, settings.clone(), dir.clone(), changed)?;
+    let service = AgentService::new(backend, settings.clone(), dir.clone(), changed, links)?;
     let service = AgentServer::new(service)
         .max_decoding_message_size(MAX_MESSAGE)
         .max_encoding_message_size(MAX_MESSAGE);

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::inside;
+use super::links::Links;
 use super::settings::{AgentDir, Settings};
 use crate::fleet::wire::{self, RemoteCheck, Seen};
 use crate::runtime::{
@@ -34,6 +35,7 @@ pub(super) struct AgentService {
     arriving: PathBuf,
     /// Something was changed: the relay's table may be old.
     changed: Arc<Notify>,
+    links: Arc<Links>,
 }
 
 impl AgentService {
@@ -42,12 +44,13 @@ impl AgentService {
         settings: Settings,
         dir: AgentDir,
         changed: Arc<Notify>,
+        links: Arc<Links>,
     ) -> std::io::Result<Self> {
         let arriving = dir.path(ARRIVING);
         // What a killed agent left half.
         let _ = std::fs::remove_dir_all(&arriving);
         std::fs::create_dir_all(&arriving)?;
-        Ok(Self { backend, settings, arriving, changed })
+        Ok(Self { backend, settings, arriving, changed, links })
     }
 
     fn done(&self, result: Result<(), RuntimeError>) -> Answer<Nothing> {
@@ -232,5 +235,17 @@ impl Agent for AgentService {
         let removed = self.backend.collect_images(keep.iter().map(String::as_str)).await;
         let removed = removed.map_err(|error| wire::status_of(&error))?;
         Ok(Response::new(CollectResponse { removed: removed as u64 }))
+    }
+
+    async fn set_overlay(&self, request: Request<Document>) -> Answer<Nothing> {
+        // The reader's own words might quote a key.
+        let table = serde_json::from_slice(&request.get_ref().json)
+            .map_err(|_| Status::invalid_argument("the overlay's table cannot be read"))?;
+        self.links.set(table).map_err(Status::failed_precondition)?;
+        Ok(Response::new(Nothing {}))
+    }
+
+    async fn overlay_status(&self, _request: Request<Nothing>) -> Answer<Document> {
+        answer(Ok(self.links.said().await))
     }
 }

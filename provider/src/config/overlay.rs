@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use stoa_client::gateway::GatewayAddress;
+use stoa_tunnel::overlay::MAX_ENDPOINTS;
 
 /// Where tunnels are taken by default.
 const PORT: u16 = 8444;
@@ -20,6 +21,10 @@ pub struct Overlay {
     /// `host:port` as other providers reach it; empty: the gateway's host
     /// and the port of the first `listen`.
     pub advertise: Vec<String>,
+    /// `host:port` as this provider's own further machines reach it; empty:
+    /// the address by which this machine reaches each of them, and the port
+    /// of a `listen` that is there.
+    pub advertise_inside: Vec<String>,
     /// DNS servers that workloads' questions for public names are sent to;
     /// empty: the system's.
     pub resolvers: Vec<SocketAddr>,
@@ -39,6 +44,7 @@ impl Default for Overlay {
                 (Ipv6Addr::UNSPECIFIED, PORT).into(),
             ],
             advertise: vec![],
+            advertise_inside: vec![],
             resolvers: vec![],
             update_overlap_seconds: OVERLAP_SECONDS,
             certificate_seconds: CERTIFICATE_SECONDS,
@@ -62,9 +68,15 @@ impl Overlay {
         if self.listen.is_empty() || self.listen.iter().any(|listen| listen.port() == 0) {
             return Some("overlay.listen: at least one address with a port".into());
         }
-        let bad = self.advertise.iter().find(|one| split_port(one).is_none());
-        if let Some(bad) = bad {
-            return Some(format!("overlay.advertise: `{bad}` is not host:port"));
+        for (name, told) in
+            [("advertise", &self.advertise), ("advertise_inside", &self.advertise_inside)]
+        {
+            if told.len() > MAX_ENDPOINTS {
+                return Some(format!("overlay.{name}: at most {MAX_ENDPOINTS}"));
+            }
+            if let Some(bad) = told.iter().find(|one| split_port(one).is_none()) {
+                return Some(format!("overlay.{name}: `{bad}` is not host:port"));
+            }
         }
         if self.certificate_seconds < 60 {
             return Some("overlay.certificate_seconds: at least 60".into());
@@ -102,6 +114,8 @@ mod tests {
         for bad in ["t.example", ":1", "t.example:0", "t.example:x"] {
             let wrong = Overlay { advertise: vec![bad.into()], ..usual.clone() };
             assert!(wrong.problem().is_some(), "{bad}");
+            let wrong = Overlay { advertise_inside: vec![bad.into()], ..usual.clone() };
+            assert!(wrong.problem().is_some_and(|why| why.contains("inside")), "{bad}");
         }
         assert!(Overlay { listen: vec![], ..usual }.problem().is_some());
     }

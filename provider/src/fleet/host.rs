@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use stoa_tunnel::hop::Hop;
+use stoa_tunnel::overlay::OverlayTable;
 
+use super::planes::OverlaySaid;
 use crate::hosts::{HostOrder, LOCAL};
 use crate::reconcile::ImageEngine;
 use crate::runtime::{Backend, DockerBackend, Inventory, Observation, Place, RuntimeError};
@@ -21,6 +23,17 @@ pub trait HostEngine: Backend + ImageEngine {
     /// Whether it answers at all. Cheap.
     async fn greet(&self) -> Result<(), RuntimeError> {
         Ok(())
+    }
+
+    /// Hands over what the instances there may dial. The daemon's own machine
+    /// has it from the ingress.
+    async fn set_overlay(&self, _table: &OverlayTable) -> Result<(), RuntimeError> {
+        Ok(())
+    }
+
+    /// What it has of that, and how it is.
+    async fn overlay_said(&self) -> Result<OverlaySaid, RuntimeError> {
+        Ok(OverlaySaid::default())
     }
 }
 

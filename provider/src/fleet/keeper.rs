@@ -10,7 +10,7 @@ use stoa_tunnel::hop::Hop;
 use tokio::task::JoinSet;
 
 use super::host::{Host, GREET_EVERY};
-use super::Fleet;
+use super::{planes, Fleet};
 use crate::hosts::{host_certificate_name, HostEntry, LOCAL};
 use crate::runtime::{EngineEvent, InstanceKey, Observation, RuntimeError};
 
@@ -25,14 +25,20 @@ impl Fleet {
     pub async fn run(self: Arc<Self>) {
         let mut tasks = JoinSet::new();
         tasks.spawn(pump(Arc::clone(&self), Arc::clone(&self.local)));
+        let begin = |tasks: &mut JoinSet<()>, host: Arc<Host>| {
+            tasks.spawn(greet(Arc::clone(&self), Arc::clone(&host)));
+            tasks.spawn(planes::keep(Arc::clone(&self), Arc::clone(&host)));
+            tasks.spawn(pump(Arc::clone(&self), host));
+        };
+        let known = self.hosts().into_iter().filter(|host| !host.is_local());
+        known.for_each(|host| begin(&mut tasks, host));
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         let mut look = tokio::time::interval(ROSTER_EVERY);
         loop {
             tokio::select! {
                 _ = look.tick() => {
                     for host in self.follow_roster() {
-                        tasks.spawn(greet(Arc::clone(&self), Arc::clone(&host)));
-                        tasks.spawn(pump(Arc::clone(&self), host));
+                        begin(&mut tasks, host);
                     }
                     self.write_state();
                 }
@@ -208,6 +214,6 @@ async fn pump(fleet: Arc<Fleet>, host: Arc<Host>) {
     }
 }
 
-fn is_current(fleet: &Fleet, host: &Arc<Host>) -> bool {
+pub(super) fn is_current(fleet: &Fleet, host: &Arc<Host>) -> bool {
     fleet.host(&host.name).is_some_and(|current| Arc::ptr_eq(&current, host))
 }

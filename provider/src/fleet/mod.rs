@@ -17,6 +17,7 @@ mod images;
 mod inside;
 mod keeper;
 mod placements;
+mod planes;
 mod remote;
 mod report;
 mod rooms;
@@ -34,6 +35,7 @@ use tokio::sync::broadcast;
 
 pub use host::HostEngine;
 pub use placements::{Placement, Placements};
+pub use planes::{digest, OverlaySaid, Planes, Tables};
 pub use remote::RemoteBackend;
 pub use report::{HostReport, HostState};
 pub use rooms::{best_fit, pack, sellable, taken, Room};
@@ -59,6 +61,8 @@ pub struct FleetParts {
     pub connect: Connect,
     /// The front data plane's certificate and the authority's, for hops.
     pub front: (PathBuf, PathBuf),
+    /// What the other machines' data planes are to have.
+    pub planes: Arc<Planes>,
 }
 
 /// All machines.
@@ -69,6 +73,7 @@ pub struct Fleet {
     placements: Placements,
     connect: Connect,
     front: (PathBuf, PathBuf),
+    planes: Arc<Planes>,
     local: Arc<Host>,
     hosts: RwLock<BTreeMap<String, Arc<Host>>>,
     events: broadcast::Sender<EngineEvent>,
@@ -79,7 +84,8 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Reads places and roster; [`Fleet::run`] keeps both in force.
+    /// Reads places and roster; [`Fleet::run`] keeps both in force. Until then
+    /// the other machines are unknown, not absent.
     pub fn open(parts: FleetParts) -> anyhow::Result<Arc<Self>> {
         let dir = hosts::directory(&parts.config.data_dir);
         std::fs::create_dir_all(&dir)?;
@@ -93,12 +99,14 @@ impl Fleet {
             roster,
             connect: parts.connect,
             front: parts.front,
+            planes: parts.planes,
             hosts: RwLock::new(BTreeMap::from([(LOCAL.to_string(), Arc::clone(&local))])),
             local,
             events: broadcast::channel(EVENTS_WAITING).0,
             placing: tokio::sync::Mutex::default(),
             removals: AtomicU64::new(0),
         };
+        fleet.follow_roster();
         Ok(Arc::new(fleet))
     }
 

@@ -18,6 +18,7 @@ use stoa_client::proto::agent::v1::{
 };
 use stoa_manifest::Blob;
 use stoa_tunnel::hop::{check_pin, client_config, Material};
+use stoa_tunnel::overlay::OverlayTable;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -27,6 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::host::HostEngine;
 use super::inside;
+use super::planes::OverlaySaid;
 use super::wire::{self, RemoteCheck, Seen};
 use crate::hosts::{host_certificate_name, HostEntry};
 use crate::reconcile::ImageEngine;
@@ -149,6 +151,16 @@ impl HostEngine for RemoteBackend {
             true => Ok(()),
             false => Err(unfit(format!("its agent serves the provider {}", answer.provider))),
         }
+    }
+
+    async fn set_overlay(&self, table: &OverlayTable) -> Result<(), RuntimeError> {
+        let (mut client, table) = (self.client.clone(), self.document(table)?);
+        self.ask(self.query(), client.set_overlay(table)).await.map(drop)
+    }
+
+    async fn overlay_said(&self) -> Result<OverlaySaid, RuntimeError> {
+        let mut client = self.client.clone();
+        self.ask_document(self.query(), client.overlay_status(Nothing {})).await
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use stoa_tunnel::overlay::OverlayTable;
 
 use super::*;
 use crate::runtime::{Backend, InstanceKey, WorkloadSpec};
@@ -14,6 +15,19 @@ use crate::tests_support::{config, service_goal, FakeEngine};
 impl HostEngine for FakeEngine {
     async fn greet(&self) -> Result<(), RuntimeError> {
         self.observe().await.map(drop)
+    }
+
+    async fn set_overlay(&self, table: &OverlayTable) -> Result<(), RuntimeError> {
+        let mut overlay = self.overlay.lock().unwrap();
+        (overlay.0, overlay.1) = (Some(table.clone()), overlay.1 + 1);
+        Ok(())
+    }
+
+    async fn overlay_said(&self) -> Result<OverlaySaid, RuntimeError> {
+        self.observe().await?;
+        let table = self.overlay.lock().unwrap().0.clone();
+        let digest = table.as_ref().map(digest).unwrap_or_default();
+        Ok(OverlaySaid { digest, ..OverlaySaid::default() })
     }
 }
 
@@ -49,6 +63,7 @@ impl Stage {
             local: engines[LOCAL].clone(),
             connect: Box::new(connect),
             front: ("front".into(), "authority".into()),
+            planes: Arc::default(),
         })
         .unwrap()
     }
@@ -83,6 +98,14 @@ impl Stage {
         self.fleet.place(&[need(spec, has_volumes)]).await.unwrap();
         self.fleet.apply(spec).await.unwrap();
         self.fleet.placements.host_of(&spec.key).unwrap()
+    }
+
+    async fn hand_over(
+        &self,
+        name: &str,
+        tables: Option<&Tables>,
+    ) -> Result<OverlaySaid, RuntimeError> {
+        self.fleet.hand_over(&self.fleet.host(name).unwrap(), tables).await
     }
 
     fn on(&self, name: &str) -> Vec<InstanceKey> {
@@ -239,4 +262,43 @@ async fn draining_moves_what_has_no_volumes_and_removes_the_old_once_the_new_ser
     // Where there is no room elsewhere it stays.
     stage.order("n2", HostOrder::Draining).await;
     assert_eq!(stage.run(&web, false).await, "n2");
+}
+
+#[tokio::test]
+async fn a_machine_gets_its_table_once_and_keeps_it_while_nobody_knows_better() {
+    let mut stage = Stage::set().await;
+    let web = spec("web", 6_000);
+    assert_eq!(stage.run(&web, false).await, "n1");
+    let resolvers = vec!["192.0.2.1:53".parse().unwrap()];
+    let table = OverlayTable { resolvers, ..OverlayTable::default() };
+    let wanted = Tables::from([("n1".to_string(), table.clone())]);
+    let has = |stage: &Stage| stage.engines["n1"].overlay.lock().unwrap().clone();
+    // No look yet: what it has, it has.
+    stage.hand_over("n1", None).await.unwrap();
+    assert_eq!(has(&stage), (None, 0));
+    stage.hand_over("n1", Some(&wanted)).await.unwrap();
+    stage.hand_over("n1", Some(&wanted)).await.unwrap();
+    assert_eq!(has(&stage), (Some(table.clone()), 1));
+    // Something has its place there, but was not seen: after a restart, say.
+    stage.again().await;
+    stage.hand_over("n1", Some(&Tables::new())).await.unwrap();
+    assert_eq!(has(&stage), (Some(table), 1));
+    stage.cut("n1", true).await;
+    assert!(stage.hand_over("n1", Some(&Tables::new())).await.unwrap_err().is_unknown());
+    stage.cut("n1", false).await;
+    stage.fleet.remove_lease(&web.key.lease).await.unwrap();
+    let said = stage.hand_over("n1", Some(&Tables::new())).await.unwrap();
+    assert_eq!(said.digest, digest(&OverlayTable::default()));
+    assert_eq!(has(&stage), (Some(OverlayTable::default()), 2));
+}
+
+#[tokio::test]
+async fn after_a_start_other_machines_are_unknown_before_anything_has_answered() {
+    let mut stage = Stage::set().await;
+    let web = spec("web", 6_000);
+    assert_eq!(stage.run(&web, false).await, "n1");
+    stage.fleet = Stage::open(&stage.dir, &stage.engines);
+    let seen = stage.fleet.observe().await.unwrap();
+    let place = &seen.instances[&web.key].place;
+    assert!(place.unknown && place.host.as_deref() == Some("n1"), "{place:?}");
 }

@@ -1,14 +1,16 @@
 //! Starting the data plane, where none answers. It has a session of its own
-//! and outlives this daemon, so that a restart cuts no connection.
+//! and outlives who started it, so that a restart cuts no connection.
 
+use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use stoa_tunnel::ControlClient;
+use stoa_tunnel::routes::RouteTable;
+use stoa_tunnel::{ControlClient, ControlError};
 use tokio::process::Command;
 
 use crate::config::Config;
@@ -22,7 +24,8 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub struct DataPlane {
     program: PathBuf,
-    listen: String,
+    /// Besides socket and state.
+    arguments: Vec<OsString>,
     state: PathBuf,
     log: PathBuf,
     client: ControlClient,
@@ -32,10 +35,22 @@ impl DataPlane {
     pub fn new(config: &Config) -> Self {
         Self {
             program: config.ingress.tunnel_binary.clone().unwrap_or_else(tunnel_program),
-            listen: config.ingress.listen.to_string(),
+            arguments: vec!["--listen".into(), config.ingress.listen.to_string().into()],
             state: config.tunnel_state(),
             log: config.data_dir.join("tunnel.log"),
             client: ControlClient::new(config.tunnel_control()),
+        }
+    }
+
+    /// That of a further machine: links alone, all of it in the directory
+    /// `dir`, which is there.
+    pub fn of_links(program: Option<&Path>, dir: &Path) -> Self {
+        Self {
+            program: program.map_or_else(tunnel_program, Path::to_path_buf),
+            arguments: vec!["links".into()],
+            state: dir.join("state"),
+            log: dir.join("log"),
+            client: ControlClient::new(dir.join("control.sock")),
         }
     }
 
@@ -50,14 +65,14 @@ impl DataPlane {
         }
         let mut child = self.start().map_err(|error| {
             anyhow::anyhow!(
-                "the data plane {} does not start: {error}; ingress.tunnel_binary names it",
+                "the data plane {} does not start: {error}; tunnel_binary names it",
                 self.program.display()
             )
         })?;
         let until = tokio::time::Instant::now() + START;
         loop {
             if self.client.status().await.is_ok() {
-                tracing::info!(listen = %self.listen, pid = child.id(), "data plane started");
+                tracing::info!(pid = child.id(), "data plane started");
                 // Reaps it should it end while this daemon lives.
                 tokio::spawn(async move { child.wait().await });
                 return Ok(true);
@@ -72,12 +87,24 @@ impl DataPlane {
         }
     }
 
+    /// Puts a table in the place of the one that it has, as the next
+    /// generation.
+    pub async fn push(&self, mut table: RouteTable) -> anyhow::Result<()> {
+        table.generation = self.client.status().await?.generation + 1;
+        match self.client.set_routes(&table).await {
+            Err(ControlError::Stale { current }) => {
+                table.generation = current + 1;
+                Ok(self.client.set_routes(&table).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
     fn start(&self) -> io::Result<tokio::process::Child> {
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.log)?;
         let mut command = Command::new(&self.program);
         command
-            .arg("--listen")
-            .arg(&self.listen)
+            .args(&self.arguments)
             .arg("--control")
             .arg(self.client.socket())
             .arg("--state")

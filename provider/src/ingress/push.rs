@@ -9,7 +9,6 @@ use stoa_client::proto::gateway::v1::{ForwardedPort, HostName};
 use stoa_tunnel::control::Status as PlaneStatus;
 use stoa_tunnel::overlay::OverlayTable;
 use stoa_tunnel::routes::{RouteTable, Transport};
-use stoa_tunnel::ControlError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -282,19 +281,10 @@ impl Pusher {
     }
 
     async fn push(&mut self, wanted: Arc<RouteTable>) -> anyhow::Result<()> {
-        let client = self.plane.client();
-        let generation = client.status().await?.generation + 1;
-        let mut table = RouteTable { generation, ..wanted.as_ref().clone() };
-        match client.set_routes(&table).await {
-            Err(ControlError::Stale { current }) => {
-                table.generation = current + 1;
-                client.set_routes(&table).await?;
-            }
-            other => other?,
-        }
+        self.plane.push(wanted.as_ref().clone()).await?;
         failpoint("ingress.after_push");
-        let targets: usize = table.routes.iter().map(|route| route.targets.len()).sum();
-        let (routes, ports) = (table.routes.len(), table.forwards.len());
+        let targets: usize = wanted.routes.iter().map(|route| route.targets.len()).sum();
+        let (routes, ports) = (wanted.routes.len(), wanted.forwards.len());
         tracing::info!(routes, targets, ports, "routes pushed");
         self.pushed = Some(wanted);
         Ok(())

@@ -22,6 +22,10 @@ struct Own {
     /// Unix seconds.
     made: u64,
     renew_at: u64,
+    /// When the certificate ends, in Unix seconds. What an older version made
+    /// does not say, and is made anew.
+    #[serde(default)]
+    not_after: i64,
     /// SHA-256 of the root that signed it, in hex.
     root: String,
 }
@@ -45,7 +49,9 @@ impl Credentials {
         let id = format!("{side} {descriptor}");
         let now = now();
         let signer = fingerprint(root.certificate());
-        let good = |own: &Own| own.root == signer && own.renew_at > now && own.made <= now;
+        let good = |own: &Own| {
+            own.root == signer && own.renew_at > now && own.made <= now && own.not_after > 0
+        };
         if !self.0.get(&id).is_some_and(good) {
             let leaf = tunnel_leaf(root, &tunnel_name(descriptor), seconds)?;
             let own = Own {
@@ -53,6 +59,7 @@ impl Credentials {
                 key: leaf.key_pem().to_string(),
                 made: now,
                 renew_at: now.saturating_add(seconds / 2),
+                not_after: tls::validity(leaf.certificate())?.not_after,
                 root: signer,
             };
             self.0.insert(id.clone(), own);
@@ -81,16 +88,13 @@ impl Credentials {
         self.0.iter().map(one).collect()
     }
 
-    /// The certificate shown under an id, in DER.
-    pub(super) fn certificate(&self, id: &str) -> Option<Vec<u8>> {
-        let ders = tls::certificates_of_pem(&self.0.get(id)?.chain).ok()?;
-        ders.into_iter().next()
+    /// The certificate shown under an id, in DER, and when it ends, in Unix
+    /// seconds.
+    pub(super) fn shown(&self, id: &str) -> Option<(Vec<u8>, i64)> {
+        let own = self.0.get(id)?;
+        let ders = tls::certificates_of_pem(&own.chain).ok()?;
+        Some((ders.into_iter().next()?, own.not_after))
     }
-}
-
-/// When a certificate ends, in Unix seconds.
-pub(super) fn ends(der: &[u8]) -> Option<i64> {
-    Some(tls::validity(der).ok()?.not_after)
 }
 
 fn fingerprint(der: &[u8]) -> String {
@@ -106,6 +110,12 @@ mod tests {
     use stoa_client::tls::provider_root;
 
     use super::*;
+
+    impl Credentials {
+        fn certificate(&self, id: &str) -> Option<Vec<u8>> {
+            self.shown(id).map(|(certificate, _)| certificate)
+        }
+    }
 
     #[test]
     fn a_certificate_stays_until_its_half_is_over_or_the_root_changes() {
@@ -129,7 +139,13 @@ mod tests {
         all.retire_other_roots(rotated.certificate());
         assert_eq!(all.all().len(), 1);
         assert!(!format!("{all:?}").contains("PRIVATE"), "{all:?}");
-        let ends = ends(&all.certificate(&id).unwrap()).unwrap();
+        let (certificate, ends) = all.shown(&id).unwrap();
+        assert_eq!(tls::validity(&certificate).unwrap().not_after, ends);
         assert!((ends - now() as i64 - 3_600).abs() < 60, "{ends}");
+        // As an older version has left it.
+        all.0.get_mut(&id).unwrap().not_after = 0;
+        all.ensure("out", "a > b", &rotated, 3_600).unwrap();
+        assert!(all.shown(&id).unwrap().1 >= ends);
+        assert_ne!(all.certificate(&id).unwrap(), certificate);
     }
 }

@@ -257,15 +257,11 @@ impl Overlay {
         if known.is_none_or(|known| known.endpoints.is_empty()) {
             return Endpoints::Unknown;
         }
-        let plane = self.plane.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let tunnels = plane.as_ref().map(|plane| plane.tunnels.as_slice()).unwrap_or_default();
-        let to_it = |descriptor: &str| {
-            state.told.iter().any(|t| t.descriptor == descriptor && t.to.provider == provider)
-        };
-        let down = tunnels.iter().any(|tunnel| {
-            tunnel.direction == Direction::Outgoing
-                && tunnel.state == TunnelState::Down
-                && to_it(&tunnel.descriptor)
+        let (plane, machines) = (self.plane(), self.planes.said());
+        let down = state.told.iter().any(|told| {
+            let to_it = told.direction == Direction::Outgoing && told.to.provider == provider;
+            let status = to_it.then(|| told.status_of(plane.as_deref(), &machines)).flatten();
+            status.is_some_and(|status| status.state == TunnelState::Down)
         });
         match down {
             true => Endpoints::Down,

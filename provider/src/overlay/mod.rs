@@ -7,6 +7,7 @@
 //! What cannot be observed changes nothing.
 
 mod addresses;
+mod away;
 mod credentials;
 mod gather;
 mod known;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 
 use crate::chain::LeaseView;
 use crate::config::Config;
+use crate::fleet::Planes;
 use crate::peers::Peers;
 use crate::runtime::Observation;
 use crate::store::StoredManifest;
@@ -56,8 +58,10 @@ pub struct Overlay {
     peers: Arc<Peers>,
     path: PathBuf,
     state: Mutex<State>,
-    /// What the data plane said last.
+    /// What the data plane here said last.
     plane: Mutex<Option<Arc<PlaneStatus>>>,
+    /// The other machines'.
+    planes: Arc<Planes>,
     /// There are deployments to gather for that were not there before.
     news: Notify,
 }
@@ -73,6 +77,7 @@ impl Overlay {
         provider: &str,
         root: Identity,
         peers: Arc<Peers>,
+        planes: Arc<Planes>,
     ) -> anyhow::Result<Self> {
         let path = config.data_dir.join(FILE);
         let mut state = State::load(&path)?;
@@ -85,12 +90,13 @@ impl Overlay {
             path,
             state: Mutex::new(state),
             plane: Mutex::default(),
+            planes,
             news: Notify::new(),
         })
     }
 
-    /// The table for the live leases here. `time` is the chain's, in Unix
-    /// seconds.
+    /// The table for the live leases here; those of the other machines are
+    /// handed over to them. `time` is the chain's, in Unix seconds.
     pub fn table(&self, leases: &[Joined<'_>], seen: &Observation, time: u64) -> OverlayTable {
         let mut state = self.state();
         if self.note(&mut state, leases, time) {
@@ -108,6 +114,7 @@ impl Overlay {
         });
         state.problems = built.problems;
         state.told = built.told;
+        self.planes.want(built.machines);
         if let Err(error) = state.save(&self.path) {
             tracing::error!("{}: {error}", self.path.display());
         }
@@ -123,17 +130,23 @@ impl Overlay {
 
     /// The same of all deployments.
     pub fn told_all(&self) -> Vec<Told> {
-        let plane = self.plane.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (plane, machines) = (self.plane(), self.planes.said());
         let told = self.state().told.clone();
-        told.into_iter().map(|told| told.with_status(plane.as_deref())).collect()
+        told.into_iter().map(|told| told.with_status(plane.as_deref(), &machines)).collect()
     }
 
     /// What could not be joined, in words.
     pub fn problems(&self) -> Vec<String> {
-        self.state().problems.clone()
+        let mut problems = self.state().problems.clone();
+        problems.extend(self.planes.problems());
+        problems
     }
 
-    /// Takes what the data plane says.
+    fn plane(&self) -> Option<Arc<PlaneStatus>> {
+        self.plane.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes what the data plane here says.
     pub fn note_plane(&self, status: &PlaneStatus) {
         let status = Arc::new(status.clone());
         *self.plane.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);

@@ -13,12 +13,13 @@ use stoa_tunnel::overlay::{
 use stoa_tunnel::routes::{Target, MAX_TARGETS_PER_ROUTE};
 
 use super::addresses::Ports;
-use super::credentials;
+use super::away::{dialled, Away};
 use super::known::{KnownLease, State};
 use super::rules::{descriptor, Rule};
 use super::told::{Told, ToldEnd};
 use super::Joined;
 use crate::config::Config;
+use crate::fleet::Tables;
 use crate::runtime::{InstanceKey, Observation, ObservedInstance};
 
 const DNS: u16 = 53;
@@ -39,6 +40,8 @@ pub(super) struct Parts<'a> {
 #[derive(Default)]
 pub(super) struct Built {
     pub(super) table: OverlayTable,
+    /// Of the provider's other machines.
+    pub(super) machines: Tables,
     pub(super) problems: Vec<String>,
     pub(super) told: Vec<Told>,
 }
@@ -57,6 +60,8 @@ pub(super) fn build(parts: Parts<'_>) -> Built {
         built: Built::default(),
         used: BTreeSet::new(),
         connections: BTreeMap::new(),
+        own: BTreeSet::new(),
+        away: Away::of(parts.seen),
         live: parts.leases.iter().map(|joined| joined.lease.name.as_str()).collect(),
         parts,
     };
@@ -98,6 +103,9 @@ struct Builder<'a> {
     /// Credentials that are needed.
     used: BTreeSet<String>,
     connections: BTreeMap<String, Connection>,
+    /// Outgoing tunnels that end at this provider.
+    own: BTreeSet<String>,
+    away: Away,
     /// This provider's live leases.
     live: BTreeSet<&'a str>,
     parts: Parts<'a>,
@@ -113,6 +121,9 @@ impl Builder<'_> {
     fn outgoing(&mut self, wire: &Wire<'_>) {
         let Some((tunnel, credential)) = self.tunnel(wire, Direction::Outgoing) else { return };
         let endpoints = self.endpoints_of(&wire.to.provider);
+        if wire.to.provider == self.parts.provider {
+            self.own.insert(tunnel.descriptor.clone());
+        }
         let backend = Backend { tunnel, endpoints, credential };
         let connection = self.connection(wire.rule, &wire.from.lease);
         if !connection.backends.contains(&backend) {
@@ -152,8 +163,9 @@ impl Builder<'_> {
                 let all = &mut self.parts.state.credentials;
                 match all.ensure(side, &descriptor, self.parts.root, seconds) {
                     Ok(id) => {
-                        told.certificate = all.certificate(&id).unwrap_or_default();
-                        told.not_after = credentials::ends(&told.certificate);
+                        if let Some((certificate, not_after)) = all.shown(&id) {
+                            (told.certificate, told.not_after) = (certificate, Some(not_after));
+                        }
                         self.used.insert(id.clone());
                         Some((TunnelId { descriptor, peer_roots: roots }, id))
                     }
@@ -195,24 +207,21 @@ impl Builder<'_> {
 
     /// The links of a lease's instances, with the names that each may dial.
     fn links(&mut self, joined: &Joined<'_>, rules: &BTreeSet<&Rule>) {
-        let group = &joined.lease.spec.name;
         let of_lease =
             InstanceKey { lease: joined.lease.name.clone(), service: String::new(), index: 0 };
         let instances = self.parts.seen.instances.range(of_lease..);
         let own = instances.take_while(|(key, _)| key.lease == joined.lease.name);
         for (key, instance) in own {
-            if let Some(host) = &instance.place.host {
-                let dials =
-                    rules.iter().any(|r| r.from.group == *group && r.from.service == key.service);
-                if dials {
-                    self.built.problems.push(format!(
-                        "{key} is on the machine {host}, from which connections to other services \
-                         cannot be dialled yet"
-                    ));
-                }
-                continue;
+            // What is not known now is changed nowhere.
+            let link = match instance.place.unknown {
+                true => None,
+                false => self.link(joined, key, instance, rules),
+            };
+            match (link, &instance.place.host) {
+                (Some(link), Some(host)) => self.away.add(host, link),
+                (Some(link), None) => self.built.table.links.push(link),
+                (None, _) => {}
             }
-            self.link(joined, key, instance, rules);
         }
     }
 
@@ -222,12 +231,10 @@ impl Builder<'_> {
         key: &InstanceKey,
         instance: &ObservedInstance,
         rules: &BTreeSet<&Rule>,
-    ) {
+    ) -> Option<Link> {
         let group = &joined.lease.spec.name;
-        let Some((link, network)) = instance.link.as_ref().zip(instance.network.as_ref()) else {
-            return;
-        };
-        let Some((netns, address)) = link.netns.clone().zip(network.link_address) else { return };
+        let (link, network) = instance.link.as_ref().zip(instance.network.as_ref())?;
+        let (netns, address) = link.netns.clone().zip(network.link_address)?;
         let dialled: Vec<&Rule> = rules
             .iter()
             .filter(|rule| rule.from.group == *group && rule.from.service == key.service)
@@ -258,7 +265,7 @@ impl Builder<'_> {
                 Some(((transport, address, rule.port), port))
             })
             .collect();
-        self.built.table.links.push(Link {
+        Some(Link {
             instance: key.to_string(),
             link: link.name.clone(),
             netns,
@@ -268,7 +275,7 @@ impl Builder<'_> {
             search: vec![],
             names: names.collect(),
             ports: ports.into_values().collect(),
-        });
+        })
     }
 
     fn finish(mut self) -> Built {
@@ -282,9 +289,24 @@ impl Builder<'_> {
         table.resolvers = overlay.resolvers.clone();
         table.outgoing = self.connections.into_values().collect();
         table.credentials = state.credentials.all();
+        // What is dialled from elsewhere alone needs neither key nor session here.
+        let (here, away) = (dialled(table.links.iter()), self.away.dialled());
+        let (machines, problems) = self.away.tables(table, &self.own, overlay);
+        table.outgoing.retain(|one| here.contains(&one.id) || !away.contains(&one.id));
+        keep_used(table);
+        self.built.machines = machines;
+        self.built.problems.extend(problems);
         self.built.problems.sort();
         self.built
     }
+}
+
+/// Drops the credentials of tunnels that the table has not.
+fn keep_used(table: &mut OverlayTable) {
+    let outgoing = table.outgoing.iter().flat_map(|c| &c.backends).map(|b| &b.credential);
+    let used: BTreeSet<String> =
+        outgoing.chain(table.incoming.iter().map(|s| &s.credential)).cloned().collect();
+    table.credentials.retain(|credential| used.contains(&credential.id));
 }
 
 /// Instances of one service dial through the same connection.

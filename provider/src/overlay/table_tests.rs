@@ -65,6 +65,21 @@ impl Stage {
         }
     }
 
+    /// An instance is on another machine, reached as if it were this one.
+    fn moves(&mut self, lease: &LeaseView, service: &str, index: u32, host: &str) {
+        let key = InstanceKey { lease: lease.name.clone(), service: service.into(), index };
+        let hop = stoa_tunnel::hop::Hop {
+            host: host.into(),
+            relay: "127.0.0.1:8445".parse().unwrap(),
+            name: host.into(),
+            fingerprint: String::new(),
+            identity: "front".into(),
+            authority: "authority".into(),
+        };
+        let place = &mut self.seen.instances.get_mut(&key).unwrap().place;
+        (place.host, place.hop) = (Some(host.into()), Some(hop));
+    }
+
     fn build(&mut self, leases: &[LeaseView], known: &[(&LeaseView, &str)]) -> Built {
         let stored = StoredManifest::new("v", b"v", manifest(SDL));
         let joined: Vec<Joined<'_>> = leases
@@ -175,4 +190,56 @@ fn two_services_of_one_provider_are_joined_by_a_tunnel_with_two_keys() {
     // The chain's list is a look behind: what is over here is over.
     let built = stage.build(&both[..1], &known);
     assert!(built.table.outgoing[0].backends.is_empty() && built.table.incoming.is_empty());
+}
+
+#[test]
+fn what_runs_on_another_machine_is_dialled_there_with_its_own_keys_alone() {
+    let mut stage = Stage::set();
+    stage.config.overlay.resolvers = vec!["192.0.2.1:53".parse().unwrap()];
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&here, "web", 2);
+    stage.runs(&there, "api", 1);
+    stage.moves(&here, "web", 0, "n1");
+    let (own, both) = (me(), [here.clone(), there.clone()]);
+    let known = [(&here, own.as_str()), (&there, own.as_str())];
+
+    // One of two is away: both machines dial, with one key, in one tunnel.
+    let built = stage.build(&both, &known);
+    assert!(built.problems.is_empty(), "{:?}", built.problems);
+    let away = &built.machines["n1"];
+    away.validate().unwrap();
+    assert_eq!((away.links.len(), built.table.links.len()), (1, 2));
+    assert!(away.links[0].instance.ends_with("web[0]"), "{:?}", away.links);
+    assert!(away.listen.is_empty() && away.incoming.is_empty());
+    assert_eq!(away.resolvers, stage.config.overlay.resolvers);
+    assert_eq!(away.outgoing, built.table.outgoing, "this machine is 127.0.0.1 to it, too");
+    let [key] = &away.credentials[..] else { panic!("{:?}", away.credentials) };
+    assert!(key.id.starts_with("out "), "{}", key.id);
+
+    // Both are away: this machine has neither tunnel nor key for it.
+    stage.moves(&here, "web", 1, "n1");
+    stage.config.overlay.advertise_inside = vec!["inside.example:1".into()];
+    let built = stage.build(&both, &known);
+    assert_eq!(built.machines["n1"].links.len(), 2);
+    assert_eq!(built.machines["n1"].outgoing[0].backends[0].endpoints, ["inside.example:1"]);
+    assert!(built.table.outgoing.is_empty() && built.table.incoming.len() == 1);
+    assert_eq!(built.table.credentials.len(), 1);
+    assert_eq!(built.told.len(), 2, "both ends are told of");
+
+    // Another provider is dialled where it says that it is.
+    let endpoints = vec!["other.example:8444".to_string()];
+    let other = KnownProvider { roots: vec!["aa".into()], endpoints: endpoints.clone() };
+    stage.state.providers.insert("other".into(), other);
+    let abroad = [(&here, own.as_str()), (&there, "other")];
+    let built = stage.build(&both[..1], &abroad);
+    assert_eq!(built.machines["n1"].outgoing[0].backends[0].endpoints, endpoints);
+
+    // It does not answer: nobody knows, and nothing is said of it.
+    let key = stage.seen.instances.keys().find(|key| key.service == "web").cloned().unwrap();
+    stage.seen.instances.get_mut(&key).unwrap().place.unknown = true;
+    assert!(stage.build(&both, &known).machines.is_empty());
+    // What is found there of a lease that is over is dialled from no more.
+    stage.seen.instances.get_mut(&key).unwrap().place.unknown = false;
+    let built = stage.build(&both[1..], &known);
+    assert!(built.machines["n1"].links.is_empty() && built.machines["n1"].credentials.is_empty());
 }

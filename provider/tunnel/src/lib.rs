@@ -7,7 +7,8 @@
 //! link containers' network namespaces ([`netns`]): no port of theirs is
 //! published, and no address of this host is in their networks. Those on the
 //! provider's other machines are reached through these machines' relays
-//! ([`hop`]). Workloads reach each other through tunnels ([`overlay`]).
+//! ([`hop`]). Workloads reach each other through tunnels ([`overlay`]); what runs
+//! on such a machine dials out from there, by a data plane without an ingress.
 
 pub mod control;
 mod counters;
@@ -29,11 +30,12 @@ mod targets;
 mod tls;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use tokio::net::TcpListener;
 use tokio::sync::{watch, Mutex};
 
 pub use control::{ControlClient, ControlError};
@@ -56,8 +58,9 @@ use tls::{Challenges, Https};
 /// How the data plane is run.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where HTTP is served.
-    pub listen: SocketAddr,
+    /// Where HTTP is served; `None`: nowhere, on a further machine of a provider
+    /// that only looks after its own links.
+    pub listen: Option<SocketAddr>,
     /// The control socket; made for the owner alone.
     pub control: PathBuf,
     /// Where the last table is kept; one process at a time uses it.
@@ -66,14 +69,20 @@ pub struct Config {
     pub forward_limits: ForwardLimits,
 }
 
+/// What is told where no HTTP is served.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+fn listen_http(address: SocketAddr) -> io::Result<TcpListener> {
+    forward::listen::tcp(address, Own::HasNot)
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
+}
+
 /// Serves until `ending` becomes true, then drains.
 pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()> {
     let state = StateDir::open(&config.state)?;
     let table = state.load()?;
-    let listener = forward::listen::tcp(config.listen, Own::HasNot).map_err(|e| {
-        io::Error::new(e.kind(), format!("cannot listen on {}: {e}", config.listen))
-    })?;
-    let listen = listener.local_addr()?;
+    let listener = config.listen.map(listen_http).transpose()?;
+    let listen = listener.as_ref().map_or(Ok(NOWHERE), TcpListener::local_addr)?;
     let dialer = Dialer::start()?;
     let (reach, counters) = (Reach::new(dialer.clone()), Arc::new(LiveCounters::default()));
     let overlay = Arc::new(Overlay::new(dialer, reach.clone()));
@@ -117,8 +126,13 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
         started: Instant::now(),
         state: Mutex::new(Arc::new(state)),
     });
+    let mut ends = ending.clone();
     let serving = async {
-        ingress::serve(listener, Arc::clone(&ingress), ending, None).await;
+        match listener {
+            Some(listener) => ingress::serve(listener, Arc::clone(&ingress), ending, None).await,
+            // A sender that is gone says the same.
+            None => drop(ends.wait_for(|end| *end).await),
+        }
         tokio::join!(ingress::drain(&ingress), forwards.drain(), overlay.drain());
     };
     tokio::select! {

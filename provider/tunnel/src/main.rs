@@ -54,6 +54,19 @@ enum Other {
     /// Joins the front data plane's connections with this machine's
     /// instances; started by the agent of a machine.
     Relay(RelayArguments),
+    /// Answers names and dials for this machine's instances, without an
+    /// ingress; started by the agent of a machine.
+    Links(LinksArguments),
+}
+
+#[derive(Args)]
+struct LinksArguments {
+    /// The unix socket on which the agent pushes what is to be joined.
+    #[arg(long)]
+    control: PathBuf,
+    /// The directory in which the last of it is kept.
+    #[arg(long)]
+    state: PathBuf,
 }
 
 #[derive(Args)]
@@ -98,6 +111,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.other {
         Some(Other::Relay(relay)) => runtime.block_on(run_relay(relay)),
+        Some(Other::Links(links)) => runtime.block_on(run_links(links)),
         None => runtime.block_on(run(arguments)),
     }
 }
@@ -105,7 +119,7 @@ fn serve(arguments: Arguments) -> anyhow::Result<()> {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let forward_limits = forward_limits(&arguments);
     let config = Config {
-        listen: arguments.listen,
+        listen: Some(arguments.listen),
         control: arguments.control,
         state: arguments.state,
         limits: IngressLimits {
@@ -115,6 +129,21 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
         },
         forward_limits,
     };
+    run_plane(config).await
+}
+
+async fn run_links(arguments: LinksArguments) -> anyhow::Result<()> {
+    let config = Config {
+        listen: None,
+        control: arguments.control,
+        state: arguments.state,
+        limits: IngressLimits::default(),
+        forward_limits: ForwardLimits::default(),
+    };
+    run_plane(config).await
+}
+
+async fn run_plane(config: Config) -> anyhow::Result<()> {
     if let Err(error) = use_all_descriptors() {
         tracing::warn!("the limit of open files cannot be raised: {error}");
     }

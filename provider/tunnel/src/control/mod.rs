@@ -49,7 +49,7 @@ pub enum Response {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     pub version: String,
-    /// Where HTTP is served.
+    /// Where HTTP is served; port 0: nowhere.
     pub listen: SocketAddr,
     pub uptime_seconds: u64,
     /// The table's generation; 0 where there has been none.

@@ -45,7 +45,8 @@ pub use name::{tunnel_name, TUNNEL_DOMAIN};
 pub use status::{Direction, LinkStatus, OverlayListener, TunnelState, TunnelStatus};
 pub use table::{
     Backend, Connection, Credential, Link, Name, OverlayTable, PeerRoot, Port, Served, TunnelId,
-    MAX_BACKENDS, MAX_DESCRIPTOR, MAX_LINKS, MAX_LINK_ENTRIES, MAX_OVERLAY_BYTES, MAX_TUNNELS,
+    MAX_BACKENDS, MAX_DESCRIPTOR, MAX_ENDPOINTS, MAX_LINKS, MAX_LINK_ENTRIES, MAX_OVERLAY_BYTES,
+    MAX_TUNNELS,
 };
 
 /// A listener that could not be had is tried again after this.
