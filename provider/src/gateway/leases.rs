@@ -107,6 +107,13 @@ fn is_of(lease: &Lease, id: &DeploymentId) -> bool {
     lease.id.as_ref().is_some_and(|lease| deployment_of(lease) == *id)
 }
 
+/// Who shares a deployment: its live leases, at whichever providers, as the
+/// chain lists them now.
+pub(super) async fn sharing(context: &Context, id: &DeploymentId) -> Result<Vec<BidId>, Status> {
+    let leases = context.reads.leases_of(id).await.map_err(unobservable)?;
+    Ok(leases.into_iter().filter_map(|lease| lease.id).collect())
+}
+
 /// The chain cannot be asked, or does not know the thing.
 pub(super) fn unobservable(error: Error) -> Status {
     match error {

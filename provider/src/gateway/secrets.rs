@@ -19,7 +19,7 @@ use stoa_client::token::Scope;
 use tonic::{Request, Response, Status};
 
 use super::caller::caller;
-use super::leases::{live_leases, own_deployment, unobservable};
+use super::leases::{live_leases, own_deployment, sharing, unobservable};
 use super::providers::provider_caller;
 use super::Context;
 use crate::chain::spec_of;
@@ -192,8 +192,7 @@ impl PeerSecrets {
 /// Group and provider of each live lease of a deployment.
 async fn leased(context: &Context, id: &DeploymentId) -> Result<Vec<(String, String)>, Status> {
     let mut leased = vec![];
-    let leases = context.reads.leases_of(id).await.map_err(unobservable)?;
-    for lease in leases.into_iter().filter_map(|lease| lease.id) {
+    for lease in sharing(context, id).await? {
         let spec = spec_of(context.reads.as_ref(), &lease).await.map_err(unobservable)?;
         leased.push((spec.name, lease.provider));
     }

@@ -8,7 +8,7 @@ use stoa_client::proto::peer::v1::{EndpointsRequest, EndpointsResponse};
 use stoa_client::proto::types::v1::DeploymentId;
 use tonic::{Request, Response, Status};
 
-use super::leases::unobservable;
+use super::leases::sharing;
 use super::providers::provider_caller;
 use super::Context;
 
@@ -39,10 +39,8 @@ async fn share_a_deployment(
     id: &DeploymentId,
     caller: &str,
 ) -> Result<(), Status> {
-    let leases = context.reads.leases_of(id).await.map_err(unobservable)?;
-    let has_one = |provider: &str| {
-        leases.iter().any(|lease| lease.id.as_ref().is_some_and(|id| id.provider == provider))
-    };
+    let leases = sharing(context, id).await?;
+    let has_one = |provider: &str| leases.iter().any(|lease| lease.provider == provider);
     match has_one(caller) && has_one(&context.provider) {
         true => Ok(()),
         false => Err(Status::permission_denied(format!(
