@@ -9,12 +9,14 @@
 // It has what the runtime's own tests need besides.
 #[allow(dead_code)]
 mod support;
+#[path = "support/world.rs"]
+#[allow(dead_code)]
+mod world;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use nix::sched::{setns, CloneFlags};
@@ -22,135 +24,7 @@ use stoa_provider::runtime::{
     Applied, Backend, DockerBackend, FirewallChoice, InstanceKey, ObservedInstance, WorkloadSpec,
 };
 use support::{docker, exec, exec_fails, Provider};
-
-/// Addresses that the world has besides its public one: metadata services,
-/// private networks, everything that is not the public internet.
-const BARRED: [&str; 8] = [
-    "169.254.169.254",
-    "168.63.129.16",
-    "10.77.0.7",
-    "172.30.0.7",
-    "192.168.77.7",
-    "100.64.0.7",
-    "198.18.0.7",
-    "203.0.113.7",
-];
-
-/// Runs a program of the host's; its failure is the test's.
-fn host(line: &str) -> String {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{line}: {errors}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A network namespace at the other end of a link of the host's, with web
-/// servers at all its addresses.
-struct World {
-    name: String,
-    /// A number of a routing table that is this world's.
-    table: u32,
-    /// Its public address, and the host's on the link.
-    public: Ipv4Addr,
-    hosts: Ipv4Addr,
-    server: Option<Child>,
-    /// What the server shows.
-    pages: tempfile::TempDir,
-}
-
-impl World {
-    fn make() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = std::process::id() % 8192 * 8 + NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("iso{number}");
-        // A public network that nothing of this machine's is in.
-        let [high, low] = [(number >> 8) as u8, number as u8 & 0xfc];
-        let base = Ipv4Addr::new(8, 144 + (number & 3) as u8, high, low);
-        let at = |offset: u32| Ipv4Addr::from(u32::from(base) + offset);
-        let (hosts, public) = (at(1), at(2));
-        let table = 40_000 + number;
-        let pages = tempfile::tempdir().unwrap();
-        std::fs::write(pages.path().join("index.html"), "hello from outside\n").unwrap();
-        // It clears up also after what fails below.
-        let mut world = Self { name, table, public, hosts, server: None, pages };
-        let Self { name, .. } = &world;
-        host(&format!("ip netns add {name}"));
-        host(&format!("ip link add {name} type veth peer name eth0 netns {name}"));
-        host(&format!("ip address add {hosts}/30 dev {name}"));
-        host(&format!("ip link set {name} up"));
-        std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/rp_filter"), "0").unwrap();
-        let inside = |line: &str| host(&format!("ip -n {name} {line}"));
-        inside("link set lo up");
-        inside("link set eth0 up");
-        inside(&format!("address add {public}/30 dev eth0"));
-        inside(&format!("route add default via {hosts}"));
-        for address in BARRED {
-            inside(&format!("address add {address}/32 dev lo"));
-            host(&format!("ip route add {address}/32 via {public} dev {name} table {table}"));
-        }
-        let mut counters = Command::new("ip")
-            .args(["netns", "exec", name, "nft", "-f", "-"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let rules = format!(
-            "table ip world {{ counter strays {{\n}}\ncounter guests {{\n}}\n\
-             chain in {{ type filter hook prerouting priority -300; iifname != \"eth0\" accept\n\
-             ip daddr {public} counter name guests accept\ncounter name strays\n}}\n}}\n"
-        );
-        std::io::Write::write_all(counters.stdin.as_mut().unwrap(), rules.as_bytes()).unwrap();
-        drop(counters.stdin.take());
-        assert!(counters.wait().unwrap().success());
-        let busybox = std::env::var("BUSYBOX").unwrap_or_else(|_| "/bin/busybox".into());
-        let server = Command::new("ip")
-            .args(["netns", "exec", name, &busybox, "httpd", "-f", "-p", "80", "-h"])
-            .arg(world.pages.path())
-            .spawn()
-            .unwrap();
-        world.server = Some(server);
-        world
-    }
-
-    /// From now on what comes out of this bridge finds the barred addresses
-    /// here. The rest of the machine does not.
-    fn is_behind(&self, bridge: &str) {
-        host(&format!("ip rule add iif {bridge} lookup {}", self.table));
-    }
-
-    /// Packets that came to the barred addresses, and to the public one.
-    fn came(&self) -> (u64, u64) {
-        let listed = host(&format!("ip netns exec {} nft list counters", self.name));
-        let packets = |name: &str| -> u64 {
-            let after = listed.split_once(&format!("counter {name} ")).unwrap().1;
-            let after = after.split_once("packets ").unwrap().1;
-            after.split_whitespace().next().unwrap().parse().unwrap()
-        };
-        (packets("strays"), packets("guests"))
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
-        let quietly = |line: &str| {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let _ = Command::new("ip").args(words).stderr(Stdio::null()).status();
-        };
-        let rules = host("ip rule show");
-        let lookup = format!("lookup {}", self.table);
-        rules
-            .lines()
-            .filter(|rule| rule.trim_end().ends_with(&lookup))
-            .for_each(|_| quietly(&format!("rule del {lookup}")));
-        quietly(&format!("route flush table {}", self.table));
-        quietly(&format!("link del {}", self.name));
-        quietly(&format!("netns del {}", self.name));
-    }
-}
+use world::{host, inside, World, BARRED};
 
 fn egress(service: &str, image: &str, egress: bool) -> WorkloadSpec {
     let key = InstanceKey { lease: "out-lease".into(), service: service.into(), index: 0 };
@@ -185,6 +59,33 @@ fn flush(choice: FirewallChoice, provider: &Provider) {
             host(&format!("nft delete table inet stoa_{owner}"));
         }
     }
+}
+
+async fn pid_of(backend: &DockerBackend, spec: &WorkloadSpec) -> i64 {
+    let seen = backend.observe_instance(&spec.key).await.unwrap();
+    seen.workload.unwrap().pid.unwrap()
+}
+
+/// Whether this host hears what a process' network sends to groups that it
+/// has joined on the bridge with that address.
+fn hears_groups(gateway: &str, pid: i64) -> bool {
+    const GROUPS: [Ipv4Addr; 2] =
+        [Ipv4Addr::new(224, 0, 0, 251), Ipv4Addr::new(239, 255, 255, 250)];
+    let gateway: Ipv4Addr = gateway.parse().unwrap();
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    GROUPS.iter().for_each(|group| socket.join_multicast_v4(group, &gateway).unwrap());
+    let port = socket.local_addr().unwrap().port();
+    inside(pid, move || {
+        let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+        for group in GROUPS {
+            // A firewall that says so is as well as one that drops.
+            let _ = socket.send_to(b"x", (group, port));
+        }
+    });
+    // What is sent on this machine has arrived when the call returns.
+    socket.set_nonblocking(true).unwrap();
+    let heard = GROUPS.map(|_| socket.recv(&mut [0; 8]).is_ok());
+    heard.contains(&true)
 }
 
 async fn leads_to_the_public_internet_alone(name: &str, choice: FirewallChoice) {
@@ -234,6 +135,11 @@ async fn leads_to_the_public_internet_alone(name: &str, choice: FirewallChoice) 
     assert!(datagrams.recv(&mut [0; 64]).is_err(), "no datagram may arrive at the host");
     exec_fails(workload, "busybox test -e /var/run/docker.sock");
 
+    // Nor many at once.
+    let pid = pid_of(backend, &spec).await;
+    let gateway = support::interface_addresses(&names.egress_bridge).remove(0);
+    assert!(!hears_groups(&gateway, pid), "no multicast may arrive at the host");
+
     // It can forge nothing, and has no IPv6.
     exec_fails(workload, "busybox arping -c 1 -w 1 -I eth0 10.224.0.1");
     exec_fails(workload, "busybox ip address add 10.224.0.9/32 dev eth0");
@@ -277,6 +183,11 @@ async fn leads_to_the_public_internet_alone(name: &str, choice: FirewallChoice) 
         ["run", "--rm", "--label", &label, "--network", &bridge, &image, "/bin/sh", "-c", &line];
     assert_eq!(docker(&run).lines().count(), BARRED.len());
     assert!(world.came().0 > 0);
+    let run = ["run", "-d", "--label", &label, "--network", &bridge, &image];
+    let ordinary = docker(&run);
+    let pid = docker(&["inspect", "-f", "{{.State.Pid}}", ordinary.trim()]);
+    let gateway = support::interface_addresses(&bridge).remove(0);
+    assert!(hears_groups(&gateway, pid.trim().parse().unwrap()));
 
     // Without egress there is nothing, and no trace of what was.
     let shut = egress("out", &image, false);
