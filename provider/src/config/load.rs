@@ -7,7 +7,9 @@ use stoa_client::config::{Config as ClientConfig, Settings};
 use stoa_client::keys::{Backend, KeyStore, Passphrase, SecretKey};
 use stoa_client::money::Dec;
 
-use super::file::{Config, Engine, Strategy, PERSISTENT_CLASSES};
+use super::file::{Config, PERSISTENT_CLASSES};
+use super::machine::Engine;
+use super::market::Strategy;
 use crate::runtime::{AddressPool, RuntimeConfig};
 
 /// Why the settings cannot be used.
