@@ -62,6 +62,9 @@ deployment:
   api: {near: {profile: one, count: 1}}
   far: {there: {profile: one, count: 1}}
 "#;
+/// Where the two services are, and what they show: the far one, its image's mark.
+const API: (&str, u16, &str) = ("api", 80, "/");
+const FAR: (&str, u16, &str) = ("far", 81, "/mark");
 /// What the public name has, as the test's resolver says.
 const PUBLIC_NAME: &str = "www.example.org";
 const PUBLIC_ADDRESS: [u8; 4] = [93, 184, 216, 34];
@@ -191,16 +194,17 @@ fn says(mut stream: &TcpStream, words: &str) -> std::io::Result<String> {
     Ok(String::from_utf8(answer).unwrap())
 }
 
-/// A page, by a name and port, from a workload on the machine.
-fn page(machine: &Machine, workload: &str, name: &str, port: u16) -> String {
+/// A page, by a name with a port, from a workload on the machine.
+fn page(machine: &Machine, workload: &str, name: &str, port: u16, path: &str) -> String {
     let line =
-        format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 5 nc -w 4 {name} {port}; true");
+        format!("printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | timeout 4 nc -w 2 {name} {port}; true");
     machine.docker(&["exec", workload, "/bin/sh", "-c", &line])
 }
 
-async fn await_page(machine: &Machine, workload: &str, name: &str, port: u16, body: &str) {
-    until(&format!("{body} from {name}:{port}"), || async {
-        page(machine, workload, name, port).ends_with(body).then_some(())
+async fn await_page(machine: &Machine, workload: &str, place: (&str, u16, &str), body: &str) {
+    let (name, port, path) = place;
+    until(&format!("{body} from {name}:{port}{path}"), || async {
+        page(machine, workload, name, port, path).ends_with(body).then_some(())
     })
     .await;
 }
@@ -314,18 +318,28 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     let mut a = Control { daemon, root: root_a, config: config.clone(), overlay, front };
     a.daemon.await_state("n1", HostState::Up).await;
 
-    let mut web = spec(&web_lease, "web", 1_000);
-    let mut open = spec(&web_lease, "open", 1_000);
+    let mut web = spec(&web_lease, "web", 500);
+    let mut open = spec(&web_lease, "open", 500);
     let mut api = spec(&api_lease, "api", 50);
     assert_eq!(a.daemon.run_spec(&mut api).await, None);
     assert_eq!(a.daemon.run_spec(&mut web).await.as_deref(), Some("n1"));
     assert_eq!(a.daemon.run_spec(&mut open).await.as_deref(), Some("n1"));
     let image = b.busybox().await;
-    let far = spec(&far_lease, "far", 50);
-    let far = WorkloadSpec { image: b.spec("x", "x", &image).image, ..far };
+    let mut far = spec(&far_lease, "far", 50);
+    far.image = b.spec("x", "x", &image).image;
+    // It shows its image's mark, by which it is known.
+    far.command = ["/bin/busybox", "httpd", "-f", "-p", "8080", "-h", "/"].map(String::from).into();
     b.backend.apply(&far).await.unwrap();
-    let far_names = b.backend.names().instance(&far.key);
-    support::exec(&far_names.workload, "echo far >/www/index.html");
+    until("far serves", || async {
+        let seen = b.backend.observe().await.unwrap();
+        seen.instances[&far.key].is_serving().then_some(())
+    })
+    .await;
+    until("api serves", || async {
+        let seen = a.daemon.fleet.observe().await.unwrap();
+        seen.instances[&api.key].is_serving().then_some(())
+    })
+    .await;
 
     config.data_dir = dir_b.path().into();
     config.overlay.listen = vec![([0, 0, 0, 0], port_b).into()];
@@ -338,8 +352,8 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
 
     // By name: a service on the daemon's machine, and one at another provider.
     let workload = a.names(&web.key).workload;
-    await_page(&n1, &workload, "api", 80, "hello\n").await;
-    await_page(&n1, &workload, "far", 81, "far\n").await;
+    await_page(&n1, &workload, API, "hello\n").await;
+    await_page(&n1, &workload, FAR, &b.id).await;
     let api_address = look_up(&n1, &workload, "api");
     // What is not declared has no name, and public ones only who has egress.
     assert_eq!(look_up(&n1, &workload, PUBLIC_NAME), "");
@@ -350,13 +364,13 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     assert!(found.contains(&IpAddr::from(PUBLIC_ADDRESS).to_string()), "{found}");
     // The internet, and nothing that is not public: the agent minds its walls.
     let public = public_page(&n1).to_string();
-    await_page(&n1, &opened, &public, 80, "public\n").await;
-    assert_eq!(page(&n1, &workload, &public, 80), "");
+    await_page(&n1, &opened, (&public, 80, "/"), "public\n").await;
+    assert_eq!(page(&n1, &workload, &public, 80, "/"), "");
     let private = TcpListener::bind((host, 0)).unwrap();
     let port = private.local_addr().unwrap().port();
     private.set_nonblocking(true).unwrap();
     for from in [&workload, &opened] {
-        assert_eq!(page(&n1, from, &host.to_string(), port), "");
+        assert_eq!(page(&n1, from, &host.to_string(), port, "/"), "");
     }
     assert!(private.accept().is_err(), "no connection may arrive at the host");
 
@@ -383,10 +397,8 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     // A connection outlives the daemon, its start, and the agent.
     let seen = a.daemon.fleet.observe().await.unwrap();
     echo_at(pid_of(&seen, &api.key), 9000);
-    let target: IpAddr = {
-        let line = api_address.lines().find(|line| line.starts_with("Address")).unwrap();
-        line.split_whitespace().last().unwrap().parse().unwrap()
-    };
+    let words = api_address.split_whitespace();
+    let target: IpAddr = words.filter_map(|word| word.parse().ok()).next().unwrap();
     let web_pid = pid_of(&seen, &web.key);
     let dial = move || {
         inside(web_pid, move || {
@@ -421,10 +433,10 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     // that is killed comes back.
     a.daemon.stop();
     n1.docker(&["restart", "-t", "0", &a.names(&web.key).link]);
-    await_page(&n1, &workload, "api", 80, "hello\n").await;
-    await_page(&n1, &workload, "far", 81, "far\n").await;
+    await_page(&n1, &workload, API, "hello\n").await;
+    await_page(&n1, &workload, FAR, &b.id).await;
     kill_links(&n1);
-    await_page(&n1, &workload, "api", 80, "hello\n").await;
+    await_page(&n1, &workload, API, "hello\n").await;
 
     // A lease that is over takes its tunnels with it, there too.
     a.again().await;
@@ -434,8 +446,8 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     assert_eq!(says(&stream, "one more").unwrap(), "one more");
     a.look(&[&web_lease]).await;
     until("the connection is cut", || async { says(&stream, "?").is_err().then_some(()) }).await;
-    assert_eq!(page(&n1, &workload, "api", 80), "");
-    await_page(&n1, &workload, "far", 81, "far\n").await;
+    assert_eq!(page(&n1, &workload, "api", 80, "/"), "");
+    await_page(&n1, &workload, FAR, &b.id).await;
     a.daemon.fleet.remove_lease(&web_lease.name).await.unwrap();
     a.look(&[]).await;
     let empty =

@@ -65,17 +65,18 @@ impl Away {
             let ids = dialled(machine.links.iter());
             let mut outgoing = all.outgoing.clone();
             outgoing.retain(|connection| ids.contains(&connection.id));
-            let mut backends = outgoing.iter_mut().flat_map(|c| &mut c.backends);
             let inside = match machine.at {
                 _ if !settings.advertise_inside.is_empty() => settings.advertise_inside.clone(),
                 Some(at) => endpoints_for(at, &settings.listen),
                 None => vec![],
             };
             let mut ends_here = false;
-            backends.by_ref().filter(|b| own.contains(&b.tunnel.descriptor)).for_each(|backend| {
-                ends_here = true;
-                backend.endpoints.clone_from(&inside);
-            });
+            for backend in outgoing.iter_mut().flat_map(|connection| &mut connection.backends) {
+                if own.contains(&backend.tunnel.descriptor) {
+                    ends_here = true;
+                    backend.endpoints.clone_from(&inside);
+                }
+            }
             if ends_here && inside.is_empty() {
                 problems.push(format!(
                     "the machine {host}: it is not known where it reaches the tunnels of this \

@@ -143,8 +143,10 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.agent = None;
         if std::thread::panicking() {
-            let log = std::fs::read_to_string(self.dir.join("agent.log")).unwrap_or_default();
-            eprintln!("the agent of {}:\n{log}", self.name);
+            for file in ["agent.log", "agent/links/log"] {
+                let log = std::fs::read_to_string(self.dir.join(file)).unwrap_or_default();
+                eprintln!("{file} of {}:\n{log}", self.name);
+            }
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/engine.sh");
         let _ = Command::new(script).arg("stop").arg(&self.dir).status();
