@@ -92,11 +92,12 @@ async fn hold(name: &str, choice: FirewallChoice) {
     drop(open);
     drop(inside(pid, move || await_room(public)));
 
-    // Bytes from it. This host itself loses none on the way there.
+    // Bytes from it. This host itself has no limit on the way there.
     let bytes_of = |datagrams: u64| datagrams as f64 * (DATAGRAM + HEADERS) as f64;
     let (_, before) = world.came();
     flood(public);
-    assert!(world.came().1 - before >= DATAGRAMS as u64, "nothing is lost without a limit");
+    let came = world.came().1 - before;
+    assert!(bytes_of(came) > most(Duration::from_secs(3)), "without a limit: {came} datagrams");
     let (_, before) = world.came();
     let begun = Instant::now();
     inside(pid, move || flood(public));

@@ -8,8 +8,6 @@ use crate::runtime::names::BRIDGE_PREFIX;
 const TABLE: &str = "stoa_";
 /// The one rule that older versions set, for all providers of a machine.
 const OLD_TABLE: &str = "stoa_guard";
-/// A burst is counted in 32 bits.
-const MOST_BURST: u64 = u32::MAX as u64;
 
 pub(super) async fn install(firewall: &Firewall) -> Result<(), String> {
     run("nft", &["-f", "-"], &ruleset(firewall)).await.map(|_| ())
@@ -133,7 +131,8 @@ chain postrouting {{
     )
 }
 
-/// A workload's bytes a second, by its bridge; a second's worth at once.
+/// A workload's bytes a second, by its bridge; a second's worth at once, which
+/// the kernel gives without a burst: one that is named comes on top.
 fn rate(firewall: &Firewall, set: &str, interface: &str) -> String {
     let bytes = firewall.bytes_per_second;
     if bytes == 0 {
@@ -144,11 +143,7 @@ fn rate(firewall: &Firewall, set: &str, interface: &str) -> String {
     } else {
         format!("{interface} \"{}*\" ", firewall.egress)
     };
-    let burst = bytes.min(MOST_BURST);
-    format!(
-        "\t{bridge}add @{set} {{ {interface} limit rate over {bytes} bytes/second burst {burst} \
-         bytes }} drop\n"
-    )
+    format!("\t{bridge}add @{set} {{ {interface} limit rate over {bytes} bytes/second }} drop\n")
 }
 
 fn connections(firewall: &Firewall) -> String {
