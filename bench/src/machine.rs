@@ -3,17 +3,17 @@
 use std::{fs, thread};
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What may explain a figure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Machine {
     cpu: String,
     cores: usize,
     /// Bytes.
     memory: u64,
     kernel: String,
-    profile: &'static str,
+    profile: String,
 }
 
 impl Machine {
@@ -28,7 +28,7 @@ impl Machine {
             cores: thread::available_parallelism()?.get(),
             memory: kib * 1024,
             kernel: kernel.trim().to_owned(),
-            profile: if cfg!(debug_assertions) { "dev" } else { "release" },
+            profile: if cfg!(debug_assertions) { "dev" } else { "release" }.into(),
         })
     }
 }

@@ -33,7 +33,8 @@ use report::Report;
 /// Measures Stoa and prints one table.
 #[derive(Parser)]
 struct Args {
-    /// Only figures whose name starts with this.
+    /// Only figures whose name starts with this; the others stay as the
+    /// file has them.
     #[arg(long, default_value = "")]
     only: String,
     /// Leave out the figures that start real networks.
@@ -99,6 +100,9 @@ fn main() -> Result<()> {
         }
     }
     println!("{}", report.table());
+    if !args.only.is_empty() {
+        report.keep_others_of(&args.out)?;
+    }
     report.write(&args.out)?;
     eprintln!("written to {}", args.out.display());
     anyhow::ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));

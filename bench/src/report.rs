@@ -4,12 +4,12 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use comfy_table::{presets::UTF8_BORDERS_ONLY, CellAlignment, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
 
 /// Which way a figure improves.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
     /// Rates and the like.
@@ -19,7 +19,7 @@ pub enum Better {
 }
 
 /// One figure.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Figure {
     /// Such as `state.create_bid`.
     pub name: String,
@@ -31,14 +31,18 @@ pub struct Figure {
     pub goal: Option<f64>,
     /// Which way it improves.
     pub better: Better,
+    /// Of which commit it was taken.
+    #[serde(default)]
+    pub commit: String,
 }
 
-/// All figures of a run.
-#[derive(Debug, Serialize)]
+/// All figures of a machine.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Report {
-    commit: String,
     machine: Machine,
     figures: Vec<Figure>,
+    #[serde(skip)]
+    commit: String,
 }
 
 impl Report {
@@ -50,7 +54,8 @@ impl Report {
     /// Adds a figure.
     pub fn add(&mut self, name: &str, value: f64, unit: &str, goal: Option<f64>, better: Better) {
         let (name, unit) = (name.to_owned(), unit.to_owned());
-        self.figures.push(Figure { name, value: rounded(value), unit, goal, better });
+        let (value, commit) = (rounded(value), self.commit.clone());
+        self.figures.push(Figure { name, value, unit, goal, better, commit });
     }
 
     /// The figures for people.
@@ -71,6 +76,24 @@ impl Report {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table
+    }
+
+    /// Takes over what an earlier run on this machine measured and this one
+    /// did not, in that one's order.
+    pub fn keep_others_of(&mut self, path: &Path) -> Result<()> {
+        let Ok(text) = fs::read_to_string(path) else { return Ok(()) };
+        let before: Self = serde_json::from_str(&text)
+            .with_context(|| format!("{} is of another form: remove it", path.display()))?;
+        if before.machine != self.machine {
+            return Ok(());
+        }
+        let mut fresh = std::mem::take(&mut self.figures);
+        for old in before.figures {
+            let anew = fresh.iter().position(|figure| figure.name == old.name);
+            self.figures.push(anew.map_or(old, |at| fresh.remove(at)));
+        }
+        self.figures.append(&mut fresh);
+        Ok(())
     }
 
     /// The figures for programs.
@@ -122,6 +145,23 @@ mod tests {
     }
 
     #[test]
+    fn a_run_of_some_figures_keeps_the_others_in_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("figures.json");
+        let run = |commit: &str, names: &[&str]| {
+            let machine = Machine::read().unwrap();
+            let mut report = Report { machine, figures: vec![], commit: commit.into() };
+            names.iter().for_each(|name| report.add(name, 1.0, "s", None, Better::Lower));
+            report.keep_others_of(&path).unwrap();
+            report.write(&path).unwrap();
+            let figures = report.figures.into_iter();
+            figures.map(|figure| figure.name + &figure.commit).collect::<Vec<_>>()
+        };
+        assert_eq!(run("1", &["a", "b", "c"]), ["a1", "b1", "c1"]);
+        assert_eq!(run("2", &["d", "b"]), ["a1", "b2", "c1", "d2"]);
+    }
+
+    #[test]
     fn a_goal_is_met_in_its_own_direction() {
         let figure = |value, better| Figure {
             name: String::new(),
@@ -129,6 +169,7 @@ mod tests {
             unit: String::new(),
             goal: Some(10.0),
             better,
+            commit: String::new(),
         };
         assert_eq!(verdict(&figure(11.0, Better::Higher)), "met");
         assert_eq!(verdict(&figure(11.0, Better::Lower)), "missed");
