@@ -43,7 +43,7 @@ const SDL: &str = r#"
 version: "2.0"
 services:
   web: {image: w, egress: none, expose: [{port: 8080, to: [{global: true}]}]}
-  open: {image: w, expose: [{port: 8080, to: [{global: true}]}]}
+  open: {image: w, expose: [{port: 8080, as: 83, to: [{service: web}]}]}
   api:
     image: w
     expose:
@@ -335,9 +335,10 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
         seen.instances[&far.key].is_serving().then_some(())
     })
     .await;
-    until("api serves", || async {
+    until("api and open serve", || async {
         let seen = a.daemon.fleet.observe().await.unwrap();
-        seen.instances[&api.key].is_serving().then_some(())
+        let serves = |spec: &WorkloadSpec| seen.instances[&spec.key].is_serving();
+        (serves(&api) && serves(&open)).then_some(())
     })
     .await;
 
@@ -354,11 +355,13 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     let workload = a.names(&web.key).workload;
     await_page(&n1, &workload, API, "hello\n").await;
     await_page(&n1, &workload, FAR, &b.id).await;
+    // And one on the same machine, by way of the daemon's.
+    await_page(&n1, &workload, ("open", 83, "/"), "hello\n").await;
     let api_address = look_up(&n1, &workload, "api");
     // What is not declared has no name, and public ones only who has egress.
     assert_eq!(look_up(&n1, &workload, PUBLIC_NAME), "");
-    assert_eq!(look_up(&n1, &workload, "open"), "");
     let opened = a.names(&open.key).workload;
+    assert_eq!(look_up(&n1, &workload, &opened), "");
     assert_eq!(look_up(&n1, &opened, "api"), "");
     let found = look_up(&n1, &opened, PUBLIC_NAME);
     assert!(found.contains(&IpAddr::from(PUBLIC_ADDRESS).to_string()), "{found}");
@@ -381,7 +384,7 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
             let status = one.status.as_ref();
             status.is_some_and(|s| s.state == TunnelState::Up && s.rtt_micros.is_some())
         };
-        (told.len() == 3 && told.iter().all(up)).then_some(told)
+        (told.len() == 4 && told.iter().all(up)).then_some(told)
     })
     .await;
     let bytes = |told: &[Told], port| {
