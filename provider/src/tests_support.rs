@@ -18,6 +18,7 @@ use stoa_client::proto::types::v1::{
 };
 use stoa_client::Address;
 use stoa_manifest::{Blob, Manifest, Options};
+use stoa_swarm::Shape;
 
 use crate::chain::{LeaseView, Standing, View};
 use crate::config::{render, Config};
@@ -28,6 +29,7 @@ use crate::runtime::{
     Observation, ObservedContainer, ObservedInstance, ObservedNetwork, PortSpec, Protocol,
     RegistryCredentials, RuntimeError, StorageUse, WorkloadSpec,
 };
+use crate::store::{BlobStore, MAX_CHUNK};
 
 pub(crate) const NOW: u64 = 1_000_000;
 
@@ -171,6 +173,28 @@ deployment: {{web: {{here: {{profile: web, count: 1}}}}}}
 
 pub(crate) fn one_service_manifest(image: &str) -> Manifest {
     manifest(&one_service_sdl(image))
+}
+
+/// The hashes of a blob, as a tenant sends them before it.
+pub(crate) fn hashes_of(bytes: &[u8]) -> Vec<u8> {
+    let shape = Shape::new(bytes.len() as u64).unwrap();
+    let mut hashes = vec![0; shape.outboard_bytes() as usize];
+    stoa_swarm::verify::outboard(shape, bytes, hashes.as_mut_slice()).unwrap();
+    hashes
+}
+
+/// Brings a blob as a tenant does.
+pub(crate) fn upload(store: &Arc<BlobStore>, bytes: &[u8]) {
+    let blob = Blob { root: blake3::hash(bytes), bytes: bytes.len() as u64 };
+    let mut upload = store.begin(&blob).unwrap().unwrap();
+    let hashes = hashes_of(bytes);
+    if !hashes.is_empty() {
+        upload.hashes(0, &hashes).unwrap();
+    }
+    for (number, part) in bytes.chunks(MAX_CHUNK).enumerate() {
+        upload.push((number * MAX_CHUNK) as u64, part).unwrap();
+    }
+    assert!(upload.finish().unwrap().complete);
 }
 
 pub(crate) fn image(digit: char) -> LoadedImage {

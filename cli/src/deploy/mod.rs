@@ -5,7 +5,8 @@
 
 pub mod book;
 pub mod deliver;
-mod giving;
+#[cfg(test)]
+mod mock;
 mod plan;
 mod post;
 pub mod progress;

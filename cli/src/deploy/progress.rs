@@ -166,12 +166,17 @@ impl Board {
         }
     }
 
+    /// How far images are that peers bring, in quarters.
+    pub fn fetched(&self, group: &str, have: u64, size: u64) {
+        let (quarter, of) = (quarters(have, size), text::bytes(size));
+        self.say(group, &format!("its peers bring its images: {quarter}% of {of}"));
+    }
+
     /// How far an upload is; lines are said by quarters.
     pub fn upload(&self, group: &str, blob: &str, sent: u64, size: u64) {
         let blob = blob.get(..8).unwrap_or(blob);
         let Some(bar) = self.bar(group) else {
-            let quarter = (sent.saturating_mul(4).checked_div(size).unwrap_or(4)) * 25;
-            let of = text::bytes(size);
+            let (quarter, of) = (quarters(sent, size), text::bytes(size));
             return self.say(group, &format!("uploading image {blob}… {quarter}% of {of}"));
         };
         bar.set_style(template("  {prefix}: {msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}"));
@@ -200,6 +205,11 @@ impl Board {
         });
         Some(bar.clone())
     }
+}
+
+/// A part in percent, in steps of a quarter.
+fn quarters(part: u64, of: u64) -> u64 {
+    part.saturating_mul(4).checked_div(of).unwrap_or(4).min(4) * 25
 }
 
 fn template(text: &str) -> ProgressStyle {

@@ -25,7 +25,7 @@ use stoa_provider::peers::Peers;
 use stoa_provider::reconcile::{services, Board, Parts, Reconciler};
 use stoa_provider::runtime::{DockerBackend, InstanceKey, LoadedImage, WorkloadSpec};
 use stoa_provider::secrets::Secrets;
-use stoa_provider::store::{BlobStore, LeaseStore, ManifestStore};
+use stoa_provider::store::{BlobStore, LeaseStore, ManifestStore, MAX_CHUNK};
 use stoa_tunnel::netns::Dialer;
 use tokio::sync::{watch, Notify};
 use tokio::task::JoinHandle;
@@ -172,12 +172,7 @@ impl Daemon {
         }
         let blobs = Arc::new(BlobStore::open(&dir.join("blobs"), Storage::default())?);
         if let Some((blob, bytes)) = &fleet.image {
-            if let Some(mut upload) = blobs.begin(*blob)? {
-                for (number, piece) in bytes.chunks(1 << 20).enumerate() {
-                    upload.push((number << 20) as u64, piece)?;
-                }
-                upload.finish()?;
-            }
+            upload(&blobs, blob, bytes)?;
         }
         let (views, receiver) = watch::channel(Some(fleet.view(number)));
         let backend = Arc::new(backend);
@@ -259,4 +254,20 @@ async fn queue() -> anyhow::Result<TxQueue> {
     );
     let key = recover(&new_mnemonic()?, "", Algorithm::Ed25519)?;
     Ok(TxQueue::open(chain, key, QueueOptions::default()).await?.0)
+}
+
+/// Brings the image as a tenant does.
+fn upload(blobs: &Arc<BlobStore>, blob: &Blob, bytes: &[u8]) -> anyhow::Result<()> {
+    let Some(mut upload) = blobs.begin(blob)? else { return Ok(()) };
+    let shape = upload.holding().shape();
+    let mut hashes = vec![0; usize::try_from(shape.outboard_bytes())?];
+    stoa_swarm::verify::outboard(shape, bytes, hashes.as_mut_slice())?;
+    for (number, part) in hashes.chunks(MAX_CHUNK).enumerate() {
+        upload.hashes((number * MAX_CHUNK) as u64, part)?;
+    }
+    for (number, part) in bytes.chunks(MAX_CHUNK).enumerate() {
+        upload.push((number * MAX_CHUNK) as u64, part)?;
+    }
+    upload.finish()?;
+    Ok(())
 }

@@ -68,6 +68,7 @@ struct Shared {
     wake: Arc<Notify>,
     secrets: Arc<Secrets>,
     overlay: Arc<Overlay>,
+    swarm: Swarm,
     /// What speaks protocols of its own on the gateway's port.
     raw: Vec<Arc<dyn RawService>>,
 }
@@ -190,7 +191,7 @@ fn open_shared(ground: &Ground, parts: &mut Parts) -> anyhow::Result<Shared> {
     let raw = relay
         .into_iter()
         .map(|relay| relay as Arc<dyn RawService>)
-        .chain([Arc::new(SwarmService(swarm)) as _])
+        .chain([Arc::new(SwarmService(swarm.clone())) as _])
         .collect();
     let planes = Arc::clone(&ground.planes);
     let overlay = Overlay::open(Arc::clone(config), provider, root.clone(), peers, planes)?;
@@ -198,7 +199,7 @@ fn open_shared(ground: &Ground, parts: &mut Parts) -> anyhow::Result<Shared> {
     let gatherer =
         Gatherer::new(Arc::clone(&overlay), Arc::clone(reads), views.clone(), wake.clone());
     parts.quiet(gatherer.run());
-    Ok(Shared { board, wake, secrets, overlay, raw })
+    Ok(Shared { board, wake, secrets, overlay, swarm, raw })
 }
 
 fn open_swarm(
@@ -326,6 +327,7 @@ fn serve_tenants(ground: Ground, market: Market, shared: Shared) -> GatewayServi
         board: shared.board,
         overlay: shared.overlay,
         secrets: shared.secrets,
+        swarm: shared.swarm,
         wake: shared.wake,
         raw: shared.raw,
     }))

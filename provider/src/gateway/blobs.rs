@@ -1,4 +1,4 @@
-//! Taking blobs, piece by piece.
+//! Taking blobs from tenants, piece by piece, and telling peers at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use stoa_client::ids::TextId;
 use stoa_client::proto::gateway::v1::{BlobChunk, BlobStatusRequest, BlobStatusResponse};
 use stoa_manifest::Blob;
+use stoa_swarm::Swarm;
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
 
@@ -13,6 +14,7 @@ use super::caller::Caller;
 use super::leases::{live_leases, own_deployment};
 use super::{quota, Context};
 use crate::store::{self, BlobError, BlobState, BlobStore, Upload};
+use crate::transfers::Transfers;
 
 /// A client that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -57,15 +59,21 @@ pub(super) async fn find(
     Ok(Named { blob, deployment: id.text(), tenant: caller.tenant.clone() })
 }
 
-/// How far a blob is. One that came whole just before a restart is verified
-/// now.
+/// How far a blob is, without which pieces. One that came whole just before a
+/// restart gets its name now.
 pub(super) async fn status_of(context: &Context, blob: Blob) -> Result<BlobStatusResponse, Status> {
     let store = Arc::clone(&context.blobs);
     let state = blocking(move || settle(&store, blob)).await?;
     if state.complete {
         context.wake.notify_one();
     }
-    Ok(response(&blob, state))
+    Ok(BlobStatusResponse {
+        blob: blob.root.to_hex().to_string(),
+        size: blob.bytes,
+        have: state.have,
+        complete: state.complete,
+        ..BlobStatusResponse::default()
+    })
 }
 
 fn settle(store: &Arc<BlobStore>, blob: Blob) -> Result<BlobState, BlobError> {
@@ -73,16 +81,28 @@ fn settle(store: &Arc<BlobStore>, blob: Blob) -> Result<BlobState, BlobError> {
     if state.complete || state.have < blob.bytes {
         return Ok(state);
     }
-    match store.begin(blob) {
-        Ok(Some(upload)) => upload.finish(),
-        Ok(None) => Ok(store.state(&blob)?),
-        // Somebody else is at it, or its bytes were wrong and are gone.
-        Err(BlobError::Busy(_)) => Ok(state),
-        Err(error) => Err(error),
+    match store.begin(&blob)? {
+        Some(upload) => upload.finish(),
+        None => Ok(store.state(&blob)?),
     }
 }
 
-/// Takes a stream of pieces. A stream that ends early leaves what came.
+/// The same with what is missing.
+pub(super) async fn whole_status_of(
+    context: &Context,
+    blob: Blob,
+) -> Result<BlobStatusResponse, Status> {
+    let status = status_of(context, blob).await?;
+    if status.complete {
+        return Ok(status);
+    }
+    let store = Arc::clone(&context.blobs);
+    let (pieces, has_hashes) = blocking(move || Ok(store.pieces(&blob)?)).await?;
+    Ok(BlobStatusResponse { pieces: pieces.to_bytes(), has_hashes, ..status })
+}
+
+/// Takes a stream of hashes and pieces. A stream that ends early leaves what
+/// came.
 pub(super) async fn take(
     context: &Context,
     named: Named,
@@ -90,33 +110,72 @@ pub(super) async fn take(
     mut rest: Streaming<BlobChunk>,
 ) -> Result<BlobStatusResponse, Status> {
     let (store, blob) = (Arc::clone(&context.blobs), named.blob);
-    let begun = {
-        let store = Arc::clone(&store);
-        blocking(move || store.begin(blob)).await?
+    let begun = blocking(move || store.begin(&blob)).await?;
+    let Some(upload) = begun else { return status_of(context, blob).await };
+    let (chunks, waiting) = mpsc::channel(WAITING);
+    let taker = Taker {
+        upload,
+        named,
+        transfers: Arc::clone(context.board.transfers()),
+        swarm: context.swarm.clone(),
     };
-    let Some(upload) = begun else {
-        return Ok(response(&blob, BlobState { have: blob.bytes, complete: true }));
-    };
-    let (pieces, waiting) = mpsc::channel(WAITING);
-    let transfers = Arc::clone(context.board.transfers());
-    let writer = tokio::task::spawn_blocking(move || {
-        let state = write(upload, waiting, |have, more| {
-            transfers.blob(&named.deployment, &blob, have, false);
-            transfers.received(&named.deployment, &blob.root.to_hex(), &named.tenant, more);
-        })?;
-        transfers.blob(&named.deployment, &blob, state.have, state.complete);
-        Ok(state)
-    });
-    let received = receive(first, &mut rest, &pieces).await;
-    drop(pieces);
-    let written = writer.await.map_err(internal)?;
-    let state = written.map_err(refusal)?;
+    let taking = tokio::task::spawn_blocking(move || taker.run(waiting));
+    let received = receive(first, &mut rest, &chunks).await;
+    drop(chunks);
+    let taken = taking.await.map_err(internal)?;
+    let state = taken.map_err(refusal)?;
     received?;
     if state.complete {
         tracing::info!(blob = %blob.root.to_hex(), bytes = blob.bytes, "blob complete");
-        context.wake.notify_one();
     }
-    Ok(response(&blob, state))
+    whole_status_of(context, blob).await
+}
+
+/// Keeps what comes, and tells of it.
+struct Taker {
+    upload: Upload,
+    named: Named,
+    transfers: Arc<Transfers>,
+    /// Peers are told of each piece.
+    swarm: Swarm,
+}
+
+impl Taker {
+    fn run(mut self, mut chunks: mpsc::Receiver<BlobChunk>) -> Result<BlobState, BlobError> {
+        self.tell(0);
+        while let Some(chunk) = chunks.blocking_recv() {
+            if !chunk.hashes.is_empty() {
+                self.upload.hashes(chunk.offset, &chunk.hashes)?;
+                continue;
+            }
+            let before = self.upload.holding().bytes();
+            let pushed = self.upload.push(chunk.offset, &chunk.data);
+            // What was right before a wrong piece is here all the same.
+            let more = self.upload.holding().bytes().saturating_sub(before);
+            self.tell(*pushed.as_ref().unwrap_or(&more));
+            pushed?;
+            if self.upload.is_complete() {
+                break;
+            }
+        }
+        let Self { upload, named, transfers, swarm } = self;
+        let holding = Arc::clone(upload.holding());
+        let state = upload.finish()?;
+        transfers.blob(&named.deployment, &named.blob, state.have, state.complete);
+        swarm.offer(&named.deployment, &holding);
+        Ok(state)
+    }
+
+    /// So many bytes are new.
+    fn tell(&self, new: u64) {
+        let Named { blob, deployment, tenant } = &self.named;
+        let holding = self.upload.holding();
+        self.transfers.blob(deployment, blob, holding.bytes(), false);
+        if new > 0 {
+            self.transfers.received(deployment, &blob.root.to_hex(), tenant, new);
+        }
+        self.swarm.offer(deployment, holding);
+    }
 }
 
 /// A client's stream that ends with an error where nothing comes for a while.
@@ -140,19 +199,23 @@ pub(super) fn without_silence<T: Send + 'static>(
 async fn receive(
     first: BlobChunk,
     rest: &mut Streaming<BlobChunk>,
-    pieces: &mpsc::Sender<BlobChunk>,
+    chunks: &mpsc::Sender<BlobChunk>,
 ) -> Result<(), Status> {
     // The first may carry the name alone.
-    let mut next = (!first.data.is_empty()).then_some(first);
+    let mut next = (!first.data.is_empty() || !first.hashes.is_empty()).then_some(first);
     loop {
-        if let Some(piece) = next.take() {
-            if pieces.send(piece).await.is_err() {
-                // The writer has refused; it says why.
+        if let Some(chunk) = next.take() {
+            if !chunk.data.is_empty() && !chunk.hashes.is_empty() {
+                let text = "hashes and data in one message; send them in two";
+                return Err(Status::invalid_argument(text));
+            }
+            if chunks.send(chunk).await.is_err() {
+                // The taker has refused, and says why, or has it all.
                 return Ok(());
             }
         }
         next = match tokio::time::timeout(SILENCE, rest.message()).await {
-            Ok(Ok(Some(piece))) => Some(piece),
+            Ok(Ok(Some(chunk))) => Some(chunk),
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(status)) => return Err(status),
             Err(_) => {
@@ -160,27 +223,6 @@ async fn receive(
                 return Err(Status::deadline_exceeded(text));
             }
         };
-    }
-}
-
-fn write(
-    mut upload: Upload,
-    mut pieces: mpsc::Receiver<BlobChunk>,
-    told: impl Fn(u64, u64),
-) -> Result<BlobState, BlobError> {
-    while let Some(piece) = pieces.blocking_recv() {
-        upload.push(piece.offset, &piece.data)?;
-        told(upload.have(), piece.data.len() as u64);
-    }
-    upload.finish()
-}
-
-fn response(blob: &Blob, state: BlobState) -> BlobStatusResponse {
-    BlobStatusResponse {
-        blob: blob.root.to_hex().to_string(),
-        size: blob.bytes,
-        have: state.have,
-        complete: state.complete,
     }
 }
 
@@ -193,10 +235,12 @@ async fn blocking<T: Send + 'static>(
 fn refusal(error: BlobError) -> Status {
     let text = error.to_string();
     match error {
-        BlobError::Offset { .. } | BlobError::TooLong { .. } => Status::out_of_range(text),
+        BlobError::Pieces { .. } | BlobError::TooLong { .. } | BlobError::HashesOffset { .. } => {
+            Status::out_of_range(text)
+        }
         BlobError::Chunk(_) => Status::invalid_argument(text),
-        BlobError::Busy(_) => Status::aborted(text),
-        BlobError::Mismatch(..) => Status::data_loss(text),
+        BlobError::NoHashes => Status::failed_precondition(text),
+        BlobError::Wrong { .. } | BlobError::WrongHashes { .. } => Status::data_loss(text),
         BlobError::Quota(_) => Status::resource_exhausted(text),
         BlobError::Io(ref error) if store::is_full(error) => {
             tracing::error!("the data directory's disk is full: {text}");

@@ -27,6 +27,7 @@ mod tunnels;
 
 use std::sync::Arc;
 
+use stoa_swarm::Swarm;
 use tokio::sync::Notify;
 
 use crate::bidding::{Capacity, Screener};
@@ -59,6 +60,8 @@ pub struct Context {
     pub board: Arc<Board>,
     pub secrets: Arc<Secrets>,
     pub overlay: Arc<Overlay>,
+    /// Serves on what tenants upload.
+    pub swarm: Swarm,
     /// Wakes the reconciler.
     pub wake: Arc<Notify>,
     /// What else is spoken on the port, with other providers.

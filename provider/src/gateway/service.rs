@@ -211,7 +211,7 @@ impl Gateway for GatewayService {
     ) -> Result<Response<BlobStatusResponse>, Status> {
         let caller = caller(&request, Scope::SendManifest)?;
         let named = blobs::find(&self.context, &caller, request.into_inner()).await?;
-        blobs::status_of(&self.context, named.blob).await.map(Response::new)
+        blobs::whole_status_of(&self.context, named.blob).await.map(Response::new)
     }
 
     async fn upload_blob(

@@ -148,7 +148,7 @@ impl Shared {
         })?;
         for service in &group.services {
             let Some(ImageRef::Blob(blob)) = service.image_ref() else { continue };
-            let state = self.blobs.progress(&blob)?;
+            let state = self.blobs.state(&blob)?;
             if !state.complete {
                 return Ok(Some(format!(
                     "send the image of {}: {} of {} bytes are here",

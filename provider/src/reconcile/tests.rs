@@ -27,7 +27,7 @@ use crate::ingress::Ingress;
 use crate::runtime::{ContainerState, StorageUse};
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
 use crate::tests_support::{
-    config, lease_view, me, one_service_manifest, order, overlay, secrets, tenant, view,
+    config, lease_view, me, one_service_manifest, order, overlay, secrets, tenant, upload, view,
     FakeEngine, NOW,
 };
 
@@ -154,9 +154,7 @@ impl Run {
     }
 
     fn give_image(&self) {
-        let mut upload = self.blobs.begin(blob()).unwrap().unwrap();
-        upload.push(0, IMAGE).unwrap();
-        assert!(upload.finish().unwrap().complete);
+        upload(&self.blobs, IMAGE);
     }
 
     /// Some looks pass.

@@ -6,10 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use stoa_manifest::Blob;
+use stoa_swarm::PIECE;
 
 use super::{is_full, BlobError, BlobStore, LeaseStore, ManifestStore, Overuse};
 use crate::config::Storage;
-use crate::tests_support::one_service_manifest;
+use crate::tests_support::{hashes_of, one_service_manifest};
 
 /// The child's directory.
 const DIRECTORY: &str = "STOA_TEST_FULL_DISK";
@@ -80,9 +81,9 @@ fn child_on_a_small_disk() {
     leases.update("lease", |record| record.accepted = Some("v1".into())).unwrap();
     let image = vec![7; 1 << 20];
     let blob = Blob { root: blake3::hash(&image), bytes: image.len() as u64 };
-    let mut upload = blobs.begin(blob).unwrap().unwrap();
-    upload.push(0, &image[..4096]).unwrap();
-    upload.sync().unwrap();
+    let mut upload = blobs.begin(&blob).unwrap().unwrap();
+    upload.hashes(0, &hashes_of(&image)).unwrap();
+    upload.push(0, &image[..PIECE as usize]).unwrap();
     fill(&path("ballast"));
 
     let manifest = one_service_manifest("nginx:1.27");
@@ -103,18 +104,18 @@ fn child_on_a_small_disk() {
     assert_eq!(leases.get("lease").overuses, [overuse()]);
     leases.write_rest().unwrap_err();
 
-    let error = upload.push(4096, &image[4096..]).unwrap_err();
+    let error = upload.push(PIECE, &image[PIECE as usize..]).unwrap_err();
     assert!(matches!(&error, BlobError::Io(error) if is_full(error)), "{error}");
     drop(upload);
-    assert_eq!(blobs.state(&blob).unwrap().have, 4096, "what was synced");
-    let error = blobs.begin(blob).unwrap_err();
+    assert_eq!(blobs.state(&blob).unwrap().have, PIECE, "what was synced");
+    let error = blobs.begin(&blob).unwrap_err();
     assert!(matches!(&error, BlobError::Quota(why) if why.contains("the disk has")), "{error}");
 
     fs::remove_file(path("ballast")).unwrap();
     manifests.put(&bytes, manifest).unwrap();
     leases.write_rest().unwrap();
-    let mut upload = blobs.begin(blob).unwrap().unwrap();
-    upload.push(4096, &image[4096..]).unwrap();
+    let mut upload = blobs.begin(&blob).unwrap().unwrap();
+    upload.push(PIECE, &image[PIECE as usize..]).unwrap();
     assert!(upload.finish().unwrap().complete);
     let after = LeaseStore::open(&path("leases")).unwrap().get("lease");
     assert_eq!((after.overuses, after.serving), (vec![overuse()], None));

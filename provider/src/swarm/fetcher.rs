@@ -12,7 +12,7 @@ use stoa_client::convert::check_group;
 use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::EventKind;
 use stoa_manifest::{Blob, ImageRef, Manifest, MAX_CANONICAL_BYTES};
-use stoa_swarm::{Hash, Holding, Swarm, Wanted};
+use stoa_swarm::{Hash, Holding, Progress, Swarm, Wanted};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -243,24 +243,15 @@ impl Fetcher {
         Ok(())
     }
 
-    /// Ends fetches of what a tenant has sent meanwhile.
+    /// Ends the fetch of a manifest that a tenant has sent meanwhile. Of blobs
+    /// what tenants and providers send goes to one place.
     fn came_otherwise(&self, name: &str, stored: &StoredManifest) {
-        for progress in self.parts.swarm.progress(name) {
-            if progress.finished || !progress.wanted {
-                continue;
-            }
-            let holding = if progress.root == stored.root {
-                Holding::of_bytes(stored.manifest.canonical_json()).map(Arc::new)
-            } else {
-                let blobs = stored.manifest.blobs();
-                let blob = blobs.iter().find(|blob| blob.root == progress.root);
-                let whole = blob.filter(|blob| self.parts.blobs.path_of(blob).is_some());
-                whole.and_then(|blob| self.parts.blobs.held(blob).ok().flatten())
-            };
-            if let Some(holding) = holding {
-                self.parts.swarm.offer(name, &holding);
-                self.parts.blobs.end_fetch(&progress.root);
-            }
+        let is_waited_for = |p: &Progress| p.root == stored.root && p.wanted && !p.finished;
+        if !self.parts.swarm.progress(name).iter().any(is_waited_for) {
+            return;
+        }
+        if let Some(holding) = Holding::of_bytes(stored.manifest.canonical_json()) {
+            self.parts.swarm.offer(name, &Arc::new(holding));
         }
     }
 

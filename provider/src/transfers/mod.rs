@@ -58,7 +58,7 @@ impl Transfers {
     }
 
     /// How far a payload is. `root` is lower-case hex, `have` counts verified
-    /// or synced bytes; `have == size` alone does not make it complete.
+    /// bytes; `have == size` alone does not make it complete.
     pub fn have(
         &self,
         deployment: &str,
@@ -108,7 +108,7 @@ impl Transfers {
         }
         self.have(deployment, Kind::Manifest, &root, stored.bytes, stored.bytes, true);
         for blob in &named {
-            if let Ok(state) = blobs.progress(blob) {
+            if let Ok(state) = blobs.state(blob) {
                 self.blob(deployment, blob, state.have, state.complete);
             }
         }

@@ -1,15 +1,18 @@
 //! Pieces with their proofs: the bao encoding of one range, in chunk groups
 //! of 16 KiB. <https://github.com/oconnor663/bao/blob/master/docs/spec.md>
 
+mod hashes;
+
 use std::io::{self, Read};
 
 use bao_tree::io::outboard::PreOrderOutboard;
 use bao_tree::io::sync::{decode_ranges, encode_ranges_validated, CreateOutboard, ReadAt, WriteAt};
 use bao_tree::io::{DecodeError, EncodeError};
-use blake3::hazmat::{left_subtree_len, merge_subtrees_non_root, merge_subtrees_root, Mode};
 use blake3::Hash;
 
-use crate::shape::{Shape, GROUP_BYTES, MAX_ENCODED};
+pub use hashes::{HashCheck, PARENT};
+
+use crate::shape::{Shape, MAX_ENCODED};
 
 /// Why bytes were not taken.
 #[derive(Debug, thiserror::Error)]
@@ -82,39 +85,13 @@ pub fn outboard<T: WriteAt>(shape: Shape, data: impl Read, tree: T) -> io::Resul
 
 /// Whether hashes that came before the content (as [`outboard`] writes them)
 /// all hang from the root. Pieces can then be verified without proofs.
-pub fn check_outboard(root: Hash, shape: Shape, mut tree: &[u8]) -> Result<(), VerifyError> {
-    if tree.len() as u64 != shape.outboard_bytes() {
-        return Err(VerifyError::Short);
+pub fn check_outboard(root: Hash, shape: Shape, tree: &[u8]) -> Result<(), VerifyError> {
+    let mut check = HashCheck::new(root, shape);
+    check.push(tree)?;
+    match check.is_whole() {
+        true => Ok(()),
+        false => Err(VerifyError::Short),
     }
-    check_subtree(&mut tree, root.as_bytes(), shape.size(), true)
-}
-
-/// In pre-order: a parent, all that is left of it, all that is right of it.
-/// As deep as the tree is high.
-fn check_subtree(
-    tree: &mut &[u8],
-    expected: &[u8; 32],
-    bytes: u64,
-    is_root: bool,
-) -> Result<(), VerifyError> {
-    if bytes <= GROUP_BYTES {
-        return Ok(());
-    }
-    let (pair, rest) = tree.split_first_chunk::<64>().ok_or(VerifyError::Short)?;
-    *tree = rest;
-    let (left, right) = pair.split_at(32);
-    let left: &[u8; 32] = left.try_into().map_err(|_| VerifyError::Short)?;
-    let right: &[u8; 32] = right.try_into().map_err(|_| VerifyError::Short)?;
-    let merged = match is_root {
-        true => *merge_subtrees_root(left, right, Mode::Hash).as_bytes(),
-        false => merge_subtrees_non_root(left, right, Mode::Hash),
-    };
-    if merged != *expected {
-        return Err(VerifyError::Wrong);
-    }
-    let left_bytes = left_subtree_len(bytes);
-    check_subtree(tree, left, left_bytes, false)?;
-    check_subtree(tree, right, bytes - left_bytes, false)
 }
 
 /// Whether bytes are a piece, where all hashes are here already.

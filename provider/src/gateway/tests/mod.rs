@@ -1,5 +1,6 @@
 //! The gateway over real TLS, on a chain that is a few maps.
 
+mod blobs;
 mod clients;
 mod follow;
 mod hostile;
@@ -17,8 +18,8 @@ use stoa_client::gateway::connect;
 use stoa_client::ids::TextId;
 use stoa_client::proto::gateway::v1::gateway_client::GatewayClient;
 use stoa_client::proto::gateway::v1::{
-    BlobChunk, BlobStatusRequest, LeasePhase, LeaseStatusRequest, LogsRequest, ScreenRequest,
-    StatusRequest, SubmitManifestRequest, SubmitManifestResponse,
+    BlobStatusRequest, LeasePhase, LeaseStatusRequest, LogsRequest, ScreenRequest, StatusRequest,
+    SubmitManifestRequest, SubmitManifestResponse,
 };
 use stoa_client::proto::market::v1::LeaseState;
 use stoa_client::proto::provider::v1::Provider;
@@ -35,10 +36,11 @@ use super::{serve, Certificates, Context, GatewayService};
 use crate::bidding::{BidStatus, Capacity, Prices, Screener};
 use crate::chain::fake::FakeChain;
 use crate::chain::View;
-use crate::config::Storage;
+use crate::peers::Peers;
 use crate::reconcile::Board;
 use crate::relay::RelayService;
-use crate::store::{BlobStore, ManifestStore};
+use crate::store::{BlobStore, LeaseStore, ManifestStore};
+use crate::swarm::{Members, MembersParts};
 use crate::tests_support::{
     config, deployment, lease_view, machine, me, one_service_manifest, order, overlay, tenant,
     view, FakeEngine, NOW,
@@ -72,7 +74,7 @@ struct Stage {
     secrets: Arc<crate::secrets::Secrets>,
     views: watch::Sender<Option<Arc<View>>>,
     _end: oneshot::Sender<()>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Stage {
@@ -131,6 +133,20 @@ impl Stage {
         if let Some(relay) = RelayService::open(&config.peering, dir.path()).unwrap() {
             raw.push(relay);
         }
+        let manifests = Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap());
+        let blobs = BlobStore::open(&dir.path().join("b"), config.storage.clone()).unwrap();
+        let blobs = Arc::new(blobs);
+        let members = Arc::new(Members::new(MembersParts {
+            own: me(),
+            reads: chain.clone(),
+            views: seen.clone(),
+            peers: Arc::new(Peers::new(chain.clone(), &me(), root.clone())),
+            manifests: manifests.clone(),
+            blobs: blobs.clone(),
+            leases: Arc::new(LeaseStore::open(&dir.path().join("l")).unwrap()),
+            keep_seconds: config.storage.keep_seconds,
+        }));
+        let swarm = crate::swarm::engine(&me(), &members);
         let context = Arc::new(Context {
             config: Arc::new(config),
             provider: me(),
@@ -139,8 +155,9 @@ impl Stage {
             capacity: watch::channel(None).1,
             screener: Arc::new(screener()),
             backend: engine.clone(),
-            manifests: Arc::new(ManifestStore::open(&dir.path().join("m")).unwrap()),
-            blobs: Arc::new(BlobStore::open(&dir.path().join("b"), Storage::default()).unwrap()),
+            manifests,
+            blobs,
+            swarm,
             board: board.clone(),
             overlay,
             secrets: secrets.clone(),
@@ -164,7 +181,7 @@ impl Stage {
             secrets,
             views,
             _end: end,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -193,17 +210,6 @@ impl Stage {
     fn blob_request(&self) -> BlobStatusRequest {
         let blob = blake3::hash(&self.image).to_hex().to_string();
         BlobStatusRequest { deployment: Some(self.deployment()), blob }
-    }
-
-    /// The image from a byte on, in pieces, the first with the name.
-    fn pieces(&self, from: usize, to: usize) -> Vec<BlobChunk> {
-        let mut pieces =
-            vec![BlobChunk { blob: Some(self.blob_request()), ..BlobChunk::default() }];
-        for (number, data) in self.image[from..to].chunks(1 << 20).enumerate() {
-            let offset = (from + (number << 20)) as u64;
-            pieces.push(BlobChunk { blob: None, offset, data: data.to_vec() });
-        }
-        pieces
     }
 }
 
@@ -246,7 +252,7 @@ async fn only_the_tenant_with_a_valid_certificate_is_served() {
     let logs = LogsRequest { lease: Some(stage.lease.clone()), ..LogsRequest::default() };
     let logs = stranger.logs(logs).await.map(|_| ());
     refused(logs, Code::PermissionDenied, "not of");
-    let upload = stranger.upload_blob(futures::stream::iter(stage.pieces(0, 10))).await;
+    let upload = stranger.upload_blob(futures::stream::iter([stage.named()])).await;
     refused(upload, Code::PermissionDenied, "not of");
 
     // One's own lease, at another provider.
@@ -334,40 +340,6 @@ async fn a_manifest_is_held_against_the_chain() {
     });
     refused(stage.submit(&mut client, bytes).await, Code::FailedPrecondition, "no live lease");
     assert_eq!(stage.lease_status(&mut client).await.unwrap(), LeasePhase::Closing);
-}
-
-#[tokio::test]
-async fn a_blob_is_taken_in_parts_and_only_where_the_manifest_names_it() {
-    let stage = Stage::set().await;
-    let mut client = stage.client().await;
-    let early = client.blob_status(stage.blob_request()).await;
-    refused(early, Code::FailedPrecondition, "before its blobs");
-    stage.submit(&mut client, stage.manifest.canonical_json()).await.unwrap();
-    let unknown = BlobStatusRequest { blob: "ab".repeat(32), ..stage.blob_request() };
-    refused(client.blob_status(unknown).await, Code::NotFound, "not in the manifest");
-
-    let half = 1 << 20;
-    let upload = futures::stream::iter(stage.pieces(0, half));
-    let first = client.upload_blob(upload).await.unwrap().into_inner();
-    assert_eq!((first.have, first.complete), (half as u64, false));
-    let again = client.upload_blob(futures::stream::iter(stage.pieces(0, half))).await;
-    refused(again, Code::OutOfRange, "go on from there");
-    let rest = futures::stream::iter(stage.pieces(half, stage.image.len()));
-    assert!(client.upload_blob(rest).await.unwrap().into_inner().complete);
-    assert!(client.blob_status(stage.blob_request()).await.unwrap().into_inner().complete);
-    let manifest = stage.manifest.canonical_json();
-    assert!(stage.submit(&mut client, manifest).await.unwrap().missing_blobs.is_empty());
-    let told = stage.board.transfers().payloads(&stage.deployment().text());
-    let kinds: Vec<&str> = told.iter().map(|payload| payload.kind.as_str()).collect();
-    assert_eq!(kinds, ["manifest", "blob"]);
-    for payload in &told {
-        assert!(payload.complete, "{payload:?}");
-        let [from] = payload.sources.as_slice() else { panic!("{payload:?}") };
-        assert_eq!((from.peer.as_str(), from.bytes), (tenant().as_str(), payload.size));
-    }
-
-    let nameless = futures::stream::iter([BlobChunk::default()]);
-    refused(client.upload_blob(nameless).await, Code::InvalidArgument, "must name");
 }
 
 #[tokio::test]

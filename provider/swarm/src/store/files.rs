@@ -61,15 +61,8 @@ impl Files {
         Ok(Some(Holding::whole(root, shape, Bytes::File(data), Bytes::File(tree), bits)))
     }
 
+    /// The hashes of whole content, made again where its root is right.
     fn make_tree(&self, root: Hash, shape: Shape, data: &File) -> io::Result<Option<File>> {
-        let Some(temporary) = self.write_tree(root, shape, data)? else { return Ok(None) };
-        fs::rename(temporary, self.path("tree"))?;
-        self.sync_directory()?;
-        existing(&self.path("tree"))
-    }
-
-    /// The hashes of content, beside, where its root is right.
-    fn write_tree(&self, root: Hash, shape: Shape, data: &File) -> io::Result<Option<PathBuf>> {
         let temporary = self.path("tree.new");
         let tree = Bytes::File(create(&temporary, shape.outboard_bytes())?);
         let mut reader = io::BufReader::with_capacity(1 << 20, data);
@@ -79,26 +72,9 @@ impl Files {
             return Ok(None);
         }
         tree.sync()?;
-        Ok(Some(temporary))
-    }
-
-    /// The hashes of a file that came whole. None: it is not the blob.
-    pub(super) fn tree_of(&self, root: Hash, from: &Path) -> io::Result<Option<PathBuf>> {
-        let data = File::open(from)?;
-        match Shape::new(data.metadata()?.len()) {
-            Some(shape) => self.write_tree(root, shape, &data),
-            None => Ok(None),
-        }
-    }
-
-    /// Gives it, and its hashes, their names.
-    pub(super) fn adopt(&self, from: &Path, tree: PathBuf) -> io::Result<()> {
-        // Marks first: hashes of a whole blob say nothing of a part.
-        remove(&self.path("have"))?;
-        fs::rename(tree, self.path("tree"))?;
-        fs::rename(from, self.path("blob"))?;
+        fs::rename(temporary, self.path("tree"))?;
         self.sync_directory()?;
-        remove(&self.path("part"))
+        existing(&self.path("tree"))
     }
 
     /// The size of a blob that is not whole.

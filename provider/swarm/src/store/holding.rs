@@ -12,7 +12,7 @@ use super::bytes::{At, Bytes};
 use super::files::{mark_tree, Files, BITS_AT};
 use crate::bits::Bits;
 use crate::shape::{Shape, PIECE};
-use crate::verify::{self, VerifyError};
+use crate::verify::{self, HashCheck, VerifyError};
 
 /// At most so many bytes are not synced.
 const MOST_UNSYNCED: u64 = 8 << 20;
@@ -199,12 +199,24 @@ impl Holding {
         Ok(self.add(piece))
     }
 
-    /// Takes all hashes, before the content. Then [`Holding::accept_plain`]
-    /// verifies pieces without proofs.
-    pub fn accept_tree(&self, tree: &[u8]) -> Result<(), AcceptError> {
-        verify::check_outboard(self.root, self.shape, tree)?;
+    /// Takes hashes, before the content; all of them, one after the other,
+    /// with one `check`. Then [`Holding::accept_plain`] verifies pieces
+    /// without proofs. Of hashes that are wrong none is kept.
+    pub fn accept_hashes(&self, check: &mut HashCheck, hashes: &[u8]) -> Result<(), AcceptError> {
+        let at = check.at();
+        check.push(hashes)?;
+        if self.has_tree() {
+            return Ok(());
+        }
+        bao_tree::io::sync::WriteAt::write_all_at(&mut At(&self.tree), at, hashes)?;
+        match check.is_whole() {
+            true => self.mark_tree(),
+            false => Ok(()),
+        }
+    }
+
+    fn mark_tree(&self) -> Result<(), AcceptError> {
         let _one = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        bao_tree::io::sync::WriteAt::write_all_at(&mut At(&self.tree), 0, tree)?;
         self.tree.sync()?;
         if let Some(disk) = &self.disk {
             mark_tree(&disk.have)?;

@@ -58,23 +58,6 @@ impl Store {
         })
     }
 
-    /// Takes a file of this directory's file system that came whole, by
-    /// another way, and verifies it. None: it is another blob; it stays.
-    pub fn adopt(&self, root: Hash, from: &Path) -> io::Result<Option<Arc<Holding>>> {
-        let files = Files::of(&self.directory, root);
-        let Some(tree) = files.tree_of(root, from)? else { return Ok(None) };
-        let mut held = self.held();
-        if let Some(part) = held.remove(&root).and_then(|weak| weak.upgrade()) {
-            part.abandon();
-        }
-        files.adopt(from, tree)?;
-        let whole = files.open_whole(root)?.map(Arc::new);
-        if let Some(whole) = &whole {
-            held.insert(root, Arc::downgrade(whole));
-        }
-        Ok(whole)
-    }
-
     /// Forgets a blob. Who still holds it may read on, and keeps nothing.
     pub fn remove(&self, root: Hash) -> io::Result<()> {
         let mut held = self.held();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::shape::PIECE;
+use crate::verify::{HashCheck, PARENT};
 
 fn content(size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
@@ -77,9 +78,17 @@ fn content_that_comes_behind_its_hashes_is_servable_at_once() {
     assert!(!part.has_tree());
     assert!(part.accept_plain(0, &bytes[..PIECE as usize]).is_err());
     let mut wrong = tree.clone();
-    wrong[40] ^= 1;
-    assert!(part.accept_tree(&wrong).is_err());
-    part.accept_tree(&tree).unwrap();
+    wrong[100] ^= 1;
+    let mut check = HashCheck::new(source.root(), shape(&bytes));
+    assert!(part.accept_hashes(&mut check, &wrong).is_err());
+    // In parts, as they come.
+    let mut check = HashCheck::new(source.root(), shape(&bytes));
+    for part_of in tree.chunks(3 * PARENT) {
+        assert!(!part.has_tree());
+        part.accept_hashes(&mut check, part_of).unwrap();
+    }
+    assert!(part.has_tree() && check.is_whole());
+    assert!(part.accept_hashes(&mut check, &tree[..PARENT]).is_err(), "there are no more");
     assert!(part.accept_plain(0, &bytes[1..=PIECE as usize]).is_err());
     assert!(part.accept_plain(0, &bytes[..PIECE as usize]).unwrap());
     assert_eq!(part.encode(0).unwrap(), source.encode(0).unwrap());
@@ -112,27 +121,24 @@ fn a_blob_of_another_size_begins_anew() {
 }
 
 #[test]
-fn a_blob_that_comes_whole_by_another_way_takes_the_place_of_its_part() {
+fn a_death_between_the_last_mark_and_the_last_name_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes = content(3 * PIECE as usize + 9);
+    let bytes = content(3 * PIECE as usize);
     let source = Holding::of_bytes(bytes.clone()).unwrap();
     let store = Store::open(dir.path());
     let part = store.holding(source.root(), shape(&bytes)).unwrap();
-    part.accept(1, &source.encode(1).unwrap()).unwrap();
-    part.sync().unwrap();
-    let upload = dir.path().join("upload");
-    std::fs::write(&upload, &bytes[1..]).unwrap();
-    assert!(store.adopt(source.root(), &upload).unwrap().is_none());
-    std::fs::write(&upload, &bytes).unwrap();
-    let whole = store.adopt(source.root(), &upload).unwrap().unwrap();
-    assert!(whole.is_finished());
-    assert_eq!(whole.encode(3).unwrap(), source.encode(3).unwrap());
-    // The part that somebody still holds ends as nothing.
-    for piece in 0..4 {
+    for piece in 0..3 {
         part.accept(piece, &source.encode(piece).unwrap()).unwrap();
     }
-    assert!(!part.sync().unwrap());
-    drop((part, whole));
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
-    assert!(store.find(source.root()).unwrap().unwrap().is_finished());
+    assert!(part.sync().unwrap());
+    drop(part);
+    let path = |kind: &str| dir.path().join(format!("{}.{kind}", source.root().to_hex()));
+    std::fs::rename(path("blob"), path("part")).unwrap();
+    let size = (bytes.len() as u64).to_be_bytes();
+    std::fs::write(path("have"), [&b"have"[..], &size, &[0, 0b111]].concat()).unwrap();
+
+    let again = Store::open(dir.path()).find(source.root()).unwrap().unwrap();
+    assert_eq!((again.bytes(), again.is_finished()), (bytes.len() as u64, false));
+    assert!(again.due() >= 100 && again.sync_if_due().unwrap());
+    assert!(std::fs::read(path("blob")).unwrap() == bytes);
 }

@@ -111,8 +111,8 @@ impl Swarm {
         }
     }
 
-    /// Tells who waits for it, and ends its fetch where there is one, that a
-    /// blob is here whole, from elsewhere.
+    /// Tells peers that of a blob something, or all, came from elsewhere than
+    /// from them, and ends its fetch where there is one and it is whole.
     pub fn offer(&self, deployment: &str, holding: &Arc<Holding>) {
         if let Some(room) = self.inner.known_room(deployment) {
             room.offer(holding);

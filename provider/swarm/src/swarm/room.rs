@@ -8,7 +8,7 @@ use blake3::Hash;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::blob::{Blob, Content};
+use super::blob::{Asked, Blob, Content};
 use super::session::{Announce, Session, View};
 use super::{Fetch, Wanted};
 use crate::store::Holding;
@@ -83,7 +83,7 @@ impl Room {
         let root = holding.root();
         let waited_for = state.waited_for().any(|wanted| wanted == root);
         match state.blobs.get(&root).map(|blob| blob.holding().cloned()) {
-            Some(Some(known)) if Arc::ptr_eq(&known, holding) => {}
+            Some(Some(known)) if Arc::ptr_eq(&known, holding) => state.came_otherwise(root),
             Some(_) => state.replace(holding),
             None if waited_for && state.blobs.len() < MOST_BLOBS => {
                 state.blobs.insert(root, Blob::new(root, Blob::sized(Arc::clone(holding)), false));
@@ -137,6 +137,36 @@ impl State {
             }
         }
         self.announce_to_waiting(root);
+    }
+
+    /// Some of a blob that is known here came by another way.
+    fn came_otherwise(&mut self, root: Hash) {
+        let Some(blob) = self.blobs.get_mut(&root) else { return };
+        blob.tell();
+        let Some(holding) = blob.holding().cloned() else { return };
+        let here: Vec<u32> = blob.asks.keys().copied().filter(|p| holding.has(*p)).collect();
+        for piece in here {
+            let asked = self.blobs.get(&root).and_then(|blob| blob.asks.get(&piece)).cloned();
+            for Asked { session, .. } in asked.unwrap_or_default() {
+                if let Some(session) = self.sessions.get_mut(&session) {
+                    session.cancel(root, piece);
+                }
+                if let Some(blob) = self.blobs.get_mut(&root) {
+                    blob.drop_ask(piece, session);
+                }
+            }
+        }
+        if !holding.is_first_hand() {
+            return;
+        }
+        // Who was told everything, before it was known that it comes from who
+        // made it, is shown some at a time from now on.
+        let told_all = |session: &Session| {
+            session.views.get(&root).is_some_and(|view| matches!(view.announce, Announce::All(_)))
+        };
+        let ids: Vec<u64> =
+            self.sessions.iter().filter(|(_, s)| told_all(s)).map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.announce(id, root));
     }
 
     /// Wakes all writers.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod liars;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;

@@ -1,50 +1,45 @@
 //! To the leased providers: the manifest to each that is reached, all images
-//! and sealed secrets to one of them, and then waiting until all serve them.
-//! The others have images and secrets from the one; where that takes too long
-//! they are sent directly. The same for a first deployment, a resumed one and
-//! an update.
+//! and sealed secrets to one of them ([`gift`]), and waiting until all serve
+//! them ([`wait`]). The others have images and secrets from the one, while it
+//! still gets them; one to which its peers bring nothing is sent its images
+//! directly. The same for a first deployment, a resumed one and an update.
+
+mod gift;
+mod giving;
+#[cfg(test)]
+mod tests;
+mod wait;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use futures::{future::join_all, StreamExt};
+use futures::future::join_all;
 use stoa_client::{gateway::error_of, sealing::Values, tls::Identity, Error};
 use stoa_manifest::{ImageRef, Manifest};
 use stoa_proto::{
-    gateway::v1::{
-        BlobStatusResponse, LeasePhase, LeaseStatusRequest, LeaseStatusResponse, Payload,
-        SubmitManifestRequest,
-    },
+    gateway::v1::{BlobStatusResponse, LeaseStatusResponse, SubmitManifestRequest},
     market::v1::{Lease, LeaseState},
     provider::v1::Provider,
     types::v1::{BidId, DeploymentId},
 };
 use tokio::time::Instant;
 
-use super::{
-    giving::{Giving, Turn},
-    progress::Board,
-    sealed::Sealing,
-    Tenant,
-};
+use super::{progress::Board, sealed::Sealing, Tenant};
 use crate::{
-    deploy::upload,
     exit::{Code, Failure},
     gateway::{connect_both, Gateway},
     query::tables,
     secret,
 };
+use gift::{Gift, Lacking};
+use giving::{Giving, Turn};
+pub use wait::phase;
+use wait::End;
 
 /// Between attempts at a provider.
 const RETRY: Duration = Duration::from_secs(2);
-/// Between looks at the chain while a provider works.
-const CHAIN_LOOK: Duration = Duration::from_secs(5);
 /// A provider may lag behind the chain so long before its "unknown lease" or
 /// "unknown certificate" is taken at its word.
 const GRACE: Duration = Duration::from_secs(60);
-
-/// A provider that waits for its peers and gets nothing for so long is sent
-/// images directly.
-const PEERS_PATIENCE: Duration = Duration::from_secs(20);
 /// A provider that the tenant does not reach for so long, while another has
 /// everything and the lease is started on chain, is let be.
 const REACH_PATIENCE: Duration = Duration::from_secs(15);
@@ -78,14 +73,15 @@ impl Delivery {
         Ok(Self { id, version, manifest, blobs, parsed, secrets })
     }
 
-    /// Whether a group uses it.
-    fn is_of(&self, blob: &str, group: &str) -> bool {
+    /// Images that a group uses, by BLAKE3 root.
+    fn images_of(&self, group: &str) -> Vec<String> {
         let group = self.parsed.group(group);
-        let mut services = group.into_iter().flat_map(|g| &g.services);
-        services.any(|service| match service.image_ref() {
-            Some(ImageRef::Blob(image)) => image.root.to_hex().as_str() == blob,
-            _ => false,
-        })
+        let services = group.into_iter().flat_map(|g| &g.services);
+        let images = services.filter_map(|service| match service.image_ref() {
+            Some(ImageRef::Blob(image)) => Some(image.root.to_hex().to_string()),
+            _ => None,
+        });
+        images.collect()
     }
 }
 
@@ -97,16 +93,6 @@ pub struct Served {
     pub status: LeaseStatusResponse,
     /// The provider is not reached from here; why.
     pub unreached: Option<String>,
-}
-
-/// How waiting for a provider ends.
-enum End {
-    /// It serves the version.
-    Serving(LeaseStatusResponse),
-    /// It tried the version and went back to the one before; why.
-    Undone(String),
-    /// Its peers bring it nothing.
-    Starved,
 }
 
 /// One lease's way.
@@ -274,57 +260,47 @@ impl Way<'_> {
         };
         let answer = gateway.submit_manifest(request).await.map_err(|s| error_of(&s))?;
         let unsealed = self.sealing.give(chain, channel).await?;
-        let missing = answer.into_inner().missing_blobs;
-        let peers = self.bring(&mut gateway, missing, unsealed.is_empty(), direct).await?;
-        let end = self.watch(&mut gateway, peers).await?;
+        let lacking = self.lacking(answer.into_inner().missing_blobs);
+        let end = match direct {
+            true => {
+                self.gift().send_own(&gateway, &lacking).await?;
+                self.watch(&mut gateway, false).await?
+            }
+            false => self.with_images(&mut gateway, &lacking, unsealed.is_empty()).await?,
+        };
         Ok((provider, end))
     }
 
-    /// Sends the images that the provider lacks, unless another has them all.
-    /// True: its peers are to bring them. `sealed`: it has all secrets.
-    async fn bring(
+    /// Sends the images that the provider lacks, unless another one that is
+    /// sent them passes them on. `sealed`: it has all secrets.
+    async fn with_images(
         &self,
         gateway: &mut Gateway,
-        missing: Vec<BlobStatusResponse>,
+        lacking: &[Lacking],
         sealed: bool,
-        direct: bool,
-    ) -> Result<bool, Error> {
-        let own = |blob: &BlobStatusResponse| self.delivery.is_of(&blob.blob, &self.group);
-        if direct {
-            for blob in missing.iter().filter(|blob| own(blob)) {
-                self.upload(gateway, blob).await?;
-            }
-            return Ok(false);
-        }
-        if missing.is_empty() {
+    ) -> Result<End, Error> {
+        if lacking.is_empty() {
             self.has_everything(sealed);
-            return Ok(false);
+            return self.watch(gateway, false).await;
         }
-        self.board.say(&self.group, "waiting for its turn to be sent images");
-        let _turn = match self.giving.turn().await {
-            Turn::Taken(by) => {
-                let by = crate::text::short(&by);
-                self.board.say(&self.group, &format!("provider {by} passes the images on"));
-                return Ok(missing.iter().any(own));
-            }
-            turn @ Turn::Mine(_) => turn,
+        self.board.say(&self.group, "waiting for images");
+        // While another is sent images, this one has them from there.
+        let mut watched = gateway.clone();
+        let turn = tokio::select! {
+            biased;
+            turn = self.giving.turn() => turn,
+            end = self.watch(&mut watched, true) => return end,
         };
-        for blob in &missing {
-            match self.upload(gateway, blob).await {
-                Ok(()) => {}
-                // It has what it runs, and no room for what it would pass on.
-                Err(Error::Refused(refusal)) if !own(blob) => {
-                    crate::out::note(&format!(
-                        "note: provider {} passes nothing on: {}",
-                        self.lease.provider, refusal.message
-                    ));
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
+        if let Turn::Taken(by) = &turn {
+            let by = crate::text::short(by);
+            self.board.say(&self.group, &format!("provider {by} passes the images on"));
+            return self.watch(gateway, lacking.iter().any(|image| image.own)).await;
         }
-        self.has_everything(sealed);
-        Ok(false)
+        if self.gift().send(&turn, gateway, lacking).await? {
+            self.has_everything(sealed);
+        }
+        drop(turn);
+        self.watch(gateway, false).await
     }
 
     fn has_everything(&self, sealed: bool) {
@@ -333,68 +309,25 @@ impl Way<'_> {
         }
     }
 
-    async fn upload(&self, gateway: &mut Gateway, blob: &BlobStatusResponse) -> Result<(), Error> {
-        let path = self.delivery.blobs.get(&blob.blob).ok_or_else(|| {
-            Error::Invalid(format!(
-                "the provider asks for image {}, which is not in the file",
-                blob.blob
-            ))
-        })?;
-        let told = |sent, size| self.board.upload(&self.group, &blob.blob, sent, size);
-        upload::blob(gateway, &self.delivery.id, blob, path, told).await
-    }
-
-    /// Follows the lease until it runs the version wanted, or never will.
-    /// `peers`: they are to bring it images.
-    async fn watch(&self, gateway: &mut Gateway, peers: bool) -> Result<End, Error> {
-        self.board.say(&self.group, "waiting for the containers");
-        let request = LeaseStatusRequest { lease: Some(self.lease.clone()) };
-        let stream = gateway.watch_lease(request).await.map_err(|s| error_of(&s))?;
-        let mut stream = stream.into_inner();
-        let mut look = tokio::time::interval(CHAIN_LOOK);
-        // How many bytes were there, and since when there were no more.
-        let mut fed = (0, Instant::now());
-        loop {
-            let next = tokio::select! {
-                next = stream.next() => next,
-                _ = look.tick() => {
-                    if !self.is_live().await? {
-                        return Err(Error::Invalid("the lease has ended".into()));
-                    }
-                    if peers && fed.1.elapsed() >= PEERS_PATIENCE {
-                        return Ok(End::Starved);
-                    }
-                    continue;
-                }
-            };
-            let status = match next {
-                Some(Ok(status)) => status,
-                Some(Err(status)) => return Err(error_of(&status)),
-                None => {
-                    return Err(Error::Unreachable {
-                        what: "the provider".into(),
-                        cause: "it ended the connection".into(),
-                    })
-                }
-            };
-            if is_serving(&status, &self.delivery.version) {
-                return Ok(End::Serving(status));
-            }
-            if let Some(why) = undone(&status, &self.delivery.version) {
-                return Ok(End::Undone(why));
-            }
-            let have = status.payloads.iter().map(|payload| payload.have).sum::<u64>();
-            let waits = is_waiting_for_images(&status, self.delivery);
-            if !waits || have > fed.0 {
-                fed = (have, Instant::now());
-            }
-            self.board.say(&self.group, &phase_line(&status, &self.delivery.version));
+    fn gift(&self) -> Gift<'_> {
+        Gift {
+            id: &self.delivery.id,
+            files: &self.delivery.blobs,
+            giving: self.giving,
+            board: self.board,
+            group: &self.group,
+            provider: &self.lease.provider,
         }
     }
 
-    async fn is_live(&self) -> Result<bool, Error> {
-        let lease = self.tenant.chain.query().lease(&self.lease).await?;
-        Ok(lease.state() != LeaseState::Closed)
+    fn lacking(&self, missing: Vec<BlobStatusResponse>) -> Vec<Lacking> {
+        let own = self.delivery.images_of(&self.group);
+        let lacking = missing.into_iter().map(|blob| Lacking {
+            own: own.contains(&blob.blob),
+            image: blob.blob,
+            size: blob.size,
+        });
+        lacking.collect()
     }
 
     /// A lease that ended on chain ends the wait, with its reason.
@@ -415,31 +348,6 @@ impl Way<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// Whether all of it runs, in the version wanted.
-pub fn is_serving(status: &LeaseStatusResponse, version: &str) -> bool {
-    status.phase() == LeasePhase::Running
-        && status.version == version
-        && status.services.iter().all(|s| s.ready >= s.wanted)
-}
-
-/// Whether images of the version are missing there; an update leaves the
-/// version before running meanwhile.
-fn is_waiting_for_images(status: &LeaseStatusResponse, delivery: &Delivery) -> bool {
-    let missing = |payload: &Payload| !payload.complete;
-    status.version != delivery.version && status.payloads.iter().any(missing)
-}
-
-/// The provider's word that it tried the version and went back.
-fn undone(status: &LeaseStatusResponse, version: &str) -> Option<String> {
-    (status.undone_version == version).then(|| {
-        format!(
-            "the provider undid the update: {}; it serves version {} again. Change the file and \
-             update once more",
-            status.undone_because, status.version
-        )
-    })
 }
 
 /// Whether another attempt may end better.
@@ -464,93 +372,4 @@ fn running(status: &LeaseStatusResponse) -> String {
     let names: Vec<String> =
         status.services.iter().map(|s| format!("{} {}/{}", s.name, s.ready, s.wanted)).collect();
     format!("running ({})", names.join(", "))
-}
-
-/// A phase in words.
-pub fn phase(status: &LeaseStatusResponse) -> &'static str {
-    match status.phase() {
-        LeasePhase::Unspecified => "unknown",
-        LeasePhase::AwaitingManifest => "waiting for the manifest",
-        LeasePhase::AwaitingBlobs => "waiting for images",
-        LeasePhase::AwaitingSecrets => "waiting for secrets",
-        LeasePhase::Starting => "starting",
-        LeasePhase::Running => "running",
-        LeasePhase::Degraded => "degraded",
-        LeasePhase::Closing => "closing",
-    }
-}
-
-fn phase_line(status: &LeaseStatusResponse, version: &str) -> String {
-    let ready: Vec<String> =
-        status.services.iter().map(|s| format!("{} {}/{}", s.name, s.ready, s.wanted)).collect();
-    let mut line = phase(status).to_owned();
-    if status.phase() == LeasePhase::Running && status.version != version {
-        line = "still running the earlier version".into();
-    }
-    if !ready.is_empty() {
-        line.push_str(&format!(" ({})", ready.join(", ")));
-    }
-    if !status.message.is_empty() {
-        line.push_str(&format!(": {}", status.message));
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use stoa_proto::gateway::v1::ServiceStatus;
-
-    use super::*;
-
-    fn status(phase: LeasePhase, version: &str, ready: u32) -> LeaseStatusResponse {
-        let service =
-            ServiceStatus { name: "web".into(), wanted: 2, ready, ..ServiceStatus::default() };
-        LeaseStatusResponse {
-            phase: phase.into(),
-            version: version.into(),
-            services: vec![service],
-            ..LeaseStatusResponse::default()
-        }
-    }
-
-    #[test]
-    fn serving_means_running_the_version_with_every_instance() {
-        assert!(is_serving(&status(LeasePhase::Running, "aa", 2), "aa"));
-        assert!(!is_serving(&status(LeasePhase::Running, "aa", 1), "aa"));
-        assert!(!is_serving(&status(LeasePhase::Running, "bb", 2), "aa"));
-        assert!(!is_serving(&status(LeasePhase::Degraded, "aa", 2), "aa"));
-        let line = phase_line(&status(LeasePhase::Running, "bb", 2), "aa");
-        assert!(line.contains("earlier version"), "{line}");
-    }
-
-    #[test]
-    fn an_undone_update_ends_the_wait_with_the_providers_reason() {
-        let mut status = status(LeasePhase::Starting, "aa", 1);
-        assert!(undone(&status, "bb").is_none());
-        status.undone_version = "bb".into();
-        status.undone_because = "web[0]: it ends with code 1".into();
-        assert!(undone(&status, "cc").is_none(), "that was another version");
-        let why = undone(&status, "bb").unwrap();
-        assert!(why.contains("it ends with code 1; it serves version aa again"), "{why}");
-    }
-
-    #[test]
-    fn a_provider_that_lags_is_asked_again_and_one_that_refuses_is_not() {
-        let refusal = |code: tonic::Code| {
-            Error::from(stoa_client::Refusal {
-                codespace: "gateway".into(),
-                code: code as u32,
-                message: String::new(),
-                hash: None,
-                height: None,
-            })
-        };
-        let soon = Duration::from_secs(1);
-        assert!(is_worth_repeating(&refusal(tonic::Code::Unauthenticated), soon));
-        assert!(!is_worth_repeating(&refusal(tonic::Code::Unauthenticated), GRACE));
-        assert!(!is_worth_repeating(&refusal(tonic::Code::InvalidArgument), soon));
-        assert!(!is_worth_repeating(&refusal(tonic::Code::DataLoss), soon));
-        let gone = Error::Unreachable { what: "x".into(), cause: "y".into() };
-        assert!(is_worth_repeating(&gone, GRACE * 5));
-    }
 }

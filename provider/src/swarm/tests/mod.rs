@@ -1,6 +1,10 @@
 //! Several providers' parts over real TLS, on a chain that is a few maps.
 
+mod uploads;
+mod ways;
+
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,13 +23,14 @@ use crate::bidding::{BidStatus, Capacity, Prices, Screener};
 use crate::chain::fake::FakeChain;
 use crate::chain::{LeaseView, View};
 use crate::config::Storage;
-use crate::gateway::{self, Certificates, GatewayService};
+use crate::gateway::{self, Certificates, GatewayService, RawService};
 use crate::peers::Peers;
 use crate::reconcile::Board;
+use crate::relay::RelayService;
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
 use crate::tests_support::{
-    config, deployment, lease_view, machine, one_service_manifest, order, overlay, tenant, view,
-    FakeEngine,
+    config, deployment, lease_view, machine, one_service_manifest, order, overlay, tenant, upload,
+    view, FakeEngine,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -38,9 +43,30 @@ struct Market {
     manifest: Manifest,
 }
 
+/// How a provider is set up.
+struct Setup {
+    /// Where its gateway listens.
+    listen: &'static str,
+    /// What the chain says of that; without it, the same.
+    host_uri: Option<String>,
+    /// It has a lease of the deployment.
+    leased: bool,
+    /// It is a relay at this port.
+    relay: Option<u16>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:0", host_uri: None, leased: true, relay: None }
+    }
+}
+
 /// One provider's parts.
 struct Site {
     address: String,
+    /// Where its gateway listens.
+    gateway: SocketAddr,
+    peers: Arc<Peers>,
     swarm: Swarm,
     members: Arc<Members>,
     manifests: Arc<ManifestStore>,
@@ -79,9 +105,14 @@ impl Market {
 
     /// One that has not looked at the chain yet.
     async fn blind_site(&self, number: u8) -> Site {
+        self.set_up(number, Setup::default()).await
+    }
+
+    async fn set_up(&self, number: u8, setup: Setup) -> Site {
         let address = Address::from([number; 20]).to_string();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host_uri = format!("https://{}", listener.local_addr().unwrap());
+        let listener = TcpListener::bind(setup.listen).await.unwrap();
+        let gateway = listener.local_addr().unwrap();
+        let host_uri = setup.host_uri.unwrap_or_else(|| format!("https://{gateway}"));
         let root = provider_root(&address, 30).unwrap();
         let record = Provider {
             owner: address.clone(),
@@ -92,7 +123,9 @@ impl Market {
         let lease = self.lease_of(&address);
         self.chain.change(|state| {
             state.other_providers.insert(address.clone(), record);
-            state.other_leases.push(lease.lease.clone());
+            if setup.leased {
+                state.other_leases.push(lease.lease.clone());
+            }
         });
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
@@ -101,11 +134,12 @@ impl Market {
         let leases = Arc::new(LeaseStore::open(&path("l")).unwrap());
         let (board, wake) = (Arc::new(Board::default()), Arc::new(Notify::new()));
         let (views, seen) = watch::channel(None);
+        let peers = Arc::new(Peers::new(self.chain.clone(), &address, root.clone()));
         let members = Arc::new(Members::new(MembersParts {
             own: address.clone(),
             reads: self.chain.clone(),
             views: seen.clone(),
-            peers: Arc::new(Peers::new(self.chain.clone(), &address, root.clone())),
+            peers: peers.clone(),
             manifests: manifests.clone(),
             blobs: blobs.clone(),
             leases: leases.clone(),
@@ -125,6 +159,11 @@ impl Market {
         tokio::spawn(fetcher.run());
         let mut config = config();
         config.data_dir = dir.path().into();
+        if let Some(port) = setup.relay {
+            config.peering.relay_ports = format!("{port}-{port}");
+        }
+        let relay = RelayService::open(&config.peering, dir.path()).unwrap();
+        let relay = relay.into_iter().map(|relay| relay as Arc<dyn RawService>);
         let secrets = crate::tests_support::secrets(dir.path(), &root);
         let context = gateway::Context {
             overlay: overlay(&config, self.chain.clone()),
@@ -140,13 +179,16 @@ impl Market {
             board: board.clone(),
             wake: wake.clone(),
             secrets,
-            raw: vec![Arc::new(SwarmService(swarm.clone()))],
+            swarm: swarm.clone(),
+            raw: relay.chain([Arc::new(SwarmService(swarm.clone())) as _]).collect(),
         };
         let certificates = Certificates::issue(root, &address, &host_uri).unwrap();
         let service = GatewayService::new(Arc::new(context));
         tokio::spawn(gateway::serve(listener, certificates, service, std::future::pending()));
         Site {
             address,
+            gateway,
+            peers,
             swarm,
             members,
             manifests,
@@ -175,13 +217,7 @@ impl Market {
     fn give(&self, site: &Site) {
         let bytes = self.manifest.canonical_json();
         site.manifests.put(&bytes, self.manifest.clone()).unwrap();
-        let mut upload = site.blobs.begin(self.blob).unwrap().unwrap();
-        let mut at = 0;
-        for piece in self.image.chunks(1 << 20) {
-            upload.push(at, piece).unwrap();
-            at += piece.len() as u64;
-        }
-        assert!(upload.finish().unwrap().complete);
+        upload(&site.blobs, &self.image);
     }
 
     fn close_lease(&self, site: &Site, closed_at: u64) {
