@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     sync::{
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         Arc,
     },
 };
@@ -26,7 +26,7 @@ use tonic::{transport::Channel, Request, Response, Status, Streaming};
 #[derive(Clone, Copy)]
 pub enum Break {
     Never,
-    /// The call ends with what is here.
+    /// The call ends with what is here, once.
     After(u64),
     /// Nothing is taken or said any more: it is about to be killed.
     DiesAfter(u64),
@@ -43,6 +43,7 @@ pub struct Mock {
 pub struct Taker {
     pub holding: Holding,
     breaks: Break,
+    broken: AtomicBool,
     /// Bytes that came, of content and of hashes.
     pub content: AtomicU64,
     pub hashes: AtomicU64,
@@ -55,8 +56,8 @@ impl Mock {
     pub async fn of(bytes: &[u8], breaks: Break) -> Self {
         let shape = Shape::new(bytes.len() as u64).unwrap();
         let holding = Holding::in_memory(blake3::hash(bytes), shape).unwrap();
-        let (content, hashes, dying) = Default::default();
-        let taker = Arc::new(Taker { holding, breaks, content, hashes, dying });
+        let (broken, content, hashes, dying) = Default::default();
+        let taker = Arc::new(Taker { holding, breaks, broken, content, hashes, dying });
         let machine = Runtime::new().unwrap();
         let served = Served(Arc::clone(&taker));
         let (told, address) = tokio::sync::oneshot::channel();
@@ -121,7 +122,9 @@ impl Taker {
             let came = chunk.data.len() as u64;
             let came = self.content.fetch_add(came, Ordering::SeqCst) + came;
             match self.breaks {
-                Break::After(most) if came >= most && came < most * 2 => return Ok(()),
+                Break::After(most) if came >= most && !self.broken.swap(true, Ordering::SeqCst) => {
+                    return Ok(())
+                }
                 Break::DiesAfter(most) if came >= most => {
                     self.dying.notify_one();
                     std::future::pending::<()>().await;

@@ -4,22 +4,22 @@
 //! still gets them; one to which its peers bring nothing is sent its images
 //! directly. The same for a first deployment, a resumed one and an update.
 
+mod delivery;
 mod gift;
 mod giving;
 #[cfg(test)]
 mod tests;
 mod wait;
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use futures::future::join_all;
-use stoa_client::{gateway::error_of, sealing::Values, tls::Identity, Error};
-use stoa_manifest::{ImageRef, Manifest};
+use stoa_client::{gateway::error_of, tls::Identity, Error};
 use stoa_proto::{
     gateway::v1::{BlobStatusResponse, LeaseStatusResponse, SubmitManifestRequest},
     market::v1::{Lease, LeaseState},
     provider::v1::Provider,
-    types::v1::{BidId, DeploymentId},
+    types::v1::BidId,
 };
 use tokio::time::Instant;
 
@@ -28,8 +28,8 @@ use crate::{
     exit::{Code, Failure},
     gateway::{connect_both, Gateway},
     query::tables,
-    secret,
 };
+pub use delivery::Delivery;
 use gift::{Gift, Lacking};
 use giving::{Giving, Turn};
 pub use wait::phase;
@@ -43,47 +43,6 @@ const GRACE: Duration = Duration::from_secs(60);
 /// A provider that the tenant does not reach for so long, while another has
 /// everything and the lease is started on chain, is let be.
 const REACH_PATIENCE: Duration = Duration::from_secs(15);
-
-/// What is brought to the providers.
-pub struct Delivery {
-    pub id: DeploymentId,
-    /// Hex.
-    pub version: String,
-    /// Canonical bytes.
-    pub manifest: Vec<u8>,
-    /// Files to be shipped, by BLAKE3 root.
-    pub blobs: BTreeMap<String, PathBuf>,
-    parsed: Manifest,
-    /// What the manifest names and does not hold.
-    secrets: Values,
-}
-
-impl Delivery {
-    /// With the secrets that the manifest names, as they are kept here.
-    pub fn new(
-        tenant: &Tenant,
-        id: DeploymentId,
-        version: String,
-        manifest: Vec<u8>,
-        blobs: BTreeMap<String, PathBuf>,
-    ) -> Result<Self, Failure> {
-        let parsed = Manifest::from_canonical(&manifest)
-            .map_err(|e| Failure::new(format!("the manifest that is kept here: {e}")))?;
-        let secrets = secret::values_of(&tenant.context, &parsed)?;
-        Ok(Self { id, version, manifest, blobs, parsed, secrets })
-    }
-
-    /// Images that a group uses, by BLAKE3 root.
-    fn images_of(&self, group: &str) -> Vec<String> {
-        let group = self.parsed.group(group);
-        let services = group.into_iter().flat_map(|g| &g.services);
-        let images = services.filter_map(|service| match service.image_ref() {
-            Some(ImageRef::Blob(image)) => Some(image.root.to_hex().to_string()),
-            _ => None,
-        });
-        images.collect()
-    }
-}
 
 /// A lease that serves the version, or that is left to its peers.
 pub struct Served {

@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
+use stoa_proto::types::v1::DeploymentId;
 use stoa_swarm::PIECE;
 
 use super::*;

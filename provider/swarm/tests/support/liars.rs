@@ -75,6 +75,9 @@ pub async fn answers(
                         let mut frame = vec![];
                         message.encode(&mut frame);
                         let _ = stream.write_all(&frame[..frame.len() / 2]).await;
+                        let _ = stream.shutdown().await;
+                        // Whatever comes is still taken: what ends is what it says.
+                        while hear(&mut stream).await.is_some() {}
                         return;
                     }
                 }
