@@ -23,6 +23,8 @@ const BYTES_A_TOKEN: usize = 256;
 
 /// A piece that is to be verified.
 pub(super) struct Arrived {
+    /// Whom it came from; the session may be over when it is verified.
+    peer: String,
     root: Hash,
     piece: u32,
     encoded: Vec<u8>,
@@ -244,6 +246,7 @@ impl State {
             return if known { Err(Fault::Protocol) } else { Ok(Then::Nothing) };
         }
         session.notify.notify_one();
+        let peer = session.peer.clone();
         let claimed = session.views.get(&root).and_then(|view| view.theirs.as_ref());
         let claimed = claimed.and_then(|(size, _)| Shape::new(*size));
         let Some(blob) = self.blobs.get_mut(&root) else { return Ok(Then::Nothing) };
@@ -254,7 +257,7 @@ impl State {
                 (Arc::new(made.ok_or(Fault::Protocol)?), true)
             }
         };
-        Ok(Then::Verify(Arrived { root, piece, encoded, holding, proves }))
+        Ok(Then::Verify(Arrived { peer, root, piece, encoded, holding, proves }))
     }
 
     /// The size is proven by its last piece: what was claimed otherwise was
@@ -292,7 +295,7 @@ pub(super) async fn verify(
     id: u64,
     arrived: Arrived,
 ) -> Result<(), Fault> {
-    let Arrived { root, piece, encoded, holding, proves } = arrived;
+    let Arrived { peer, root, piece, encoded, holding, proves } = arrived;
     let accepted = blocking(&holding, move |holding| {
         let accepted = holding.accept(piece, &encoded);
         // Who writes faster than the disk syncs, waits for it.
@@ -334,8 +337,7 @@ pub(super) async fn verify(
             blob.drop_ask(piece, other);
         }
     }
-    let peer = state.sessions.get(&id).map(|session| session.peer.clone());
-    if let (Some(blob), Some(peer)) = (state.blobs.get_mut(&root), peer) {
+    if let Some(blob) = state.blobs.get_mut(&root) {
         *blob.from.entry(peer).or_default() += bytes;
         // Where the disk was waited for, it may be durable already.
         blob.tell();
