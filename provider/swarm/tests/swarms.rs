@@ -12,7 +12,7 @@ use stoa_swarm::{Fault, Shape, Store, Wanted, PIECE};
 use tokio::io::AsyncReadExt;
 
 use support::liars::{all_fetch, hear, hello, say, LONG};
-use support::{content, finished, limits, read_blob, whole, Net, DEPLOYMENT};
+use support::{content, finished, limits, read_blob, until, whole, Net, DEPLOYMENT};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_peers_get_a_blob_and_the_source_sends_little_more_than_one_copy() {
@@ -26,7 +26,10 @@ async fn all_peers_get_a_blob_and_the_source_sends_little_more_than_one_copy() {
     assert!(sent >= bytes.len() as u64);
     assert!(traded > bytes.len() as u64, "peers sent {traded}, the source {sent}");
     for engine in &engines {
-        assert_eq!(engine.swarm.counters().bytes_received(), bytes.len() as u64);
+        let all = bytes.len() as u64;
+        until("all is counted", || engine.swarm.counters().bytes_received() >= all).await;
+        assert_eq!(engine.swarm.counters().bytes_received(), all);
+        until("all is from somebody", || support::received(engine) >= all).await;
         let progress = &engine.swarm.progress(DEPLOYMENT)[0];
         assert_eq!(progress.from.values().sum::<u64>(), bytes.len() as u64);
         assert!(progress.finished && progress.from.len() > 1, "{progress:?}");

@@ -159,3 +159,19 @@ pub async fn finished(mut fetch: Fetch) -> Arc<Holding> {
 pub fn read_blob(directory: &Path, root: Hash) -> Vec<u8> {
     std::fs::read(directory.join(format!("{}.blob", root.to_hex()))).unwrap()
 }
+
+/// Bytes of an engine's first blob that came from peers.
+pub fn received(engine: &Engine) -> u64 {
+    engine.swarm.progress(DEPLOYMENT)[0].from.values().sum()
+}
+
+/// Waits for what comes a moment after a fetch's end, such as its last sums.
+pub async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), waiting).await;
+    waited.unwrap_or_else(|_| panic!("never: {what}"));
+}
