@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -34,10 +34,23 @@ fn pack_into(folder: &Path, images: &Path) -> Result<(Blob, PathBuf), String> {
     let mut files = vec![];
     list(folder, Path::new(""), &mut files)?;
     files.sort();
-    fs::create_dir_all(images).map_err(|e| format!("{}: {e}", images.display()))?;
-    let temporary = images.join(format!(".packing-{:08x}", rand::random::<u32>()));
-    let packed = write(folder, &files, &temporary).and_then(|blob| {
-        let path = images.join(format!("{}.tar", blob.root.to_hex()));
+    keep(images, |builder| {
+        files.iter().try_for_each(|name| append_file(builder, folder, name, 0o644))
+    })
+}
+
+/// A tarball that is being made.
+pub(crate) type Packing = tar::Builder<Hashing<io::BufWriter<fs::File>>>;
+
+/// Keeps a tarball in a folder by its hash; half-made ones do not stay.
+pub(crate) fn keep(
+    folder: &Path,
+    write: impl FnOnce(&mut Packing) -> Result<(), String>,
+) -> Result<(Blob, PathBuf), String> {
+    fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let temporary = folder.join(format!(".packing-{:08x}", rand::random::<u32>()));
+    let packed = write_to(&temporary, write).and_then(|blob| {
+        let path = folder.join(format!("{}.tar", blob.root.to_hex()));
         fs::rename(&temporary, &path).map_err(|e| e.to_string())?;
         Ok((blob, path))
     });
@@ -69,26 +82,40 @@ fn list(folder: &Path, inside: &Path, files: &mut Vec<PathBuf>) -> Result<(), St
     Ok(())
 }
 
-fn write(folder: &Path, files: &[PathBuf], to: &Path) -> Result<Blob, String> {
+/// One file as it is packed: nothing of who has it, and when.
+pub(crate) fn append_file(
+    builder: &mut Packing,
+    folder: &Path,
+    name: &Path,
+    mode: u32,
+) -> Result<(), String> {
+    let bad = |e: io::Error| format!("{}: {e}", name.display());
+    let content = fs::File::open(folder.join(name)).map_err(bad)?;
+    let bytes = content.metadata().map_err(bad)?.len();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(bytes);
+    header.set_mode(mode);
+    header.set_mtime(0);
+    // A file that is being written to must not spoil the tarball.
+    builder.append_data(&mut header, name, content.take(bytes)).map_err(bad)
+}
+
+fn write_to(
+    to: &Path,
+    write: impl FnOnce(&mut Packing) -> Result<(), String>,
+) -> Result<Blob, String> {
     let bad = |e: io::Error| e.to_string();
     let file = io::BufWriter::new(fs::File::create(to).map_err(bad)?);
     let mut builder =
         tar::Builder::new(Hashing { to: file, hash: blake3::Hasher::new(), bytes: 0 });
-    for name in files {
-        let content = fs::File::open(folder.join(name)).map_err(bad)?;
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.metadata().map_err(bad)?.len());
-        header.set_mode(0o644);
-        header.set_mtime(0);
-        builder.append_data(&mut header, name, content).map_err(bad)?;
-    }
+    write(&mut builder)?;
     let Hashing { to, hash, bytes } = builder.into_inner().map_err(bad)?;
     to.into_inner().map_err(|e| e.to_string())?.sync_all().map_err(bad)?;
     Ok(Blob { root: hash.finalize(), bytes })
 }
 
 /// Hashes what is written.
-struct Hashing<W> {
+pub(crate) struct Hashing<W> {
     to: W,
     hash: blake3::Hasher,
     bytes: u64,

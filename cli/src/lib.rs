@@ -4,6 +4,7 @@
 //! codes are in [`exit`].
 
 pub mod args;
+pub mod bundle;
 pub mod certificate;
 pub mod close;
 pub mod configure;

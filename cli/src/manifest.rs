@@ -10,6 +10,7 @@ use serde_json::json;
 use stoa_manifest::{DenomMapping, Diagnostic, Options, Parsed, SignerMapping};
 
 use crate::{
+    bundle,
     context::Context,
     exit::{Code, Failure},
     layout, out,
@@ -112,7 +113,7 @@ fn show(context: &Context, sdl: &SdlFile) -> Result<(), Failure> {
     }))
 }
 
-/// Reads a file with the images beside it, and says its warnings and errors.
+/// Reads a file with the images and data beside it, and says its warnings and errors.
 ///
 /// # Errors
 /// With code 1, after the diagnostics were printed.
@@ -125,21 +126,25 @@ pub fn read(
     let text = read_text(file)?;
     let mut blobs = BTreeMap::new();
     let folder = file.parent().unwrap_or(Path::new("."));
+    let bad = |what: &str, full: &Path, line: u32, column: u32, error: String| {
+        let (file, full) = (file.display(), full.display());
+        Failure::new(format!("{file}:{line}:{column}: {what} {full}: {error}"))
+    };
     for (path, line, column) in stoa_manifest::image_paths(&text) {
         let full = folder.join(&path);
         let found = match full.is_dir() {
             true => layout::pack(&full),
             false => hash_file(&full).map(|blob| (blob, full.clone())),
         };
-        let (blob, full) = found.map_err(|e| {
-            Failure::new(format!(
-                "{}:{line}:{column}: image {}: {e}",
-                file.display(),
-                full.display()
-            ))
-        })?;
-        blobs.insert(blob.root.to_hex().to_string(), full);
+        let (blob, at) = found.map_err(|e| bad("image", &full, line, column, e))?;
+        blobs.insert(blob.root.to_hex().to_string(), at);
         options.blobs.insert(path, blob);
+    }
+    for (path, line, column) in stoa_manifest::data_paths(&text) {
+        let full = folder.join(&path);
+        let (blob, at) = bundle::ship(&full).map_err(|e| bad("data", &full, line, column, e))?;
+        blobs.insert(blob.root.to_hex().to_string(), at);
+        options.bundles.insert(path, blob);
     }
     for mapping in &mappings.denoms {
         options = options.with_denom(mapping.clone());
@@ -199,7 +204,7 @@ fn read_text(file: &Path) -> Result<String, Failure> {
 }
 
 /// BLAKE3 of a file that may be larger than memory.
-fn hash_file(path: &Path) -> Result<stoa_manifest::Blob, String> {
+pub(crate) fn hash_file(path: &Path) -> Result<stoa_manifest::Blob, String> {
     use std::io::Read;
     let mut file = std::fs::File::open(path).map_err(|e| e.to_string())?;
     if !file.metadata().map_err(|e| e.to_string())?.is_file() {
@@ -220,4 +225,52 @@ fn hash_file(path: &Path) -> Result<stoa_manifest::Blob, String> {
         return Err("the file is empty".into());
     }
     Ok(stoa_manifest::Blob { root: hasher.finalize(), bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SDL: &str = r#"
+version: "2.1"
+services:
+  web:
+    image: nginx
+    params:
+      storage:
+        site: {mount: /site, data: ./site.tar}
+    expose: [{port: 80, to: [{global: true}]}]
+profiles:
+  compute:
+    web:
+      resources:
+        {cpu: {units: 1}, memory: {size: 1Gi}, storage: [{size: 1Gi}, {name: site, size: 1Gi}]}
+  placement: {here: {pricing: {web: {denom: ustoa, amount: 1}}}}
+deployment: {web: {here: {profile: web, count: 1}}}
+"#;
+
+    #[test]
+    fn data_beside_the_file_is_shipped_and_what_is_missing_is_named_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, data) = (dir.path().join("app.yaml"), dir.path().join("site.tar"));
+        std::fs::write(&file, SDL).unwrap();
+        let read = || read(&file, &Mappings::default(), Options::default(), false);
+        let error = read().unwrap_err().message;
+        assert!(error.contains("app.yaml:8:36: data "), "{error}");
+        assert!(error.contains("site.tar: No such file"), "{error}");
+        std::fs::write(&data, b"\x1f\x8b").unwrap();
+        assert!(read().unwrap_err().message.contains("compressed with gzip"));
+
+        let mut builder = tar::Builder::new(vec![]);
+        let mut header = tar::Header::new_ustar();
+        header.set_size(2);
+        builder.append_data(&mut header, "page", &b"hi"[..]).unwrap();
+        let bytes = builder.into_inner().unwrap();
+        std::fs::write(&data, &bytes).unwrap();
+        let sdl = read().unwrap();
+        let root = blake3::hash(&bytes).to_hex().to_string();
+        assert_eq!(sdl.blobs.get(&root), Some(&dir.path().join("./site.tar")));
+        let shipped = sdl.parsed.manifest.blobs();
+        assert_eq!((shipped.len(), shipped[0].bytes), (1, bytes.len() as u64));
+    }
 }

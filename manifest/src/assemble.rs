@@ -66,6 +66,7 @@ fn check_size(sdl: &Sdl) -> Result<(), String> {
 /// Less than what the service takes in the canonical form.
 fn text_bytes(service: &ServiceSdl) -> usize {
     const EXPOSE: usize = 200;
+    const BUNDLE: usize = 70;
     let lists = [&service.command, &service.args, &service.env];
     let words = lists.into_iter().flatten().flatten().map(|word| word.len() + 2);
     let exposes = service.expose.iter().map(|expose| {
@@ -73,7 +74,8 @@ fn text_bytes(service: &ServiceSdl) -> usize {
         (EXPOSE + hosts).saturating_mul(expose.to.len().max(1))
     });
     let mounts = service.params.iter().flat_map(|params| params.storage.values());
-    let mounts = mounts.map(|mount| mount.mount.len() + 20);
+    let mounts =
+        mounts.map(|mount| mount.mount.len() + 20 + mount.data.as_ref().map_or(0, |_| BUNDLE));
     let fixed = EXPOSE + service.image.len();
     words.chain(exposes).chain(mounts).fold(fixed, usize::saturating_add)
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostics::{Diagnostic, Diags, Pos};
 use crate::expose::{ExposeSdl, ToSdl};
-use crate::model::{Proto, ResourceUnit, TeeKind};
+use crate::model::{Proto, ResourceUnit, Storage, TeeKind};
 use crate::node::join;
+use crate::params::DataSdl;
 use crate::sdl::{Deploy, Sdl, Version};
 use crate::services::ServiceSdl;
 use crate::suggest;
-use crate::units::shown;
+use crate::units::{show_bytes, shown};
 
 /// Checks everything that needs more than one section.
 pub(crate) fn check(sdl: &Sdl, diags: &mut Diags) {
@@ -187,6 +188,9 @@ fn check_mounts(
                 Version::UnitPerService => Diagnostic::warning(mount.at, &mount.path, message),
             });
         }
+        if let Some(data) = &mount.data {
+            check_data(data, volume, diags);
+        }
     }
     for volume in unit.storage.iter().filter(|volume| volume.is_persistent()) {
         if mounts.is_none_or(|mounts| !mounts.contains_key(&volume.name)) {
@@ -201,6 +205,26 @@ fn check_mounts(
                     .help(format!("add `params: {{storage: {{{name}: {{mount: /PATH}}}}}}`")),
             );
         }
+    }
+}
+
+/// A volume's first content is one that it can have.
+fn check_data(data: &DataSdl, volume: &Storage, diags: &mut Diags) {
+    if volume.class() == "ram" {
+        let message = "a volume of class ram begins empty at every start: it can have no `data`";
+        diags.push(
+            Diagnostic::error(data.at, &data.path, message)
+                .help("take `class: ram` away, or copy the data there when the service starts"),
+        );
+    } else if data.blob.bytes > volume.size {
+        let message = format!(
+            "the archive has {}, and the volume {}",
+            show_bytes(data.blob.bytes),
+            show_bytes(volume.size)
+        );
+        diags.push(
+            Diagnostic::error(data.at, &data.path, message).help("make the volume's `size` larger"),
+        );
     }
 }
 

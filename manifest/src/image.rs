@@ -1,12 +1,13 @@
-//! What a service runs: an image in a registry, or one shipped with the deployment.
+//! What is shipped with a deployment, by content; and what a service runs: an image in a registry,
+//! or one of those.
 
 use std::fmt;
 
-/// An image shipped with the deployment, by content. Canonical form:
-/// `blob:<64 hex digits of the BLAKE3 root>:<bytes>`.
+/// A file shipped with the deployment, by content: an image, or a volume's first content.
+/// Canonical form: `blob:<64 hex digits of the BLAKE3 root>:<bytes>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Blob {
-    /// BLAKE3 root of the file (a docker-archive or an OCI layout as a tarball).
+    /// BLAKE3 root of the file.
     pub root: blake3::Hash,
     /// The file's length in bytes, at least 1.
     pub bytes: u64,
@@ -20,6 +21,14 @@ impl Blob {
             return None;
         }
         blake3::Hash::from_hex(root).ok().map(|root| Self { root, bytes })
+    }
+
+    /// Reads the canonical form, and no other.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (root, bytes) = text.strip_prefix(BLOB_PREFIX)?.split_once(':')?;
+        let length = crate::units::whole(bytes)?;
+        let canonical = length.to_string() == bytes;
+        Self::from_hex(root, length).filter(|_| canonical)
     }
 }
 
@@ -45,11 +54,8 @@ impl ImageRef {
     /// names a file, or is a malformed `blob:`.
     pub fn parse(image: &str) -> Option<Self> {
         const LONGEST: usize = 512;
-        if let Some(blob) = image.strip_prefix(BLOB_PREFIX) {
-            let (root, bytes) = blob.split_once(':')?;
-            let length = crate::units::whole(bytes)?;
-            let canonical = length.to_string() == bytes;
-            return Blob::from_hex(root, length).filter(|_| canonical).map(Self::Blob);
+        if image.starts_with(BLOB_PREFIX) {
+            return Blob::parse(image).map(Self::Blob);
         }
         let odd = image.chars().any(|c| c.is_control() || c.is_whitespace());
         let empty = image.is_empty() || image.len() > LONGEST;
@@ -57,7 +63,8 @@ impl ImageRef {
     }
 }
 
-/// Whether an SDL file's `image` names a file to be shipped: it begins with `./`, `../` or `/`.
+/// Whether an SDL file's `image` or `data` names a file to be shipped: it begins with `./`, `../`
+/// or `/`.
 pub fn is_file(image: &str) -> bool {
     image.starts_with("./") || image.starts_with("../") || image.starts_with('/')
 }

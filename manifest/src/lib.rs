@@ -6,8 +6,8 @@
 //! against the order on chain.
 //!
 //! What is ours and not in the public SDL (`market`, `pricing.P.per`, `requirements`, `egress`,
-//! `image: ./file`) leaves the version of files that do not use it as it is: only `egress: none`
-//! and a shipped image show in the canonical form at all.
+//! `image: ./file`, `data: ./file`) leaves the version of files that do not use it as it is: only
+//! `egress: none`, a shipped image and a volume's content show in the canonical form at all.
 
 #![forbid(unsafe_code)]
 
@@ -121,7 +121,19 @@ const START: Pos = Pos { line: 1, column: 1 };
 /// with the line and column of its first use. A caller hashes them and gives them to [`parse`]
 /// in [`Options::blobs`]. Empty where the text is not YAML, which [`parse`] then reports.
 pub fn image_paths(text: &str) -> Vec<(String, u32, u32)> {
+    files_of(text, services::image_files)
+}
+
+/// The archives and folders that volumes name as their content (`data: ./site.tar`), in the same
+/// way, for [`Options::bundles`].
+pub fn data_paths(text: &str) -> Vec<(String, u32, u32)> {
+    files_of(text, services::data_files)
+}
+
+type Files = Vec<(String, u32, u32)>;
+
+fn files_of(text: &str, of_services: impl Fn(&Field<'_>) -> Files) -> Files {
     let Ok(Some(root)) = yaml::read(text) else { return Vec::new() };
     let services = sdl::services_of(&Field::root(&root));
-    services.map(|services| services::image_files(&services)).unwrap_or_default()
+    services.map(|services| of_services(&services)).unwrap_or_default()
 }

@@ -23,6 +23,9 @@ pub struct Options {
     /// The files that `image: ./x` names, by the path as written: see
     /// [`image_paths`](crate::image_paths).
     pub blobs: BTreeMap<String, Blob>,
+    /// The archives that `data: ./x` names, by the path as written: see
+    /// [`data_paths`](crate::data_paths).
+    pub bundles: BTreeMap<String, Blob>,
 }
 
 impl Options {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::diagnostics::{Diags, Pos};
+use crate::image::{self, Blob};
 use crate::model::{Params, Permissions, Tee, TeeKind};
 use crate::names;
 use crate::node::Field;
+use crate::options::Options;
 use crate::units::shown;
 
 /// A service's parameters as the file states them.
@@ -21,6 +23,15 @@ pub(crate) struct MountSdl {
     pub path: String,
     pub mount: String,
     pub read_only: bool,
+    /// What is in it at first, and where the file says so.
+    pub data: Option<DataSdl>,
+}
+
+/// A volume's first content.
+pub(crate) struct DataSdl {
+    pub at: Pos,
+    pub path: String,
+    pub blob: Blob,
 }
 
 impl ParamsSdl {
@@ -29,6 +40,7 @@ impl ParamsSdl {
             name: name.clone(),
             mount: mount.mount.clone(),
             read_only: mount.read_only,
+            data: mount.data.as_ref().map(|data| data.blob.to_string()),
         };
         Params {
             storage: self.storage.iter().map(mount).collect(),
@@ -38,20 +50,24 @@ impl ParamsSdl {
     }
 }
 
-pub(crate) fn read(field: &Field<'_>, diags: &mut Diags) -> Option<ParamsSdl> {
-    let map = field.map(&["storage", "permissions", "tee"], diags)?;
+const KEYS: &[&str] = &["storage", "permissions", "tee"];
+const MOUNT_KEYS: &[&str] = &["mount", "readOnly", "data"];
+
+pub(crate) fn read(field: &Field<'_>, options: &Options, diags: &mut Diags) -> Option<ParamsSdl> {
+    let map = field.map(KEYS, diags)?;
+    let storage = map.get("storage").map(|field| mounts(&field, options, diags));
     Some(ParamsSdl {
-        storage: map.get("storage").map(|field| mounts(&field, diags)).unwrap_or_default(),
+        storage: storage.unwrap_or_default(),
         permissions: map.get("permissions").and_then(|field| permissions(&field, diags)),
         tee: map.get("tee").and_then(|field| tee(&field, diags)),
     })
 }
 
-fn mounts(field: &Field<'_>, diags: &mut Diags) -> BTreeMap<String, MountSdl> {
+fn mounts(field: &Field<'_>, options: &Options, diags: &mut Diags) -> BTreeMap<String, MountSdl> {
     let mut mounts: BTreeMap<String, MountSdl> = BTreeMap::new();
     let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
     for (volume, field) in field.names(diags).unwrap_or_default() {
-        let Some(map) = field.map(&["mount", "readOnly"], diags) else { continue };
+        let Some(map) = field.map(MOUNT_KEYS, diags) else { continue };
         let help = "say where the volume appears: `mount: /data`";
         let Some(mount) = map.required("mount", help, diags) else { continue };
         let Some(path) = mount.text(diags) else { continue };
@@ -69,10 +85,47 @@ fn mounts(field: &Field<'_>, diags: &mut Diags) -> BTreeMap<String, MountSdl> {
             path: field.path.clone(),
             mount: path.to_owned(),
             read_only: read_only.unwrap_or(false),
+            data: map.get("data").and_then(|field| data(&field, options, diags)),
         };
         mounts.insert(volume.to_owned(), found);
     }
     mounts
+}
+
+fn data(field: &Field<'_>, options: &Options, diags: &mut Diags) -> Option<DataSdl> {
+    let path = field.text(diags)?;
+    if !image::is_file(path) {
+        let message = format!("`{}` does not name an archive or a folder", shown(path));
+        diags.push(field.error(message).help(
+            "name what is to be in the volume by a path that begins with ./, ../ or /: `data: \
+             ./site.tar`",
+        ));
+        return None;
+    }
+    let Some(blob) = options.bundles.get(path) else {
+        let message = format!("the archive `{}` was not read", shown(path));
+        diags.push(
+            field.error(message).help("it must be there beside the SDL file: a tar or a folder"),
+        );
+        return None;
+    };
+    Some(DataSdl { at: field.at(), path: field.path.clone(), blob: *blob })
+}
+
+/// The files that a service's volumes name as their content, with line and column.
+pub(crate) fn data_files(params: &Field<'_>) -> Vec<(String, u32, u32)> {
+    let mut unheard = Diags::default();
+    let storage = params.map(KEYS, &mut unheard).and_then(|map| map.get("storage"));
+    let mounts = storage.and_then(|storage| storage.names(&mut unheard)).unwrap_or_default();
+    let mut files = Vec::new();
+    for (_, mount) in mounts {
+        let data = mount.map(MOUNT_KEYS, &mut unheard).and_then(|map| map.get("data"));
+        let Some(field) = data else { continue };
+        if let Some(path) = field.text(&mut unheard).filter(|path| image::is_file(path)) {
+            files.push((path.to_owned(), field.at().line, field.at().column));
+        }
+    }
+    files
 }
 
 const READABLE: &[&str] = &["deployment", "logs", "events"];

@@ -88,7 +88,7 @@ fn service(field: &Field<'_>, options: &Options, diags: &mut Diags) -> ServiceSd
     service.expose = map.get("expose").map(|field| expose::read(&field, diags)).unwrap_or_default();
     service.dependencies =
         map.get("dependencies").map(|field| dependencies(&field, diags)).unwrap_or_default();
-    service.params = map.get("params").and_then(|field| params::read(&field, diags));
+    service.params = map.get("params").and_then(|field| params::read(&field, options, diags));
     service.credentials = map.get("credentials").and_then(|field| credentials(&field, diags));
     service.egress = map.get("egress").map(|field| egress(&field, diags)).unwrap_or_default();
     service
@@ -134,6 +134,17 @@ pub(crate) fn image_files(services: &Field<'_>) -> Vec<(String, u32, u32)> {
         }
     }
     files
+}
+
+/// The files that services' volumes name as their content, each once, with line and column.
+pub(crate) fn data_files(services: &Field<'_>) -> Vec<(String, u32, u32)> {
+    let mut unheard = Diags::default();
+    let services = services.names(&mut unheard).unwrap_or_default();
+    let maps = services.into_iter().filter_map(|(_, service)| service.map(KEYS, &mut unheard));
+    let params = maps.filter_map(|map| map.get("params"));
+    let mut seen = BTreeSet::new();
+    let files = params.flat_map(|params| params::data_files(&params));
+    files.filter(|(path, ..)| seen.insert(path.clone())).collect()
 }
 
 fn words(field: &Field<'_>, diags: &mut Diags) -> Option<Vec<String>> {

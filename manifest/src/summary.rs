@@ -72,6 +72,10 @@ fn service_line(service: &Service) -> String {
         storage.join(" + "),
     );
     line.push_str(&gpu(&unit.gpu));
+    for (mount, blob) in service.bundles() {
+        let (root, bytes) = (blob.root.to_hex(), show_bytes(blob.bytes));
+        let _ = write!(line, ", data {}… ({bytes}) in {}", &root[..12], mount.name);
+    }
     for expose in &service.expose {
         let whom = match (expose.global, expose.service.as_str()) {
             (true, _) if expose.is_ingress() => "the world over HTTP".to_owned(),

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::image::ImageRef;
-use crate::model::{Credentials, Expose, Group, Manifest, Params, ResourceUnit, Service};
+use crate::model::{
+    Credentials, Expose, Group, Manifest, Mount, Params, ResourceUnit, Service, Storage,
+};
 use crate::names;
 use crate::units::shown;
 
@@ -145,18 +147,34 @@ fn params(params: &Params, unit: &ResourceUnit) -> Result<(), String> {
     let mut mounts = BTreeSet::new();
     for found in &params.storage {
         let name = shown(&found.name);
-        ensure(unit.storage.iter().any(|volume| volume.name == found.name), || {
-            format!("`params.storage` names volume {name}, which is not there")
-        })?;
+        let Some(volume) = unit.storage.iter().find(|volume| volume.name == found.name) else {
+            return Err(format!("`params.storage` names volume {name}, which is not there"));
+        };
         ensure(names::is_mount(&found.mount), || {
             format!("volume {name}: `mount` is not an absolute path without `..`")
         })?;
         ensure(mounts.insert(&found.mount), || {
             format!("volume {name}: another is mounted at the same path")
         })?;
+        data(found, volume).map_err(|error| format!("volume {name}: {error}"))?;
     }
     ensure(params.tee.is_none_or(|tee| tee.attestation), || {
         "`params.tee.attestation` is false".to_owned()
+    })
+}
+
+/// A volume's first content: an archive no larger than the volume, and none in memory, which is
+/// empty at each start.
+fn data(mount: &Mount, volume: &Storage) -> Result<(), String> {
+    if mount.data.is_none() {
+        return Ok(());
+    }
+    let Some(bundle) = mount.bundle() else {
+        return Err("`data` is not blob:<64 hex digits>:<bytes>".to_owned());
+    };
+    ensure(volume.class() != "ram", || "a volume of class ram can have no `data`".to_owned())?;
+    ensure(bundle.bytes <= volume.size, || {
+        format!("`data` has {} bytes, the volume {}", bundle.bytes, volume.size)
     })
 }
 

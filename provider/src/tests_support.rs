@@ -287,6 +287,8 @@ pub(crate) struct FakeEngine {
     pub(crate) restarted: Mutex<Vec<InstanceKey>>,
     /// What was handed over to be joined, and how often.
     pub(crate) overlay: Mutex<(Option<stoa_tunnel::overlay::OverlayTable>, usize)>,
+    /// Archives for volumes that are at the engine, by BLAKE3 root.
+    pub(crate) data: Mutex<std::collections::BTreeSet<String>>,
 }
 
 impl FakeEngine {
@@ -311,6 +313,13 @@ impl Backend for FakeEngine {
 
     async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
         let mut seen = self.look()?;
+        for volume in &spec.volumes {
+            let here = |root: &String| self.data.lock().unwrap().contains(root);
+            if let Some(blob) = volume.data.clone().filter(|root| !here(root)) {
+                let (instance, volume) = (spec.key.to_string(), volume.name.clone());
+                return Err(RuntimeError::DataMissing { instance, volume, blob });
+            }
+        }
         self.applied.fetch_add(1, Ordering::SeqCst);
         seen.instances.insert(spec.key.clone(), observed(spec, NOW));
         Ok(Applied::Created)
@@ -440,6 +449,18 @@ impl ImageEngine for FakeEngine {
         assert!(path.exists());
         self.loaded.fetch_add(1, Ordering::SeqCst);
         Ok(image('a'))
+    }
+
+    async fn load_data(
+        &self,
+        _at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError> {
+        drop(self.look()?);
+        assert!(path.exists());
+        self.data.lock().unwrap().insert(blob.root.to_hex().to_string());
+        Ok(image('d'))
     }
 
     async fn pull(

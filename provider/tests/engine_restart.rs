@@ -225,6 +225,7 @@ fn goal(number: usize, image: &str) -> Goal {
         storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
+        data: None,
     }];
     Goal {
         version: "v1".into(),

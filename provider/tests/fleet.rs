@@ -11,8 +11,23 @@ mod machines;
 mod support;
 
 use machines::{settings, until, Daemon, Front, Machine};
+use stoa_manifest::Blob;
 use stoa_provider::fleet::HostState;
-use stoa_provider::runtime::Backend;
+use stoa_provider::reconcile::ImageEngine;
+use stoa_provider::runtime::{Applied, Backend, RuntimeError, VolumeClass, VolumeSpec};
+
+/// An archive with one page.
+fn data_archive() -> (tempfile::NamedTempFile, Blob) {
+    let mut builder = tar::Builder::new(vec![]);
+    let mut header = tar::Header::new_gnu();
+    header.set_size(8);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, "page", &b"shipped\n"[..]).unwrap();
+    let bytes = builder.into_inner().unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    (file, Blob { root: blake3::hash(&bytes), bytes: bytes.len() as u64 })
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_over_three_machines_places_serves_waits_and_recovers() {
@@ -43,8 +58,28 @@ async fn a_provider_over_three_machines_places_serves_waits_and_recovers() {
     assert_eq!(place, None, "it all but fills the daemon's own machine");
     let (web, place) = daemon.run("web", 200).await;
     assert_eq!(place.as_deref(), Some("n1"), "it leaves less there than on n2");
-    assert_eq!(daemon.run("large", 800).await.1.as_deref(), Some("n2"));
+    let large = daemon.run("large", 800).await;
+    assert_eq!(large.1.as_deref(), Some("n2"));
     assert!(daemon.hosts(&["list"]).contains("250m cpu"), "{}", daemon.hosts(&["list"]));
+
+    // What a volume begins with comes to the machine where the volume is.
+    let mut large = large.0;
+    let (archive, blob) = data_archive();
+    large.volumes = vec![VolumeSpec {
+        name: "site".into(),
+        bytes: 1 << 20,
+        class: VolumeClass::Ephemeral,
+        storage_class: String::new(),
+        mount: "/site".into(),
+        read_only: true,
+        data: Some(blob.root.to_hex().to_string()),
+    }];
+    let missing = daemon.fleet.apply(&large).await.unwrap_err();
+    assert!(matches!(missing, RuntimeError::DataMissing { .. }), "{missing}");
+    daemon.fleet.load_data(&large.key, archive.path().into(), blob).await.unwrap();
+    assert_eq!(daemon.fleet.apply(&large).await.unwrap(), Applied::Replaced);
+    let workload = daemon.provider.backend.names().instance(&large.key).workload;
+    assert_eq!(n2.docker(&["exec", &workload, "/bin/cat", "/site/page"]), "shipped\n");
 
     // HTTP reaches each, wherever it is.
     for spec in [&small, &web] {

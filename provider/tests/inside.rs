@@ -50,6 +50,7 @@ async fn a_tenant_goes_into_its_instance_and_leaves_nothing_running() {
         storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
+        data: None,
     }];
     let backend = &provider.backend;
     backend.apply(&spec).await.unwrap();

@@ -152,6 +152,7 @@ async fn an_update_rolls_with_volumes_kept_and_one_instance_serving_and_goes_bac
         storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
+        data: None,
     };
     let service = |name: &str, count: u32, volumes: Vec<VolumeSpec>| {
         let base = provider.spec(LEASE, name, &image);

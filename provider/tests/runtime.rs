@@ -6,7 +6,6 @@
 
 mod support;
 
-use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -15,7 +14,7 @@ use stoa_provider::runtime::{
     LogRequest, ObservedInstance, RegistryCredentials, RuntimeConfig, RuntimeError, VolumeClass,
     VolumePlace, VolumeSpec, WORKLOAD_CAPABILITIES,
 };
-use support::{docker, exec, exec_fails, Provider};
+use support::{die_at, docker, exec, exec_fails, Provider};
 
 #[tokio::test]
 async fn an_instance_is_made_adopted_replaced_and_removed() {
@@ -34,6 +33,7 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
         storage_class: "beta2".into(),
         mount: "/data".into(),
         read_only: false,
+        data: None,
     }];
     let backend = &provider.backend;
     assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Created);
@@ -134,6 +134,7 @@ async fn a_workload_is_confined() {
         storage_class: String::new(),
         mount: "/scratch".into(),
         read_only: false,
+        data: None,
     }];
     spec.volumes.push(VolumeSpec { mount: "/dev/shm".into(), ..spec.volumes[0].clone() });
     spec.volumes.push(VolumeSpec {
@@ -399,7 +400,6 @@ const DEATHS: [(&str, &str); 16] = [
     ("close", "runtime.after_lease_containers_remove"),
     ("close", "runtime.after_lease_volumes_remove"),
 ];
-const CHILD: &str = "STOA_TEST_CHILD";
 
 #[tokio::test]
 async fn a_death_between_any_two_steps_is_continued() {
@@ -428,21 +428,10 @@ async fn a_death_between_any_two_steps_is_continued() {
     }
 }
 
-fn die_at(task: &str, step: &str) {
-    let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_dies", "--ignored"])
-        .env(CHILD, task)
-        .env(stoa_provider::failpoint::ENVIRONMENT_VARIABLE, step)
-        .stdout(std::process::Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(status.signal(), Some(9), "{task} must die at {step}");
-}
-
 #[tokio::test]
 #[ignore = "the child process of a_death_between_any_two_steps_is_continued"]
 async fn child_that_dies() {
-    let arguments = std::env::var(CHILD).expect("started by its parent test only");
+    let arguments = support::task_of_child();
     let [task, provider, image] = arguments.split(' ').collect::<Vec<_>>()[..] else {
         panic!("{arguments}");
     };
@@ -474,6 +463,7 @@ fn child_spec(provider: &str, image: &str) -> stoa_provider::runtime::WorkloadSp
         storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
+        data: None,
     }];
     spec
 }

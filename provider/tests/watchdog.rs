@@ -155,6 +155,7 @@ async fn a_persistent_volume_has_a_limit_of_its_own() {
         storage_class: String::new(),
         mount: "/data".into(),
         read_only: false,
+        data: None,
     };
     let mut stage = Stage::set("volume", |spec| {
         let mut greedy = spec("greedy");

@@ -37,7 +37,7 @@ use state::{Stage, State, Store};
 /// Arguments of `stoa deploy`.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
-    /// An SDL file; images named ./x.tar are taken from beside it and shipped
+    /// An SDL file; images and data named ./x are taken from beside it and shipped
     #[arg(required_unless_present = "resume")]
     pub file: Option<PathBuf>,
     /// What goes into escrow [default: a day at the maximum rates, at least what the chain asks]

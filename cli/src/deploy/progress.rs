@@ -177,12 +177,12 @@ impl Board {
         let blob = blob.get(..8).unwrap_or(blob);
         let Some(bar) = self.bar(group) else {
             let (quarter, of) = (quarters(sent, size), text::bytes(size));
-            return self.say(group, &format!("uploading image {blob}… {quarter}% of {of}"));
+            return self.say(group, &format!("uploading {blob}… {quarter}% of {of}"));
         };
         bar.set_style(template("  {prefix}: {msg} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}"));
         bar.set_length(size);
         bar.set_position(sent);
-        bar.set_message(format!("uploading image {blob}…"));
+        bar.set_message(format!("uploading {blob}…"));
     }
 
     /// A group is done.

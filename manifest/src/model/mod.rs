@@ -5,6 +5,7 @@ mod expose;
 mod params;
 mod resources;
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -28,18 +29,17 @@ impl Manifest {
         self.groups.iter().find(|group| group.name == name)
     }
 
-    /// The images shipped with the deployment, each once, in order of first use.
+    /// What is shipped with the deployment (images and volumes' first content), each once, in
+    /// order of first use.
     pub fn blobs(&self) -> Vec<Blob> {
-        let mut blobs = Vec::new();
-        for service in self.groups.iter().flat_map(|group| &group.services) {
-            if let Some(ImageRef::Blob(blob)) = ImageRef::parse(&service.image) {
-                if !blobs.contains(&blob) {
-                    blobs.push(blob);
-                }
-            }
-        }
-        blobs
+        once(self.groups.iter().flat_map(|group| &group.services))
     }
+}
+
+/// What services need of what is shipped, each once, in order of first use.
+fn once<'a>(services: impl Iterator<Item = &'a Service>) -> Vec<Blob> {
+    let mut seen = HashSet::new();
+    services.flat_map(Service::blobs).filter(|blob| seen.insert(*blob)).collect()
 }
 
 /// The services placed together at one provider.
@@ -50,6 +50,13 @@ pub struct Group {
     pub name: String,
     /// Sorted by name, at least one.
     pub services: Vec<Service>,
+}
+
+impl Group {
+    /// What its services need of what is shipped, each once, in order of first use.
+    pub fn blobs(&self) -> Vec<Blob> {
+        once(self.services.iter())
+    }
 }
 
 /// One workload.
@@ -87,6 +94,21 @@ impl Service {
     /// The image, taken apart; `None` only in a manifest that was never checked.
     pub fn image_ref(&self) -> Option<ImageRef> {
         ImageRef::parse(&self.image)
+    }
+
+    /// The volumes that have content at first, and the archives that hold it.
+    pub fn bundles(&self) -> impl Iterator<Item = (&Mount, Blob)> {
+        let mounts = self.params.iter().flat_map(|params| &params.storage);
+        mounts.filter_map(|mount| Some((mount, mount.bundle()?)))
+    }
+
+    /// What it needs of what is shipped: its image first, then volumes' content.
+    pub fn blobs(&self) -> Vec<Blob> {
+        let image = match self.image_ref() {
+            Some(ImageRef::Blob(blob)) => Some(blob),
+            _ => None,
+        };
+        image.into_iter().chain(self.bundles().map(|(_, blob)| blob)).collect()
     }
 }
 

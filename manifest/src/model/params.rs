@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::Blob;
 use crate::json;
 
 /// A service's parameters.
@@ -31,6 +32,17 @@ pub struct Mount {
     pub mount: String,
     /// Whether it may not be written.
     pub read_only: bool,
+    /// What is in the volume at first: a tar archive shipped with the deployment, as
+    /// `blob:<root>:<bytes>`. The key is there only where it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
+}
+
+impl Mount {
+    /// The archive with the volume's first content, taken apart.
+    pub fn bundle(&self) -> Option<Blob> {
+        self.data.as_deref().and_then(Blob::parse)
+    }
 }
 
 /// What a service may read about its own deployment.

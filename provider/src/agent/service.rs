@@ -210,14 +210,19 @@ impl Agent for AgentService {
         let mut pieces = request.into_inner();
         let first = pieces.message().await?.and_then(|piece| piece.head);
         let head = first.ok_or_else(|| Status::invalid_argument("the image's head is missing"))?;
-        match self.backend.find_blob_image(&head.blake3).await {
-            Ok(Some(image)) => return answer(Ok(image)),
-            Ok(None) => {}
-            Err(error) => return Err(wire::status_of(&error)),
+        let known = match head.data {
+            true => self.backend.find_data(&head.blake3).await,
+            false => self.backend.find_blob_image(&head.blake3).await,
+        };
+        if let Some(image) = known.map_err(|error| wire::status_of(&error))? {
+            return answer(Ok(image));
         }
         let path = self.receive(&head, &mut pieces).await?;
         let blob = ImageBlob { path: &path, blake3_hex: &head.blake3, bytes: head.bytes };
-        answer(self.backend.load_blob_image(blob).await)
+        answer(match head.data {
+            true => self.backend.load_data(blob).await,
+            false => self.backend.load_blob_image(blob).await,
+        })
     }
 
     async fn pull_image(&self, request: Request<PullRequest>) -> Answer<Document> {

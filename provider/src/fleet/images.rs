@@ -24,6 +24,15 @@ impl ImageEngine for Fleet {
         self.host_of(at)?.engine.load(at, path, blob).await
     }
 
+    async fn load_data(
+        &self,
+        at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError> {
+        self.host_of(at)?.engine.load_data(at, path, blob).await
+    }
+
     async fn pull(
         &self,
         at: &InstanceKey,

@@ -117,6 +117,18 @@ impl RemoteBackend {
         wire::read(&self.ask(deadline, call).await?)
     }
 
+    /// Has the agent make an image of a tarball, or of an archive for volumes.
+    async fn send(
+        &self,
+        path: PathBuf,
+        blob: Blob,
+        data: bool,
+    ) -> Result<LoadedImage, RuntimeError> {
+        let mut client = self.client.clone();
+        let call = client.load_image(Request::new(pieces(path, blob, data)));
+        self.ask_document(self.deadlines.image + MARGIN, call).await
+    }
+
     fn query(&self) -> Duration {
         self.deadlines.query + MARGIN
     }
@@ -172,8 +184,10 @@ impl Backend for RemoteBackend {
     }
 
     async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {
+        // Volumes may have to be filled for it.
+        let filling = if spec.has_data() { self.deadlines.image } else { Duration::ZERO };
         let (mut client, spec) = (self.client.clone(), self.document(spec)?);
-        self.ask_document(self.change(), client.apply(spec)).await
+        self.ask_document(self.change() + filling, client.apply(spec)).await
     }
 
     async fn stop(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
@@ -302,9 +316,16 @@ impl ImageEngine for RemoteBackend {
         path: PathBuf,
         blob: Blob,
     ) -> Result<LoadedImage, RuntimeError> {
-        let mut client = self.client.clone();
-        let call = client.load_image(Request::new(pieces(path, blob)));
-        self.ask_document(self.deadlines.image + MARGIN, call).await
+        self.send(path, blob, false).await
+    }
+
+    async fn load_data(
+        &self,
+        _at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError> {
+        self.send(path, blob, true).await
     }
 
     async fn pull(
@@ -333,9 +354,9 @@ impl ImageEngine for RemoteBackend {
 
 /// The head, then the file's bytes. An error on the way ends the stream early,
 /// and the agent finds it too short.
-fn pieces(path: PathBuf, blob: Blob) -> ReceiverStream<ImagePiece> {
+fn pieces(path: PathBuf, blob: Blob, data: bool) -> ReceiverStream<ImagePiece> {
     let (out, pieces) = tokio::sync::mpsc::channel(PIECES_WAITING);
-    let head = ImageHead { blake3: blob.root.to_hex().to_string(), bytes: blob.bytes };
+    let head = ImageHead { blake3: blob.root.to_hex().to_string(), bytes: blob.bytes, data };
     tokio::spawn(async move {
         let first = ImagePiece { head: Some(head), data: vec![] };
         if out.send(first).await.is_err() {

@@ -11,7 +11,7 @@ use crate::runtime::{Check, InstanceKey, Observation, ObservedInstance, RuntimeE
 
 /// Both sides must have the same. To be raised with every change to what is
 /// in the documents that the other side could not read.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 /// The largest message: an observation of a full machine.
 pub const MAX_MESSAGE: usize = 64 << 20;
 /// An image's tarball goes in pieces of this size.

@@ -2,7 +2,7 @@
 //! first, and those of the others, which are passed on, as far as the quota
 //! goes.
 
-use stoa_manifest::{Blob, Group, ImageRef, Manifest};
+use stoa_manifest::{Blob, Group, Manifest};
 use tonic::Status;
 
 use super::leases::OwnLease;
@@ -30,9 +30,9 @@ pub(super) fn admit_own(
     let bytes = sum(&own(manifest, leases));
     match bytes > most {
         true => Err(Status::resource_exhausted(format!(
-            "the images of the groups leased here have {bytes} bytes; this provider takes at most \
-             {most} of one deployment (storage.max_deployment_bytes): make them smaller, or have a \
-             registry serve them"
+            "the images and data of the groups leased here have {bytes} bytes; this provider takes \
+             at most {most} of one deployment (storage.max_deployment_bytes): make them smaller, or \
+             have a registry serve the images"
         ))),
         false => Ok(()),
     }
@@ -46,7 +46,7 @@ pub(super) fn admit(context: &Context, blobs: &[Blob], wanted: &Blob) -> Result<
     let bytes = sum(blobs.get(..=before).unwrap_or(blobs));
     match bytes > most {
         true => Err(Status::resource_exhausted(format!(
-            "with this one the deployment's images have {bytes} bytes, and this provider takes at \
+            "with this one the deployment's files have {bytes} bytes, and this provider takes at \
              most {most} of one deployment (storage.max_deployment_bytes); send it to the provider \
              whose group uses it"
         ))),
@@ -62,20 +62,10 @@ fn sum(blobs: &[Blob]) -> u64 {
 fn own(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
     let groups = leases.iter().filter_map(|own| manifest.group(&own.spec.name));
     let mut blobs = vec![];
-    for blob in groups.flat_map(of_group) {
+    for blob in groups.flat_map(Group::blobs) {
         if !blobs.contains(&blob) {
             blobs.push(blob);
         }
     }
     blobs
-}
-
-fn of_group(group: &Group) -> Vec<Blob> {
-    let images = group.services.iter().filter_map(|service| service.image_ref());
-    images
-        .filter_map(|image| match image {
-            ImageRef::Blob(blob) => Some(blob),
-            ImageRef::Registry(_) => None,
-        })
-        .collect()
 }

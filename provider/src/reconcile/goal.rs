@@ -206,6 +206,7 @@ fn volumes(service: &Service) -> Vec<VolumeSpec> {
                 },
                 mount: mount.mount.clone(),
                 read_only: mount.read_only,
+                data: mount.bundle().map(|blob| blob.root.to_hex().to_string()),
             })
         })
         .collect()

@@ -29,6 +29,13 @@ pub trait ImageEngine: Send + Sync {
         path: PathBuf,
         blob: Blob,
     ) -> Result<LoadedImage, RuntimeError>;
+    /// An archive from which volumes are filled.
+    async fn load_data(
+        &self,
+        at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError>;
     async fn pull(
         &self,
         at: &InstanceKey,
@@ -54,6 +61,17 @@ impl ImageEngine for DockerBackend {
         let blake3_hex = blob.root.to_hex();
         let blob = ImageBlob { path: &path, blake3_hex: &blake3_hex, bytes: blob.bytes };
         self.load_blob_image(blob).await
+    }
+
+    async fn load_data(
+        &self,
+        _at: &InstanceKey,
+        path: PathBuf,
+        blob: Blob,
+    ) -> Result<LoadedImage, RuntimeError> {
+        let blake3_hex = blob.root.to_hex();
+        let blob = ImageBlob { path: &path, blake3_hex: &blake3_hex, bytes: blob.bytes };
+        DockerBackend::load_data(self, blob).await
     }
 
     async fn pull(
@@ -190,9 +208,7 @@ async fn fetch(
     failpoint("image.before_load");
     let image = match service.image_ref() {
         Some(ImageRef::Blob(blob)) => {
-            let path = blobs.path_of(&blob).ok_or_else(|| {
-                RuntimeError::Setup(format!("blob {} is not here", blob.root.to_hex()))
-            })?;
+            let path = path_of(blobs, &blob)?;
             engine.load(at, path, blob).await?
         }
         Some(ImageRef::Registry(name)) => engine.pull(at, &name, credentials(service)).await?,
@@ -203,6 +219,11 @@ async fn fetch(
     };
     failpoint("image.after_load");
     Ok(image)
+}
+
+pub(super) fn path_of(blobs: &BlobStore, blob: &Blob) -> Result<PathBuf, RuntimeError> {
+    let missing = || RuntimeError::Setup(format!("blob {} is not here", blob.root.to_hex()));
+    blobs.path_of(blob).ok_or_else(missing)
 }
 
 fn credentials(service: &Service) -> Option<RegistryCredentials> {

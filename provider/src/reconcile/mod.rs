@@ -6,6 +6,7 @@ mod board;
 mod clock;
 mod closing;
 mod crashes;
+mod data;
 mod garbage;
 mod goal;
 mod grace;

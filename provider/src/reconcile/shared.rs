@@ -8,7 +8,7 @@ use std::time::Instant;
 use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::TxQueue;
-use stoa_manifest::ImageRef;
+use stoa_manifest::{Blob, Service};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
@@ -147,13 +147,16 @@ impl Shared {
             anyhow::anyhow!("manifest {} has no group {}", stored.version, lease.spec.name)
         })?;
         for service in &group.services {
-            let Some(ImageRef::Blob(blob)) = service.image_ref() else { continue };
-            let state = self.blobs.state(&blob)?;
-            if !state.complete {
-                return Ok(Some(format!(
-                    "send the image of {}: {} of {} bytes are here",
-                    service.name, state.have, blob.bytes
-                )));
+            for blob in service.blobs() {
+                let state = self.blobs.state(&blob)?;
+                if !state.complete {
+                    return Ok(Some(format!(
+                        "send {}: {} of {} bytes are here",
+                        what_it_is(service, &blob),
+                        state.have,
+                        blob.bytes
+                    )));
+                }
             }
         }
         Ok(None)
@@ -205,5 +208,13 @@ impl Shared {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a service has of a blob, in words.
+fn what_it_is(service: &Service, blob: &Blob) -> String {
+    match service.bundles().find(|(_, bundle)| bundle == blob) {
+        Some((mount, _)) => format!("the data of {}'s volume {}", service.name, mount.name),
+        None => format!("the image of {}", service.name),
     }
 }

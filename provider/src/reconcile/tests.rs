@@ -1,5 +1,6 @@
 //! The loop on a chain and an engine that are maps.
 
+mod data;
 mod secrets;
 
 use std::sync::atomic::Ordering;

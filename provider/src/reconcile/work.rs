@@ -10,6 +10,7 @@ use stoa_client::proto::market::v1::MsgStartLease;
 use stoa_client::tx::any;
 use stoa_manifest::Group;
 
+use super::data;
 use super::goal::{self, Goal, ServiceGoal};
 use super::plan::{plan, Patience, Step, Verdict};
 use super::shared::Shared;
@@ -135,7 +136,7 @@ impl Turn {
             Step::Apply(spec) => {
                 failpoint("lease.before_apply");
                 self.ensure_image(&spec, shared).await?;
-                let done = shared.backend.apply(&spec).await?;
+                let done = data::apply(self, &spec, shared).await?;
                 tracing::info!(lease = %name, instance = %spec.key, "applied: {done:?}");
                 failpoint("lease.after_apply");
             }

@@ -49,6 +49,13 @@ impl DockerBackend {
         spec: &WorkloadSpec,
     ) -> Result<Applied, RuntimeError> {
         spec.validate()?;
+        // Two that fill one volume would each begin anew: a caller that gave up
+        // waiting asks again while the first is still at it.
+        let turn = spec.has_data().then(|| self.turns.of(&self.names.instance(&spec.key).workload));
+        let _turn = match &turn {
+            Some(turn) => Some(turn.lock().await),
+            None => None,
+        };
         for _ in 0..CONFLICTS_BORNE {
             match Box::pin(self.apply_once(spec)).await {
                 Err(RuntimeError::Conflict { .. }) => tokio::time::sleep(CONFLICT_PAUSE).await,
@@ -63,7 +70,7 @@ impl DockerBackend {
         let networks = Box::pin(self.ensure_networks(spec, &names)).await?;
         failpoint("runtime.after_network_create");
         Box::pin(self.ensure_link(&spec.key, &names, &networks.own)).await?;
-        self.ensure_volumes(spec).await?;
+        Box::pin(self.ensure_volumes(spec)).await?;
         failpoint("runtime.after_volume_create");
         let applied = Box::pin(self.ensure_workload(spec, &names, &networks)).await?;
         failpoint("runtime.after_container_start");
@@ -130,6 +137,10 @@ impl DockerBackend {
         if resize && !self.resize(spec, &names.workload).await? {
             state = Found::Unfit;
         }
+        if matches!(state, Found::Absent | Found::Unfit) {
+            // Before anything that runs is stopped.
+            self.check_passing_data(spec).await?;
+        }
         match state {
             Found::Running if resize => return Ok(Applied::Resized),
             Found::Running => return Ok(Applied::Unchanged),
@@ -156,6 +167,7 @@ impl DockerBackend {
         names: &InstanceNames,
         networks: &WorkloadNetworks,
     ) -> Result<(), RuntimeError> {
+        self.fill_passing_volumes(spec).await?;
         // Held over the creation only where there is something to choose.
         let choosing = match spec.gpu {
             Some(_) => Some(self.choosing_gpus.lock().await),
@@ -192,7 +204,7 @@ impl DockerBackend {
         }
     }
 
-    async fn create_container(
+    pub(super) async fn create_container(
         &self,
         name: &str,
         body: ContainerCreateBody,

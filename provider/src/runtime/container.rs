@@ -225,6 +225,13 @@ fn mount(key: &InstanceKey, volume: &VolumeSpec, names: &Names) -> Mount {
             }),
             ..base
         },
+        // Filled before the container is made, and removed with it by us.
+        VolumeClass::Ephemeral if volume.data.is_some() => Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(names.passing_volume(key, &volume.name)),
+            volume_options: Some(nothing_of_the_image()),
+            ..base
+        },
         // The engine has no unnamed volume that is read-only. Nothing can be
         // in one, so it takes no memory either.
         VolumeClass::Ephemeral if volume.read_only => Mount { typ: Some(MountType::TMPFS), ..base },
@@ -240,8 +247,48 @@ fn mount(key: &InstanceKey, volume: &VolumeSpec, names: &Names) -> Mount {
         VolumeClass::Persistent => Mount {
             typ: Some(MountType::VOLUME),
             source: Some(names.volume(key, &volume.name)),
+            volume_options: volume.data.is_some().then(nothing_of_the_image),
             ..base
         },
+    }
+}
+
+/// The engine would put into an empty volume what the image has at its mount.
+fn nothing_of_the_image() -> MountVolumeOptions {
+    MountVolumeOptions { no_copy: Some(true), ..MountVolumeOptions::default() }
+}
+
+/// A container by which a volume is filled: of the image that holds the
+/// content. The one that is written to has the volume at a target. It is never
+/// started.
+pub(super) fn filler_body(
+    key: &InstanceKey,
+    image: &str,
+    names: &Names,
+    volume: Option<(&str, &str)>,
+) -> ContainerCreateBody {
+    let mount = volume.map(|(volume, target)| Mount {
+        typ: Some(MountType::VOLUME),
+        source: Some(volume.into()),
+        target: Some(target.into()),
+        read_only: Some(false),
+        volume_options: Some(nothing_of_the_image()),
+        ..Mount::default()
+    });
+    ContainerCreateBody {
+        image: Some(image.into()),
+        // Nothing of that name is in the image.
+        entrypoint: Some(vec![PAUSE_PATH.into()]),
+        labels: Some(names.labels(key, Role::Filler)),
+        network_disabled: Some(true),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".into()),
+            cap_drop: Some(vec!["ALL".into()]),
+            security_opt: Some(vec!["no-new-privileges:true".into()]),
+            mounts: Some(mount.into_iter().collect()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
     }
 }
 
@@ -262,6 +309,11 @@ pub(super) fn volume_labels(
     labels.insert(label::VOLUME.into(), volume.name.clone());
     if volume.class == VolumeClass::Persistent {
         labels.insert(label::CLASS.into(), volume.storage_class.clone());
+    } else if volume.data.is_some() {
+        labels.insert(label::PASSING.into(), "true".into());
+    }
+    if let Some(data) = &volume.data {
+        labels.insert(label::DATA.into(), data.clone());
     }
     labels
 }

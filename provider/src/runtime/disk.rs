@@ -10,7 +10,7 @@ const BYTES_PER_BLOCK: u64 = 512;
 
 /// Least that a file, directory or link counts: a file system runs out of
 /// inodes as well as of blocks, and an empty file takes no block.
-const LEAST_PER_ENTRY: u64 = 4096;
+pub(super) const LEAST_PER_ENTRY: u64 = 4096;
 
 /// Bytes that a directory tree occupies, at least 4 KiB an entry. Follows no
 /// links; what cannot be read counts nothing. Blocking.

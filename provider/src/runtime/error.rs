@@ -28,6 +28,17 @@ pub enum RuntimeError {
     /// An image tarball is malformed, too large or not for this machine.
     #[error("image archive: {0}")]
     Archive(String),
+    /// What is to be in a volume at first is not at the engine.
+    #[error("{instance}: what is to be in the volume {volume} is not at the engine: {blob}")]
+    DataMissing {
+        instance: String,
+        volume: String,
+        /// BLAKE3 root, 64 hex digits.
+        blob: String,
+    },
+    /// A volume could not be given its first content.
+    #[error("{instance}: the data of the volume {volume}: {problem}")]
+    Data { instance: String, volume: String, problem: String },
     /// A registry image could not be had.
     #[error("image {image}: {problem}")]
     Pull { image: String, problem: String },

@@ -87,19 +87,17 @@ impl DockerBackend {
     /// Loads a tarball (docker-archive or OCI layout) after checking its
     /// hash; does nothing where the same blob was loaded before.
     pub async fn load_blob_image(&self, blob: ImageBlob<'_>) -> Result<LoadedImage, RuntimeError> {
-        if blob.blake3_hex.len() != 64 || !blob.blake3_hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            let problem = format!("{:?} is not a BLAKE3 hash of 64 hex digits", blob.blake3_hex);
-            return Err(RuntimeError::Archive(problem));
-        }
-        let hash = blob.blake3_hex.to_ascii_lowercase();
+        let hash = hash_of(&blob)?;
         if let Some(image) = self.find_blob_image(&hash).await? {
             return Ok(image);
         }
         let plan = self.read_blob(blob.path, &hash, blob.bytes).await?;
         let tag = self.names.blob_tag(&hash);
-        self.send_to_engine(Arc::clone(&plan), tag.clone()).await?;
+        let (sent, name) = (Arc::clone(&plan), tag.clone());
+        let write = move |output| archive::write_docker_archive(&sent, &name, output);
+        self.send_to_engine(write).await?;
         failpoint("runtime.after_image_load");
-        self.check_loaded(&plan, &tag).await
+        self.check_loaded(&plan.diff_ids, &tag).await
     }
 
     async fn read_blob(
@@ -116,12 +114,14 @@ impl DockerBackend {
         .await
     }
 
-    /// Streams the rewritten archive while a thread makes it.
-    async fn send_to_engine(&self, plan: Arc<ImagePlan>, tag: String) -> Result<(), RuntimeError> {
+    /// Streams an image's archive while a thread writes it.
+    pub(super) async fn send_to_engine(
+        &self,
+        write: impl FnOnce(ChunkWriter) -> io::Result<()> + Send + 'static,
+    ) -> Result<(), RuntimeError> {
         let (sender, receiver) = mpsc::channel(CHUNKS_WAITING);
         let writer = tokio::task::spawn_blocking(move || {
-            let output = ChunkWriter { sender, waiting: Vec::with_capacity(CHUNK_BYTES) };
-            archive::write_docker_archive(&plan, &tag, output)
+            write(ChunkWriter { sender, waiting: Vec::with_capacity(CHUNK_BYTES) })
         });
         let sent = self.import(ReceiverStream::new(receiver).map(Ok)).await;
         // Where the engine refused, the writer's broken pipe is no news.
@@ -141,12 +141,16 @@ impl DockerBackend {
     }
 
     /// The name must now stand for exactly the layers that were sent.
-    async fn check_loaded(&self, plan: &ImagePlan, tag: &str) -> Result<LoadedImage, RuntimeError> {
+    pub(super) async fn check_loaded(
+        &self,
+        diff_ids: &[String],
+        tag: &str,
+    ) -> Result<LoadedImage, RuntimeError> {
         let image = self.inspect_image(tag).await?.ok_or_else(|| {
             RuntimeError::Archive(format!("the engine loaded the image but does not know {tag}"))
         })?;
         let layers = image.root_fs.as_ref().and_then(|fs| fs.layers.clone()).unwrap_or_default();
-        if layers != plan.diff_ids {
+        if layers != diff_ids {
             return Err(RuntimeError::Archive(format!(
                 "the engine loaded other layers under {tag} than were sent"
             )));
@@ -290,7 +294,19 @@ impl DockerBackend {
     }
 }
 
-fn loaded(image: &ImageInspect) -> LoadedImage {
+/// A blob's root in lower case.
+pub(super) fn hash_of(blob: &ImageBlob<'_>) -> Result<String, RuntimeError> {
+    let hex = blob.blake3_hex;
+    match hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        true => Ok(hex.to_ascii_lowercase()),
+        false => {
+            let problem = format!("{hex:?} is not a BLAKE3 hash of 64 hex digits");
+            Err(RuntimeError::Archive(problem))
+        }
+    }
+}
+
+pub(super) fn loaded(image: &ImageInspect) -> LoadedImage {
     let labels: Option<&HashMap<String, String>> =
         image.config.as_ref().and_then(|config| config.labels.as_ref());
     LoadedImage {
@@ -356,7 +372,7 @@ fn engine_credentials(credentials: &RegistryCredentials) -> DockerCredentials {
 }
 
 /// Runs file work on a thread of its own.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RuntimeError> + Send + 'static,
 ) -> Result<T, RuntimeError> {
     tokio::task::spawn_blocking(work)
@@ -365,7 +381,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// Hands what is written to it to an asynchronous reader, in chunks.
-struct ChunkWriter {
+pub(super) struct ChunkWriter {
     sender: mpsc::Sender<Bytes>,
     waiting: Vec<u8>,
 }

@@ -12,9 +12,11 @@
 
 mod apply;
 mod archive;
+mod bundle;
 mod checks;
 mod config;
 mod container;
+mod data;
 mod disk;
 mod egress;
 mod engine;
@@ -36,6 +38,7 @@ mod spec;
 mod storage;
 mod streams;
 mod subnet;
+mod turns;
 mod volumes;
 
 use std::collections::BTreeSet;
@@ -179,6 +182,8 @@ pub struct DockerBackend {
     firewall: Firewall,
     /// Held while rules are looked at, with what was found last.
     walls: tokio::sync::Mutex<Option<egress::Walls>>,
+    /// Instances whose volumes are being filled.
+    turns: turns::Turns,
 }
 
 impl DockerBackend {
@@ -202,6 +207,7 @@ impl DockerBackend {
             prober: Prober::start(),
             firewall,
             walls: tokio::sync::Mutex::default(),
+            turns: turns::Turns::default(),
         };
         let inventory = backend.read_inventory().await?;
         backend.engine_major =

@@ -57,6 +57,10 @@ pub mod label {
     pub const CLASS: &str = "stoa.class";
     /// The volume's name in the manifest.
     pub const VOLUME: &str = "stoa.volume";
+    /// What a volume is given to hold at first: BLAKE3 root of an archive.
+    pub const DATA: &str = "stoa.data";
+    /// On a volume that has a name and goes with its container all the same.
+    pub const PASSING: &str = "stoa.passing";
 }
 
 /// What a labelled object is.
@@ -68,6 +72,10 @@ pub enum Role {
     /// The network that leads to the internet.
     Egress,
     Volume,
+    /// A volume that holds nothing: where it is, another has been filled.
+    Filled,
+    /// A container that never runs, by which a volume is filled.
+    Filler,
 }
 
 impl Role {
@@ -78,6 +86,8 @@ impl Role {
             Self::Network => "network",
             Self::Egress => "egress",
             Self::Volume => "volume",
+            Self::Filled => "filled",
+            Self::Filler => "filler",
         }
     }
 }
@@ -95,6 +105,10 @@ pub struct InstanceNames {
     pub egress: String,
     /// Its bridge's interface: [`Names::egress_bridges`] and 9 hex digits.
     pub egress_bridge: String,
+    /// The container through which its volumes are filled, and the one from
+    /// which.
+    pub filler: String,
+    pub source: String,
 }
 
 /// What the names of the workloads' own bridges begin with.
@@ -135,6 +149,8 @@ impl Names {
             bridge: format!("{BRIDGE_PREFIX}{bridge}"),
             egress: format!("{base}-out"),
             egress_bridge: format!("{}{egress}", self.egress_bridges()),
+            filler: format!("{base}-fill"),
+            source: format!("{base}-from"),
             workload: base,
         }
     }
@@ -152,6 +168,22 @@ impl Names {
         format!("{}-vol-{volume}", self.instance(key).workload)
     }
 
+    /// The volume that says that a persistent one has been filled.
+    pub fn filled(&self, key: &InstanceKey, volume: &str) -> String {
+        format!("{}-filled-{volume}", self.instance(key).workload)
+    }
+
+    /// A volume that goes with its container and was filled before that was
+    /// made.
+    pub fn passing_volume(&self, key: &InstanceKey, volume: &str) -> String {
+        format!("{}{volume}", self.passing_prefix(key))
+    }
+
+    /// What the names of those of an instance begin with.
+    pub fn passing_prefix(&self, key: &InstanceKey) -> String {
+        format!("{}-with-", self.instance(key).workload)
+    }
+
     /// What the names of all objects of a lease begin with.
     pub fn lease_prefix(&self, lease: &str) -> String {
         format!("st-{}-{}-", self.provider_short, short_hash(&[lease], 12))
@@ -166,6 +198,12 @@ impl Names {
     /// part is a reserved one that no registry can have (RFC 6761).
     pub fn blob_tag(&self, blake3_hex: &str) -> String {
         format!("{IMAGE_HOST}/{}/blob:{blake3_hex}", self.provider_short)
+    }
+
+    /// The provider's own name of the image that an archive for volumes was
+    /// made into.
+    pub fn data_tag(&self, blake3_hex: &str) -> String {
+        format!("{IMAGE_HOST}/{}/data:{blake3_hex}", self.provider_short)
     }
 
     /// The provider's own name of an image that came from a registry.

@@ -313,6 +313,8 @@ impl Observation {
             (Some(key), Some(role)) if role == Role::Link.as_str() => {
                 self.instances.entry(key).or_default().link = Some(container);
             }
+            // There only while a volume is filled.
+            (Some(_), Some(role)) if role == Role::Filler.as_str() => {}
             _ => self.unreadable.push(container.name),
         }
     }

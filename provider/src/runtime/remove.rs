@@ -31,8 +31,8 @@ impl DockerBackend {
         HashMap::from([("label".to_string(), values)])
     }
 
-    /// Ends one instance: containers and networks. Its persistent volumes
-    /// stay, they are the lease's.
+    /// Ends one instance: containers, networks and what goes with it. Its
+    /// persistent volumes stay, they are the lease's.
     pub(super) async fn remove_one(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
         let names = self.names.instance(key);
         self.stop_container(&names.workload).await?;
@@ -40,6 +40,8 @@ impl DockerBackend {
         failpoint("runtime.after_workload_remove");
         self.remove_container(&names.link).await?;
         failpoint("runtime.after_link_remove");
+        self.remove_fillers(key).await?;
+        self.remove_passing_volumes(key).await?;
         self.remove_network(&names.egress).await?;
         self.remove_network(&names.network).await
     }

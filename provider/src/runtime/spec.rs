@@ -91,6 +91,9 @@ pub struct VolumeSpec {
     /// Absolute path in the container.
     pub mount: String,
     pub read_only: bool,
+    /// What is in it at first: BLAKE3 root of an archive, 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 /// What a workload reaches beside itself. Names need nothing of its container:
@@ -209,6 +212,9 @@ impl WorkloadSpec {
         for volume in &self.volumes {
             form.text(&volume.name).number(volume.bytes).number(volume.class as u64);
             form.text(&volume.mount).number(u64::from(volume.read_only));
+            if let Some(data) = &volume.data {
+                form.text("data").text(data);
+            }
         }
         form.number(self.ports.len() as u64);
         for port in &self.ports {
@@ -224,6 +230,11 @@ impl WorkloadSpec {
         if self.network.egress {
             form.text("egress");
         }
+    }
+
+    /// Volumes that hold something at first.
+    pub fn has_data(&self) -> bool {
+        self.volumes.iter().any(|volume| volume.data.is_some())
     }
 
     /// What a running container of it may use.
@@ -324,6 +335,13 @@ impl VolumeSpec {
         if self.bytes == 0 || self.bytes > i64::MAX as u64 {
             return Err(format!("volume {name}: its size must be at least one byte"));
         }
+        let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+        if self.data.as_ref().is_some_and(|root| root.len() != 64 || !root.bytes().all(hex)) {
+            return Err(format!("volume {name}: its data must be a BLAKE3 root of 64 hex digits"));
+        }
+        if self.data.is_some() && self.class == VolumeClass::Ram {
+            return Err(format!("volume {name}: one in memory is empty at each start"));
+        }
         Ok(())
     }
 }
@@ -400,6 +418,7 @@ mod tests {
                 storage_class: "default".into(),
                 mount: "/data".into(),
                 read_only: false,
+                data: None,
             }],
             ports: vec![PortSpec { port: 80, protocol: Protocol::Tcp }],
             read_only_root: false,
@@ -421,7 +440,7 @@ mod tests {
         assert_eq!(same.hash(), base.hash());
         same.volumes[0].storage_class = "beta3".into();
         assert_eq!(same.hash(), base.hash());
-        let changes: [fn(&mut WorkloadSpec); 9] = [
+        let changes: [fn(&mut WorkloadSpec); 10] = [
             |s| s.network.egress = true,
             |s| s.gpu = Some(GpuRequest { units: 1, vendor: "nvidia".into(), models: vec![] }),
             |s| s.args = vec!["ab".into()],
@@ -429,6 +448,7 @@ mod tests {
             |s| s.env.clear(),
             |s| s.memory_bytes += 1,
             |s| s.volumes[0].read_only = true,
+            |s| s.volumes[0].data = Some("a".repeat(64)),
             |s| s.volumes[0].class = VolumeClass::Ram,
             |s| s.ports[0].protocol = Protocol::Udp,
         ];
@@ -458,13 +478,21 @@ mod tests {
     #[test]
     fn refuses_specs_that_would_reach_out() {
         type Change = fn(&mut WorkloadSpec);
-        let changes: [(Change, &str); 8] = [
+        let changes: [(Change, &str); 10] = [
             (|s| s.key.service = "../x".into(), "service's name"),
             (|s| s.image.id = "nginx:latest".into(), "image id"),
             (|s| s.volumes[0].mount = "/data/../../etc".into(), "absolute path"),
             (|s| s.volumes[0].mount = "/".into(), "absolute path"),
             (|s| s.volumes[0].name = "a/b".into(), "a name is"),
             (|s| s.env.push("=x".into()), "KEY is not empty"),
+            (|s| s.volumes[0].data = Some("../x".into()), "BLAKE3 root"),
+            (
+                |s| {
+                    s.volumes[0].data = Some("a".repeat(64));
+                    s.volumes[0].class = VolumeClass::Ram;
+                },
+                "empty at each start",
+            ),
             (|s| s.cpu_millis = 0, "more than 0"),
             (|s| s.volumes.push(s.volumes[0].clone()), "two volumes"),
         ];

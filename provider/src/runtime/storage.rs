@@ -106,10 +106,12 @@ fn storage_use(
         limit_bytes,
     };
     let mounts = container.mounts.as_deref().unwrap_or_default();
-    // Persistent volumes are named by us, and have limits of their own.
+    // Persistent volumes are named by us, and have limits of their own; what
+    // else is named by us goes with the container.
+    let passing = names.passing_prefix(&key);
     let unnamed = |mount: &&MountPoint| {
-        mount.typ.as_deref() == Some("volume")
-            && mount.name.as_ref().is_some_and(|name| !name.starts_with("st-"))
+        let ours = |name: &String| !name.starts_with("st-") || name.starts_with(&passing);
+        mount.typ.as_deref() == Some("volume") && mount.name.as_ref().is_some_and(ours)
     };
     let layer = match layer_here(container) {
         Some(path) => used_bytes(path),

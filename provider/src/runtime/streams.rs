@@ -49,7 +49,8 @@ pub struct InstanceStats {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineEvent {
     pub key: InstanceKey,
-    /// True for the link container, whose restart changes its namespace.
+    /// Not of the workload: of the link container, whose restart changes its
+    /// namespace, or of one through which a volume is filled.
     pub link: bool,
     /// The engine's word: `start`, `die`, `oom`, `health_status: unhealthy`.
     pub action: String,
@@ -129,7 +130,7 @@ fn read_event(event: bollard::models::EventMessage) -> Option<EngineEvent> {
     let labels = event.actor?.attributes?;
     Some(EngineEvent {
         key: key_of(&labels)?,
-        link: labels.get(label::ROLE).is_some_and(|role| role == Role::Link.as_str()),
+        link: labels.get(label::ROLE).is_some_and(|role| role != Role::Workload.as_str()),
         exit_code: labels.get("exitCode").and_then(|code| code.parse().ok()),
         action: event.action?,
     })

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::container::volume_labels;
 use super::error::{absent_is_none, spec_error};
-use super::names::label;
+use super::names::{label, InstanceKey};
 use super::remove::Filter;
 use super::spec::{VolumeClass, VolumeSpec, WorkloadSpec};
 use super::{DockerBackend, RuntimeError};
@@ -42,28 +42,43 @@ impl DockerBackend {
     pub(super) async fn ensure_volumes(&self, spec: &WorkloadSpec) -> Result<(), RuntimeError> {
         for volume in spec.volumes.iter().filter(|v| v.class == VolumeClass::Persistent) {
             let name = self.names.volume(&spec.key, &volume.name);
-            let labels = match self.inspect_volume(&name).await? {
+            match self.inspect_volume(&name).await? {
                 Some(found) => {
-                    check_directory(&name, &found)?;
-                    found.labels
+                    self.check_own(&spec.key, &found)?;
+                    match self.is_half_filled(&spec.key, volume, &found).await? {
+                        true => self.make_anew(&spec.key, volume, &name, &found).await?,
+                        false => check_directory(&name, &found)?,
+                    }
                 }
-                None => self.create_volume(spec, volume, &name).await?.labels,
-            };
-            if labels.get(label::PROVIDER).map(String::as_str) != Some(self.names.provider_id()) {
-                let problem = format!("a volume named {name} exists but is not this provider's");
-                return Err(spec_error(&spec.key, problem));
+                None => self.make_volume(&spec.key, volume, &name).await?,
             }
         }
         Ok(())
     }
 
-    async fn create_volume(
+    /// A volume of that name that is another's is not touched.
+    pub(super) fn check_own(&self, key: &InstanceKey, volume: &Volume) -> Result<(), RuntimeError> {
+        match volume.labels.get(label::PROVIDER) {
+            Some(provider) if provider == self.names.provider_id() => Ok(()),
+            _ => {
+                let name = &volume.name;
+                let problem = format!("a volume named {name} exists but is not this provider's");
+                Err(spec_error(key, problem))
+            }
+        }
+    }
+
+    pub(super) async fn create_volume(
         &self,
-        spec: &WorkloadSpec,
+        key: &InstanceKey,
         volume: &VolumeSpec,
         name: &str,
     ) -> Result<Volume, RuntimeError> {
-        let (driver, options) = match self.config.volume_places.get(&volume.storage_class) {
+        let place = match volume.class {
+            VolumeClass::Persistent => self.config.volume_places.get(&volume.storage_class),
+            _ => None,
+        };
+        let (driver, options) = match place {
             None => (LOCAL.to_string(), HashMap::new()),
             Some(VolumePlace::Driver { driver, options }) => {
                 (driver.clone(), options.clone().into_iter().collect())
@@ -76,15 +91,17 @@ impl DockerBackend {
             name: Some(name.into()),
             driver: Some(driver),
             driver_opts: Some(options),
-            labels: Some(volume_labels(&spec.key, volume, &self.names)),
+            labels: Some(volume_labels(key, volume, &self.names)),
             ..VolumeCreateRequest::default()
         };
         let call = self.docker.create_volume(request);
         let during = format!("creating the volume {name}");
-        self.bounded(during, self.config.deadlines.change, call).await
+        let made = self.bounded(during, self.config.deadlines.change, call).await?;
+        self.check_own(key, &made)?;
+        Ok(made)
     }
 
-    async fn inspect_volume(&self, name: &str) -> Result<Option<Volume>, RuntimeError> {
+    pub(super) async fn inspect_volume(&self, name: &str) -> Result<Option<Volume>, RuntimeError> {
         let call = self.docker.inspect_volume(name);
         let during = format!("looking for the volume {name}");
         absent_is_none(self.bounded(during, self.config.deadlines.query, call).await)
@@ -98,22 +115,35 @@ impl DockerBackend {
         filter: &Filter,
         prefix: &str,
     ) -> Result<(), RuntimeError> {
-        let options = ListVolumesOptionsBuilder::default().filters(filter).build();
-        let call = self.docker.list_volumes(Some(options));
-        let found = self.bounded("listing volumes", self.config.deadlines.query, call).await?;
-        let volumes = found.volumes.unwrap_or_default();
+        let volumes = self.list_volumes(filter).await?;
         let mut directories: Vec<PathBuf> = volumes.iter().filter_map(own_directory).collect();
         directories.extend(self.pooled(prefix)?);
         let mut first_failure = remove_directories(directories).await;
         for volume in volumes {
-            let options = RemoveVolumeOptionsBuilder::default().build();
-            let call = self.docker.remove_volume(&volume.name, Some(options));
-            let during = format!("removing the volume {}", volume.name);
-            let removed =
-                absent_is_none(self.bounded(during, self.config.deadlines.change, call).await);
-            first_failure = first_failure.and(removed.map(|_| ()));
+            first_failure = first_failure.and(self.remove_volume_name(&volume.name).await);
         }
         first_failure
+    }
+
+    /// One with its directory.
+    pub(super) async fn remove_volume(&self, volume: &Volume) -> Result<(), RuntimeError> {
+        remove_directories(own_directory(volume).into_iter().collect()).await?;
+        self.remove_volume_name(&volume.name).await
+    }
+
+    /// What the engine has of it; gone already is no error.
+    pub(super) async fn remove_volume_name(&self, name: &str) -> Result<(), RuntimeError> {
+        let options = RemoveVolumeOptionsBuilder::default().build();
+        let call = self.docker.remove_volume(name, Some(options));
+        let during = format!("removing the volume {name}");
+        absent_is_none(self.bounded(during, self.config.deadlines.change, call).await).map(drop)
+    }
+
+    pub(super) async fn list_volumes(&self, filter: &Filter) -> Result<Vec<Volume>, RuntimeError> {
+        let options = ListVolumesOptionsBuilder::default().filters(filter).build();
+        let call = self.docker.list_volumes(Some(options));
+        let found = self.bounded("listing volumes", self.config.deadlines.query, call).await?;
+        Ok(found.volumes.unwrap_or_default())
     }
 
     /// Directories in the pools with names that begin so: those too whose
@@ -142,7 +172,7 @@ fn bound_to(directory: &Path) -> Result<HashMap<String, String>, RuntimeError> {
 }
 
 /// Where such a volume lies, if its directory is its own: named like it.
-fn own_directory(volume: &Volume) -> Option<PathBuf> {
+pub(super) fn own_directory(volume: &Volume) -> Option<PathBuf> {
     let device = PathBuf::from(volume.options.get("device")?);
     let bound = volume.options.get("o").is_some_and(|value| value == "bind");
     (bound && device.file_name()?.to_str()? == volume.name).then_some(device)

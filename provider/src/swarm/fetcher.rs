@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use stoa_client::convert::check_group;
 use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::EventKind;
-use stoa_manifest::{Blob, ImageRef, Manifest, MAX_CANONICAL_BYTES};
+use stoa_manifest::{Blob, Manifest, MAX_CANONICAL_BYTES};
 use stoa_swarm::{Hash, Holding, Progress, Swarm, Wanted};
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -239,7 +239,7 @@ impl Fetcher {
         let own = own_blobs(&manifest, leases);
         let sum = own.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.bytes));
         let most = self.parts.max_deployment_bytes;
-        ensure!(sum <= most, "its images have {sum} bytes; at most {most} are taken");
+        ensure!(sum <= most, "its images and data have {sum} bytes; at most {most} are taken");
         Ok(())
     }
 
@@ -338,11 +338,9 @@ fn short(hex: &str) -> &str {
 fn own_blobs(manifest: &Manifest, leases: &[&LeaseView]) -> Vec<Blob> {
     let groups = leases.iter().filter_map(|lease| manifest.group(&lease.spec.name));
     let mut blobs: Vec<Blob> = vec![];
-    for service in groups.flat_map(|group| &group.services) {
-        if let Some(ImageRef::Blob(blob)) = service.image_ref() {
-            if !blobs.contains(&blob) {
-                blobs.push(blob);
-            }
+    for blob in groups.flat_map(|group| group.blobs()) {
+        if !blobs.contains(&blob) {
+            blobs.push(blob);
         }
     }
     blobs

@@ -22,8 +22,7 @@ pub use record::{Kind, Record};
 
 use crate::store::{BlobStore, StoredManifest};
 
-/// Payloads remembered of one deployment; a manifest has at most as many
-/// services.
+/// Payloads remembered of one deployment.
 const MAX_PAYLOADS: usize = 512;
 /// Changes are told in so many steps of a payload.
 const STEPS: u64 = 64;

@@ -175,6 +175,28 @@ pub fn exec_fails(container: &str, line: &str) {
     assert!(walled, "{line} in {container}: {text}");
 }
 
+/// What a child process is to do.
+const CHILD: &str = "STOA_TEST_CHILD";
+
+/// Runs a task in a child process, by the test `child_that_dies` of the same
+/// program, which must be killed at a failpoint.
+pub fn die_at(task: &str, step: &str) {
+    use std::os::unix::process::ExitStatusExt;
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_dies", "--ignored"])
+        .env(CHILD, task)
+        .env(stoa_provider::failpoint::ENVIRONMENT_VARIABLE, step)
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert_eq!(status.signal(), Some(9), "{task} must die at {step}");
+}
+
+/// In that child.
+pub fn task_of_child() -> String {
+    std::env::var(CHILD).expect("started by its parent test only")
+}
+
 /// This host's own IPv4 addresses, loopback aside.
 pub fn host_addresses() -> Vec<String> {
     let found = addresses(&["-4", "-o", "addr", "show", "scope", "global"]);

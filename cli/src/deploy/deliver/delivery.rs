@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use stoa_client::sealing::Values;
-use stoa_manifest::{ImageRef, Manifest};
+use stoa_manifest::Manifest;
 use stoa_proto::types::v1::DeploymentId;
 
 use super::super::Tenant;
@@ -38,14 +38,9 @@ impl Delivery {
         Ok(Self { id, version, manifest, blobs, parsed, secrets })
     }
 
-    /// Images that a group uses, by BLAKE3 root.
+    /// Images and data that a group uses, by BLAKE3 root.
     pub(super) fn images_of(&self, group: &str) -> Vec<String> {
-        let group = self.parsed.group(group);
-        let services = group.into_iter().flat_map(|g| &g.services);
-        let images = services.filter_map(|service| match service.image_ref() {
-            Some(ImageRef::Blob(image)) => Some(image.root.to_hex().to_string()),
-            _ => None,
-        });
-        images.collect()
+        let blobs = self.parsed.group(group).map(|group| group.blobs()).unwrap_or_default();
+        blobs.iter().map(|blob| blob.root.to_hex().to_string()).collect()
     }
 }

@@ -35,9 +35,12 @@ pub(super) struct TarIndex {
 
 /// What the extension entries before an entry say of it.
 #[derive(Default)]
-struct Extensions {
+pub(in crate::runtime) struct Extensions {
     name: Option<String>,
     link: Option<String>,
+    /// The owner, where the header has no room for it.
+    pub(in crate::runtime) user: Option<u64>,
+    pub(in crate::runtime) group: Option<u64>,
 }
 
 impl TarIndex {
@@ -65,11 +68,7 @@ impl TarIndex {
         entry: &Entry<'_, R>,
         extensions: Extensions,
     ) -> Result<(), RuntimeError> {
-        let name = match extensions.name {
-            Some(name) => name,
-            None => text(entry.path_bytes().into_owned(), "an entry's name")?,
-        };
-        let name = clean(&name)?;
+        let name = clean(&extensions.name_of(entry)?)?;
         match entry.header().entry_type() {
             EntryType::Directory => Ok(()),
             EntryType::Regular | EntryType::Continuous => {
@@ -81,13 +80,7 @@ impl TarIndex {
             }
             EntryType::Symlink | EntryType::Link => {
                 let hard = entry.header().entry_type() == EntryType::Link;
-                let target = match extensions.link {
-                    Some(link) => link,
-                    None => {
-                        let bytes = entry.link_name_bytes().unwrap_or_default().into_owned();
-                        text(bytes, "a link's target")?
-                    }
-                };
+                let target = extensions.target_of(entry)?;
                 let target = if hard { clean(&target)? } else { resolve(&name, &target)? };
                 self.insert_once(name, |index, name| {
                     index.links.insert(name, target);
@@ -155,7 +148,10 @@ impl TarIndex {
 
 impl Extensions {
     /// Takes an entry that only describes the next one; false for others.
-    fn absorb<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<bool, RuntimeError> {
+    pub(in crate::runtime) fn absorb<R: Read>(
+        &mut self,
+        entry: &mut Entry<'_, R>,
+    ) -> Result<bool, RuntimeError> {
         match entry.header().entry_type() {
             EntryType::GNULongName => self.name = Some(long_name(entry)?),
             EntryType::GNULongLink => self.link = Some(long_name(entry)?),
@@ -164,6 +160,31 @@ impl Extensions {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// What the entry after them is called, as it stands there.
+    pub(in crate::runtime) fn name_of<R: Read>(
+        &self,
+        entry: &Entry<'_, R>,
+    ) -> Result<String, RuntimeError> {
+        match &self.name {
+            Some(name) => Ok(name.clone()),
+            None => text(entry.path_bytes().into_owned(), "an entry's name"),
+        }
+    }
+
+    /// Where it points, if it is a link.
+    pub(in crate::runtime) fn target_of<R: Read>(
+        &self,
+        entry: &Entry<'_, R>,
+    ) -> Result<String, RuntimeError> {
+        match &self.link {
+            Some(link) => Ok(link.clone()),
+            None => {
+                let bytes = entry.link_name_bytes().unwrap_or_default().into_owned();
+                text(bytes, "a link's target")
+            }
+        }
     }
 
     fn pax<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<(), RuntimeError> {
@@ -176,11 +197,21 @@ impl Extensions {
                 b"size" => {
                     return Err(bad("a file in it has its size in a PAX record (8 GiB or more)"))
                 }
+                b"uid" => self.user = Some(number(record.value_bytes(), "an owner")?),
+                b"gid" => self.group = Some(number(record.value_bytes(), "a group")?),
+                key if key.starts_with(b"GNU.sparse.") => {
+                    return Err(bad("a file in it is sparse; pack it without --sparse"))
+                }
                 _ => {}
             }
         }
         Ok(())
     }
+}
+
+fn number(bytes: &[u8], what: &str) -> Result<u64, RuntimeError> {
+    let text = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+    text.ok_or_else(|| bad(format!("{what} in a PAX record is no number")))
 }
 
 fn long_name<R: Read>(entry: &mut Entry<'_, R>) -> Result<String, RuntimeError> {
@@ -207,7 +238,7 @@ fn text(bytes: Vec<u8>, what: &str) -> Result<String, RuntimeError> {
 
 /// A name without `./`, doubled slashes and trailing slash; one that climbs
 /// out or is absolute is refused.
-fn clean(name: &str) -> Result<String, RuntimeError> {
+pub(in crate::runtime) fn clean(name: &str) -> Result<String, RuntimeError> {
     if name.starts_with('/') {
         return Err(bad(format!("{name:?} is an absolute path")));
     }
@@ -233,6 +264,6 @@ fn resolve(link: &str, target: &str) -> Result<String, RuntimeError> {
     Ok(parts.join("/"))
 }
 
-fn not_a_tar(error: std::io::Error) -> RuntimeError {
+pub(in crate::runtime) fn not_a_tar(error: std::io::Error) -> RuntimeError {
     bad(format!("not a readable tar file: {error} (a compressed one must be unpacked first)"))
 }

@@ -53,14 +53,14 @@ fn cut_short(error: io::Error) -> RuntimeError {
 }
 
 /// Reads one part of a file, without the file's own cursor.
-pub(super) struct ExtentReader<'a> {
+pub(in crate::runtime) struct ExtentReader<'a> {
     file: &'a File,
     offset: u64,
     left: u64,
 }
 
 impl<'a> ExtentReader<'a> {
-    pub(super) fn new(file: &'a File, extent: Extent) -> Self {
+    pub(in crate::runtime) fn new(file: &'a File, extent: Extent) -> Self {
         Self { file, offset: extent.offset, left: extent.bytes }
     }
 }

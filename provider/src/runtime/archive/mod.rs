@@ -9,8 +9,8 @@
 //! are streamed.
 
 mod docker;
-mod index;
-mod layers;
+pub(super) mod index;
+pub(super) mod layers;
 mod oci;
 mod write;
 
