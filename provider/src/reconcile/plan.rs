@@ -72,15 +72,17 @@ pub fn plan(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Plan {
     unready.unwrap_or_else(|| finish(goal, seen))
 }
 
-/// A first start, or keeping what runs: all instances at once.
+/// A first start, or keeping what runs: all instances at once, but that of
+/// those which serve only one in a service is replaced at a time.
 fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan> {
     let mut steps = vec![];
     let mut waits = vec![];
     let mut fails = vec![];
     let mut stopped = vec![];
     let mut unknown = vec![];
-    for spec in goal.specs() {
-        match fit(goal, spec, seen.get(&spec.key), now, patience) {
+    let services = goal.services.iter();
+    for (spec, fit) in services.flat_map(|service| turns(goal, service, seen, now, patience)) {
+        match fit {
             Fit::Apply => steps.push(Step::Apply(Box::new(spec.clone()))),
             Fit::Ready => {}
             Fit::Unknown(why) => unknown.push(format!("{}: {why}", name(spec))),
@@ -117,6 +119,40 @@ fn settle(goal: &Goal, seen: &Seen, now: u64, patience: Patience) -> Option<Plan
         (false, _) => Verdict::Failing(fails.join("; ")),
     };
     Some(Plan { steps, verdict })
+}
+
+/// How the instances of a service fit, where one that serves and is of another
+/// spec (a secret has another value) waits as [`Fit::Settling`] for its turn:
+/// until those before it are ready as they are wanted.
+fn turns<'a>(
+    goal: &Goal,
+    service: &'a ServiceGoal,
+    seen: &Seen,
+    now: u64,
+    patience: Patience,
+) -> Vec<(&'a WorkloadSpec, Fit)> {
+    let instances = service.instances.iter();
+    let mut fits: Vec<_> =
+        instances.map(|spec| (spec, fit(goal, spec, seen.get(&spec.key), now, patience))).collect();
+    if !goal.served {
+        return fits;
+    }
+    let serves = |spec: &WorkloadSpec| seen.get(&spec.key).is_some_and(|one| one.is_serving());
+    let is_unready = |(spec, fit): &(&WorkloadSpec, Fit)| match fit {
+        Fit::Ready | Fit::Unknown(_) | Fit::Stopped(_) => false,
+        Fit::Apply => !serves(spec),
+        _ => true,
+    };
+    let mut is_taken = fits.iter().any(is_unready);
+    for (spec, fit) in &mut fits {
+        if *fit == Fit::Apply && serves(spec) {
+            if is_taken {
+                *fit = Fit::Settling;
+            }
+            is_taken = true;
+        }
+    }
+    fits
 }
 
 /// An update: one service after the other, and within a service one instance

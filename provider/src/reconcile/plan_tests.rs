@@ -80,6 +80,26 @@ fn what_runs_is_adopted_and_what_is_half_there_is_completed() {
     }
 }
 
+/// As when a secret has another value: the manifest is the same.
+#[test]
+fn what_serves_is_replaced_one_instance_after_the_other() {
+    let before = Goal { served: true, ..goal(vec![service_goal("web", 3, "a")]) };
+    let wanted = Goal { served: true, ..goal(vec![service_goal("web", 3, "b")]) };
+    let mut seen = running(&before);
+    // One that does not serve loses nobody anything.
+    let third = &wanted.services[0].instances[2];
+    seen.get_mut(&third.key).unwrap().workload.as_mut().unwrap().state = ContainerState::Exited;
+    assert_eq!(applied(&look(&wanted, &seen)), ["web[2]"]);
+    for (started, next) in [(2, &["web[0]"][..]), (0, &["web[1]"]), (1, &[])] {
+        let spec = &wanted.services[0].instances[started];
+        seen.insert(spec.key.clone(), observed(spec, NOW - 1));
+        assert!(applied(&look(&wanted, &seen)).is_empty(), "web[{started}] is not ready");
+        seen.insert(spec.key.clone(), observed(spec, NOW - 60));
+        assert_eq!(applied(&look(&wanted, &seen)), next);
+    }
+    assert_eq!(look(&wanted, &seen), Plan { steps: vec![], verdict: Verdict::Ready });
+}
+
 #[test]
 fn what_fails_is_left_to_the_engine_and_told() {
     let goal = goal(vec![service_goal("web", 1, "a")]);
