@@ -100,7 +100,7 @@ impl World {
         };
         world.serve()?;
         let config = Config {
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             control: control.socket().into(),
             state: world._state.path().join("state"),
             limits: IngressLimits::default(),

@@ -38,6 +38,7 @@ const DEPLOY: Rows = [
         "image.before_load",
         "lease.before_apply",
         "runtime.after_link_start",
+        "data.before_load",
         "runtime.after_container_start",
         "start.before_send",
     ],
@@ -46,6 +47,7 @@ const DEPLOY: Rows = [
         "lease.after_seen",
         "runtime.after_image_load",
         "runtime.after_network_create",
+        "data.after_load",
         "runtime.after_volume_create",
         "lease.after_apply",
         "start.after_send",
@@ -87,11 +89,18 @@ const UNDO: Rows = [&[], &[], &["update.after_undo"]];
 const OVERUSE: Rows = [&["watchdog.after_mark", "lease.after_stop"], &[], &[]];
 
 /// What takes no network of ours to walk through: the provider's own tests die at these, in
-/// `provider/tests/runtime.rs`.
+/// `provider/tests/runtime.rs` and `provider/tests/data.rs`.
 const ELSEWHERE: &[&str] = &[
     "runtime.after_resize",
     "runtime.after_egress_network_create",
     "runtime.after_egress_connect",
+    "runtime.after_data_load",
+    "runtime.after_data_volume_create",
+    "runtime.after_filler_create",
+    "runtime.after_data_fill",
+    "runtime.after_data_mark",
+    "runtime.after_passing_volume_create",
+    "runtime.after_passing_volume_fill",
 ];
 
 /// Earnings are fetched, and booked.
@@ -486,7 +495,7 @@ services:
   api:
     image: ./api.tar
     env: [ROUND={api}]
-    params: {{storage: {{data: {{mount: /data}}}}}}
+    params: {{storage: {{data: {{mount: /data, data: ./seed}}}}}}
     expose:
       - {{port: 8080, as: 80, to: [{{global: true}}]}}
       - {{port: 8080, as: 9000, to: [{{global: true}}]}}
@@ -512,6 +521,8 @@ deployment:
 market: {{bid_window: 8s}}
 "#
         );
+        fs::create_dir_all(self.dir.join("seed"))?;
+        fs::write(self.dir.join("seed/hello.txt"), "hello")?;
         let file = self.dir.join(format!("{name}.yaml"));
         fs::write(&file, text)?;
         Ok(file.display().to_string())

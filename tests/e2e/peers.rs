@@ -1,8 +1,10 @@
-//! Manifests, images and secrets from provider to provider.
+//! Manifests, images, data and secrets from provider to provider.
 
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{ensure, Context, Result};
+use bollard::query_parameters::DownloadFromContainerOptionsBuilder;
+use futures::TryStreamExt;
 use stoa_client::{ids::TextId, query::LeaseFilter};
 use stoa_localnet::engine;
 use stoa_proto::{
@@ -18,15 +20,18 @@ const MOVES: Duration = Duration::from_secs(90);
 /// How the API's service begins in the demo's file.
 const API: &str = "  api:\n    image: ./images/api.tar\n";
 const PASSWORD: &str = "correct horse battery staple";
+/// Its volume there, and what the volume begins with here.
+const MOUNT: &str = "          mount: /data\n";
+const WELCOME: &str = "welcome to the new place";
 
 pub async fn a_replacement_gets_everything_from_its_peers_while_the_tenant_is_away(
     world: World,
 ) -> Result<()> {
     let tenant = world.new_tenant("traveller").await?;
-    let deployed = tenant.deploy(&with_secret(&world, &tenant).await?).await?;
+    let deployed = tenant.deploy(&with_secret_and_data(&world, &tenant).await?).await?;
     let api = deployed.leases.iter().find(|lease| lease.services.iter().any(|s| s.name == "api"));
     let api = api.context("no lease has the API")?;
-    ensure!(knows_password(&world, &api.provider, &api.lease).await?, "not even the first one");
+    ensure_equipped(&world, &api.provider, &api.lease).await?;
     // From here on the tenant sends nothing to any provider.
     let close = ["tx", "close-lease", &api.lease, "--reopen", "--exclude"];
     tenant.client.text(&close).await?;
@@ -51,8 +56,7 @@ pub async fn a_replacement_gets_everything_from_its_peers_while_the_tenant_is_aw
     let leases = query.leases(&filter).await?;
     let moved = leases.into_iter().find(|lease| replaced(lease)).and_then(|lease| lease.id);
     let moved = moved.context("the lease that was there a moment ago")?;
-    let knows = knows_password(&world, &moved.provider, &moved.text()).await?;
-    ensure!(knows, "the secret did not reach provider {}", moved.provider);
+    ensure_equipped(&world, &moved.provider, &moved.text()).await?;
     let status = tenant.client.json(&["status", &deployed.dseq]).await?.to_string();
     ensure!(status.contains("\"sources\""), "it does not say from whom: {status}");
     ensure!(!status.contains(PASSWORD), "the status tells a secret");
@@ -65,38 +69,50 @@ pub async fn a_replacement_gets_everything_from_its_peers_while_the_tenant_is_aw
     Ok(())
 }
 
-/// The demo's file, whose API has a password that the file only names.
-async fn with_secret(world: &World, tenant: &Tenant) -> Result<PathBuf> {
+/// The demo's file, whose API has a password that the file only names and a volume that begins with
+/// a folder's files.
+async fn with_secret_and_data(world: &World, tenant: &Tenant) -> Result<PathBuf> {
     let dir = world.dir("traveller")?;
     let value = dir.join("password.txt");
     fs::write(&value, format!("{PASSWORD}\n"))?;
     let value = value.display().to_string();
     tenant.client.text(&["secret", "set", "api-password", "--from-file", &value]).await?;
+    fs::create_dir_all(dir.join("seed"))?;
+    fs::write(dir.join("seed/welcome.txt"), WELCOME)?;
     let demo = demo_file("app-v1.yaml")?;
     let images = demo.parent().context("the demo has a folder")?.join("images");
-    let env = "    env: [\"PASSWORD=secret://api-password\"]\n";
-    let text = fs::read_to_string(&demo)?;
-    ensure!(text.contains(API), "the API's service begins otherwise than {API:?}");
-    let text = text.replace(API, &format!("{API}{env}"));
+    let mut text = fs::read_to_string(&demo)?;
+    for (place, more) in [
+        (API, "    env: [\"PASSWORD=secret://api-password\"]\n"),
+        (MOUNT, "          data: ./seed\n"),
+    ] {
+        ensure!(text.contains(place), "the demo's file is without {place:?}");
+        text = text.replace(place, &format!("{place}{more}"));
+    }
     let text = text.replace("./images/", &format!("{}/", images.display()));
     let file = dir.join("app.yaml");
     fs::write(&file, text)?;
     Ok(file)
 }
 
-/// Whether the API's instance of a lease has the password in its environment, as the provider's
-/// engine tells it: nobody asks as the tenant.
-async fn knows_password(world: &World, provider: &str, lease: &str) -> Result<bool> {
+/// The API's instance of a lease has the password in its environment and the file in its volume, as
+/// the provider's engine tells it: nobody asks as the tenant.
+async fn ensure_equipped(world: &World, provider: &str, lease: &str) -> Result<()> {
     let docker = engine::connect().await?;
-    let wanted = format!("PASSWORD={PASSWORD}");
-    for container in world.containers_at(provider, lease).await? {
+    let containers = world.containers_at(provider, lease).await?;
+    let api = containers.iter().find(|container| {
         let service = container.labels.get("stoa.service").map(String::as_str);
-        if container.role != "workload" || service != Some("api") {
-            continue;
-        }
-        let found = docker.inspect_container(&container.id, None).await?;
-        let environment = found.config.and_then(|config| config.env).unwrap_or_default();
-        return Ok(environment.contains(&wanted));
-    }
-    Ok(false)
+        container.role == "workload" && service == Some("api")
+    });
+    let api = api.with_context(|| format!("{provider} runs no API"))?;
+    let found = docker.inspect_container(&api.id, None).await?;
+    let environment = found.config.and_then(|config| config.env).unwrap_or_default();
+    let knows = environment.contains(&format!("PASSWORD={PASSWORD}"));
+    ensure!(knows, "the secret did not reach provider {provider}");
+    let path = DownloadFromContainerOptionsBuilder::default().path("/data/welcome.txt").build();
+    let archive: Vec<_> = docker.download_from_container(&api.id, Some(path)).try_collect().await?;
+    let archive = archive.concat();
+    let welcomes = archive.windows(WELCOME.len()).any(|part| part == WELCOME.as_bytes());
+    ensure!(welcomes, "the volume's data did not reach provider {provider}");
+    Ok(())
 }

@@ -13,12 +13,16 @@
 //! to a workload: it is removed and made anew. One without the label was there
 //! before the manifest named data, and is left alone.
 //!
+//! Where an archive does not say whose its top folder is, that folder and what
+//! is root's in it are given to the workload's user.
+//!
 //! A volume that *goes with its container* is filled anew for each container,
 //! before that is made: where the container is, the volume is whole.
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::{lchown, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::models::{Volume, VolumeCreateRequest};
@@ -28,7 +32,7 @@ use bollard::query_parameters::{
 use futures::StreamExt;
 
 use super::archive::{cannot_read, verify_blob};
-use super::bundle::{Bundle, Limits, BYTES_LABEL, CONTENT, TARGET};
+use super::bundle::{Bundle, Limits, BYTES_LABEL, CONTENT, OWNERS_LABEL, TARGET};
 use super::container::filler_body;
 use super::image::{blocking, hash_of, loaded};
 use super::names::{label, InstanceKey, Role};
@@ -41,6 +45,7 @@ use crate::failpoint::failpoint;
 struct Content {
     image: String,
     bytes: u64,
+    says_owners: bool,
 }
 
 impl DockerBackend {
@@ -94,7 +99,8 @@ impl DockerBackend {
                 format!("its files take {bytes} bytes, and the volume has {}", volume.bytes);
             return Err(data_error(key, volume, problem));
         }
-        Ok(Some(Content { image: image.id.unwrap_or_default(), bytes }))
+        let says_owners = labels.get(OWNERS_LABEL).is_some_and(|says| says == "true");
+        Ok(Some(Content { image: image.id.unwrap_or_default(), bytes, says_owners }))
     }
 
     /// Whether a persistent volume was made to be filled and never was.
@@ -116,25 +122,26 @@ impl DockerBackend {
     /// workload has ever had it.
     pub(super) async fn make_anew(
         &self,
-        key: &InstanceKey,
+        spec: &WorkloadSpec,
         volume: &VolumeSpec,
         name: &str,
         found: &Volume,
     ) -> Result<(), RuntimeError> {
         // Not before what is to be in it is here.
-        self.content(key, volume).await?;
-        self.remove_fillers(key).await?;
+        self.content(&spec.key, volume).await?;
+        self.remove_fillers(&spec.key).await?;
         self.remove_volume(found).await?;
-        self.make_volume(key, volume, name).await
+        self.make_volume(spec, volume, name).await
     }
 
     /// Makes a persistent volume and fills it.
     pub(super) async fn make_volume(
         &self,
-        key: &InstanceKey,
+        spec: &WorkloadSpec,
         volume: &VolumeSpec,
         name: &str,
     ) -> Result<(), RuntimeError> {
+        let key = &spec.key;
         let content = self.content(key, volume).await?;
         // Of a volume that somebody has taken away.
         let mark = self.names.filled(key, &volume.name);
@@ -145,7 +152,7 @@ impl DockerBackend {
         let made = self.create_volume(key, volume, name).await?;
         let (Some(content), Some(data)) = (content, &volume.data) else { return Ok(()) };
         failpoint("runtime.after_data_volume_create");
-        self.fill(key, volume, &made, &content).await?;
+        self.fill(spec, volume, &made, &content).await?;
         failpoint("runtime.after_data_fill");
         let request = VolumeCreateRequest {
             name: Some(mark.clone()),
@@ -190,7 +197,7 @@ impl DockerBackend {
             let name = self.names.passing_volume(&spec.key, &volume.name);
             let made = self.create_volume(&spec.key, volume, &name).await?;
             failpoint("runtime.after_passing_volume_create");
-            self.fill(&spec.key, volume, &made, &content).await?;
+            self.fill(spec, volume, &made, &content).await?;
             failpoint("runtime.after_passing_volume_fill");
         }
         Ok(())
@@ -220,11 +227,12 @@ impl DockerBackend {
     /// Copies the files into a volume that nobody uses yet.
     async fn fill(
         &self,
-        key: &InstanceKey,
+        spec: &WorkloadSpec,
         volume: &VolumeSpec,
         made: &Volume,
         content: &Content,
     ) -> Result<(), RuntimeError> {
+        let key = &spec.key;
         let names = self.names.instance(key);
         tracing::info!(instance = %key, volume = %volume.name, bytes = content.bytes, "filling");
         self.remove_fillers(key).await?;
@@ -237,8 +245,28 @@ impl DockerBackend {
             RuntimeError::Unknown { .. } => error,
             other => data_error(key, volume, other.to_string()),
         })?;
+        if let Some(owner) = self.owner(spec, content).await? {
+            let path = place_of(made);
+            let work = move || give_to(&path, owner).map_err(|e| cannot_read(&path, &e));
+            blocking(work).await.map_err(|error| data_error(key, volume, error.to_string()))?;
+        }
         write_through(made).await.map_err(|error| data_error(key, volume, error.to_string()))?;
         self.remove_fillers(key).await
+    }
+
+    /// Whom the files are given to: the user and the group that the workload's
+    /// image names by numbers.
+    async fn owner(
+        &self,
+        spec: &WorkloadSpec,
+        content: &Content,
+    ) -> Result<Option<(u32, u32)>, RuntimeError> {
+        if content.says_owners {
+            return Ok(None);
+        }
+        let image = self.inspect_image(&spec.image.id).await?;
+        let user = image.and_then(|image| image.config).and_then(|config| config.user);
+        Ok(user.and_then(|user| by_number(&user)))
     }
 
     /// The containers by which an instance's volumes are filled.
@@ -267,11 +295,39 @@ fn passing(spec: &WorkloadSpec) -> impl Iterator<Item = &VolumeSpec> {
     spec.volumes.iter().filter(|v| v.class == VolumeClass::Ephemeral && v.data.is_some())
 }
 
+/// `USER` or `USER:GROUP`; a user alone is in group 0, as at the engine.
+fn by_number(user: &str) -> Option<(u32, u32)> {
+    let (user, group) = user.split_once(':').unwrap_or((user, "0"));
+    Some((user.parse().ok()?, group.parse().ok()?))
+}
+
+/// The folder and what is root's below it; follows no link. Nobody else is in
+/// the volume. One that is not on this machine's disks stays as it is.
+fn give_to(path: &Path, (user, group): (u32, u32)) -> io::Result<()> {
+    let found = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if found.uid() == 0 && found.gid() == 0 {
+        lchown(path, Some(user), Some(group))?;
+    }
+    if found.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            give_to(&entry?.path(), (user, group))?;
+        }
+    }
+    Ok(())
+}
+
+fn place_of(volume: &Volume) -> PathBuf {
+    own_directory(volume).unwrap_or_else(|| PathBuf::from(&volume.mountpoint))
+}
+
 /// What was copied must outlive a power cut before anything says that it is
 /// there. Where the volume does not lie on this machine's disks, its driver
 /// sees to that.
 async fn write_through(volume: &Volume) -> Result<(), RuntimeError> {
-    let path = own_directory(volume).unwrap_or_else(|| PathBuf::from(&volume.mountpoint));
+    let path = place_of(volume);
     let sync = move || match std::fs::File::open(&path) {
         Ok(directory) => nix::unistd::syncfs(directory).map_err(|e| cannot_read(&path, &e.into())),
         Err(_) => Ok(()),
@@ -281,4 +337,18 @@ async fn write_through(volume: &Volume) -> Result<(), RuntimeError> {
 
 fn data_error(key: &InstanceKey, volume: &VolumeSpec, problem: String) -> RuntimeError {
     RuntimeError::Data { instance: key.to_string(), volume: volume.name.clone(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_read_by_number_alone() {
+        assert_eq!(by_number("65532:65533"), Some((65532, 65533)));
+        assert_eq!(by_number("1000"), Some((1000, 0)));
+        assert!(["", "app", "app:1", "1:app", "-1"]
+            .into_iter()
+            .all(|user| by_number(user).is_none()));
+    }
 }

@@ -46,11 +46,11 @@ impl DockerBackend {
                 Some(found) => {
                     self.check_own(&spec.key, &found)?;
                     match self.is_half_filled(&spec.key, volume, &found).await? {
-                        true => self.make_anew(&spec.key, volume, &name, &found).await?,
+                        true => self.make_anew(spec, volume, &name, &found).await?,
                         false => check_directory(&name, &found)?,
                     }
                 }
-                None => self.make_volume(&spec.key, volume, &name).await?,
+                None => self.make_volume(spec, volume, &name).await?,
             }
         }
         Ok(())

@@ -25,6 +25,10 @@ pub(super) const TARGET: &str = "/volume";
 /// On the image: what the files take on a disk, in bytes.
 pub(super) const BYTES_LABEL: &str = "stoa.data-bytes";
 
+/// On the image of an archive that names its top folder, and so says whose its
+/// files are to be.
+pub(super) const OWNERS_LABEL: &str = "stoa.data-owners";
+
 /// Bounds on an archive, each of which holds for all entries together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -51,6 +55,8 @@ pub(super) struct Bundle {
     entries: BTreeMap<String, Entry>,
     /// What all takes on a disk, as volumes are measured.
     bytes: u64,
+    /// Its top folder is named in it.
+    says_owners: bool,
     /// Of the layer that is made of it.
     layer_bytes: u64,
     diff_id: String,

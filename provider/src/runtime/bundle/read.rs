@@ -32,12 +32,13 @@ impl Bundle {
         let length = file.metadata().map_err(not_a_tar)?.len();
         let mut found = Reading { limits, length, names: 0, entries: BTreeMap::new() };
         found.read(&file)?;
+        let says_owners = found.entries.contains_key("");
         found.imply_folders()?;
         found.check_links()?;
         let bytes = found.bytes()?;
         let entries = found.entries;
-        let bundle = Self { file, entries, bytes, layer_bytes: 0, diff_id: String::new() };
-        bundle.measured()
+        let (layer_bytes, diff_id) = (0, String::new());
+        Self { file, entries, bytes, says_owners, layer_bytes, diff_id }.measured()
     }
 }
 

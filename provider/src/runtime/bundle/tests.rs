@@ -141,6 +141,7 @@ fn an_archive_becomes_an_image_with_its_files_modes_owners_and_links() {
     assert_eq!(bundle.bytes, 9 * 4096, "and the top folder");
     let (entries, config, manifest) = written(&bundle);
     assert_eq!(config["config"]["Labels"][BYTES_LABEL], bundle.bytes.to_string());
+    assert_eq!(config["config"]["Labels"][OWNERS_LABEL], "true");
     assert_eq!(manifest[0]["RepoTags"][0], "stoa.invalid/p/data:1");
     let of = |name: &str| entries[name].clone();
     let none = String::new;
@@ -156,6 +157,13 @@ fn an_archive_becomes_an_image_with_its_files_modes_owners_and_links() {
     let far = of(&format!("from/volume/{long}"));
     assert_eq!((far.2, far.5.as_str()), ((3_000_000, 0), "far"));
     assert_eq!(entries.len(), 10);
+}
+
+#[test]
+fn an_archive_without_its_top_folder_says_nothing_of_owners() {
+    let bundle = Making::new().file("hello", b"hello").read().unwrap();
+    let (_, config, _) = written(&bundle);
+    assert_eq!(config["config"]["Labels"][OWNERS_LABEL], "false");
 }
 
 #[test]

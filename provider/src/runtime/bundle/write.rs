@@ -6,7 +6,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header};
 
-use super::{Bundle, Entry, Kind, BYTES_LABEL, CONTENT};
+use super::{Bundle, Entry, Kind, BYTES_LABEL, CONTENT, OWNERS_LABEL};
 use crate::runtime::archive::layers::ExtentReader;
 use crate::runtime::archive::{bad, host_architecture};
 use crate::runtime::RuntimeError;
@@ -29,7 +29,10 @@ impl Bundle {
         let config = json!({
             "architecture": host_architecture(),
             "os": "linux",
-            "config": { "Labels": { BYTES_LABEL: self.bytes.to_string() } },
+            "config": { "Labels": {
+                BYTES_LABEL: self.bytes.to_string(),
+                OWNERS_LABEL: self.says_owners.to_string(),
+            } },
             "rootfs": { "type": "layers", "diff_ids": [self.diff_id] },
         })
         .to_string();
