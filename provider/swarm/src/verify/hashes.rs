@@ -38,7 +38,8 @@ impl HashCheck {
         self.open.is_empty()
     }
 
-    /// Checks the next parents. After an error it is of no more use.
+    /// Checks the next parents. After an error those before the wrong one
+    /// are taken.
     ///
     /// # Errors
     /// Where a parent is not the blob's, is cut off, or comes behind the last.
@@ -51,7 +52,7 @@ impl HashCheck {
     }
 
     fn one(&mut self, parent: &[u8; PARENT]) -> Result<(), VerifyError> {
-        let (expected, bytes) = self.open.pop().ok_or(VerifyError::Long)?;
+        let (expected, bytes) = *self.open.last().ok_or(VerifyError::Long)?;
         let (left, right) = parent.split_at(32);
         let left: &[u8; 32] = left.try_into().map_err(|_| VerifyError::Short)?;
         let right: &[u8; 32] = right.try_into().map_err(|_| VerifyError::Short)?;
@@ -62,6 +63,7 @@ impl HashCheck {
         if merged != expected {
             return Err(VerifyError::Wrong);
         }
+        self.open.pop();
         let left_bytes = left_subtree_len(bytes);
         self.expect(*right, bytes - left_bytes);
         self.expect(*left, left_bytes);

@@ -88,6 +88,25 @@ fn hashes_that_come_first_are_all_checked() {
     }
 }
 
+/// Found by fuzzing: the last one that was awaited, when wrong, counted as
+/// come.
+#[test]
+fn wrong_hashes_leave_the_right_ones_awaited() {
+    for size in SIZES {
+        let world = world(size);
+        let mut check = HashCheck::new(world.root, world.shape);
+        for parent in world.tree.chunks(PARENT) {
+            let mut wrong = parent.to_vec();
+            wrong[7] ^= 1;
+            assert!(check.push(&wrong).is_err());
+            assert!(!check.is_whole());
+            check.push(parent).unwrap();
+        }
+        assert!(check.is_whole());
+        assert!(check.push(&[0; PARENT]).is_err());
+    }
+}
+
 #[test]
 fn a_piece_is_checked_by_hashes_that_came_first() {
     let world = world(5 * PIECE as usize + 99);
