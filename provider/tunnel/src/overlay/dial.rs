@@ -86,8 +86,9 @@ async fn open(tunnel: &Arc<Tunnel>, what: Ask) -> io::Result<(Session, Hold)> {
 async fn begin((mut session, mut hold): (Session, Hold), what: Ask) -> io::Result<(Session, Hold)> {
     let asking = tokio::time::timeout(ANSWER, ask(&mut session, what));
     let answer = tokio::select! {
-        answer = asking => answer??,
+        biased;
         () = hold.ended() => return Err(not_connected("the tunnel is closed")),
+        answer = asking => answer??,
     };
     match answer {
         Answer::Ready => Ok((session, hold)),

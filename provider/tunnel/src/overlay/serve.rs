@@ -122,8 +122,9 @@ async fn meet(socket: TcpStream, peer: SocketAddr, serving: &Serving) -> io::Res
 async fn converse(tunnel: Arc<Tunnel>, mut session: Session, mut hold: Hold, serving: &Serving) {
     loop {
         let preface = tokio::select! {
-            preface = tokio::time::timeout(SILENCE, session.receive()) => preface,
+            biased;
             () = hold.ended() => return session.cut(),
+            preface = tokio::time::timeout(SILENCE, session.receive()) => preface,
         };
         // A peer that goes without a word has used the session up.
         let Ok(Ok(preface)) = preface else { return };
@@ -136,8 +137,9 @@ async fn converse(tunnel: Arc<Tunnel>, mut session: Session, mut hold: Hold, ser
             Some(what) => {
                 let carried = Box::pin(carry(&tunnel, what, number, &mut session, serving));
                 tokio::select! {
-                    () = carried => {}
+                    biased;
                     () = hold.ended() => session.cut(),
+                    () = carried => {}
                 }
                 false
             }

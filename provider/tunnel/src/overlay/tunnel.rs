@@ -253,7 +253,8 @@ pub(super) struct Hold {
 
 impl Hold {
     /// Returns when the session must end: the tunnel is closed, or its peer
-    /// no longer vouched for.
+    /// no longer vouched for. To be polled before what the session is used
+    /// for: nothing may begin in a tunnel that is closed already.
     pub(super) async fn ended(&mut self) {
         loop {
             if self.standing.changed().await.is_err() || !self.is_good() {

@@ -307,8 +307,9 @@ async fn run_session(
     };
     let _open = tunnel.count();
     let ended = tokio::select! {
-        ended = carry(&tunnel, &mut session, &mut from_port, &to_port) => ended,
+        biased;
         () = hold.ended() => return session.cut(),
+        ended = carry(&tunnel, &mut session, &mut from_port, &to_port) => ended,
     };
     if let Err(error) = ended {
         tunnel.note_failure(&format!("a session of datagrams: {error}"));

@@ -45,8 +45,9 @@ async fn carry(stream: TcpStream, route: Option<Arc<Route>>) {
     let Ready { tunnel, mut session, mut hold } = ready;
     let _open = tunnel.count();
     let ended = tokio::select! {
-        ended = relay(&mut joined.stream, &mut session, &tunnel.traffic) => ended,
+        biased;
         () = hold.ended() => return session.cut(),
+        ended = relay(&mut joined.stream, &mut session, &tunnel.traffic) => ended,
     };
     joined.ended = ended.is_ok();
 }
