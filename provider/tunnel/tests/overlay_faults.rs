@@ -14,6 +14,7 @@ use std::time::Duration;
 use stoa_tunnel::overlay::{Backend, Served, TunnelState};
 use stoa_tunnel::routes::RouteTable;
 use support::overlay::{eventually, serve_tcp, serve_udp, tcp, udp, Site, World, VIRTUAL};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const TUNNEL: &str = "web of 1 to api of 2 tcp 8080";
 const SECOND: &str = "web of 1 to api of 3 tcp 8080";
@@ -144,6 +145,26 @@ async fn data_planes_that_are_killed_again_and_again_deliver_whole_or_not_at_all
     }
     assert!(whole >= 12 && broken > 0, "{whole} whole, {broken} broken");
     assert_eq!(strangers.read(), (0, 0), "nothing came to a workload it was not meant for");
+}
+
+/// Once a killed data plane's connections ended as if all had been said: an
+/// answer that was cut short looked whole.
+#[tokio::test]
+async fn a_killed_data_plane_breaks_its_connections_and_never_ends_them() {
+    let mut world = World::new().await;
+    serve_tcp(&world.dialled, 8080, "api:");
+    world.declare(&[tcp(TUNNEL, 8080)]).await;
+    for is_dialling_side in [true, false] {
+        eventually("it is served", || async { world.dialling.ask(8080, b"?").await.ok() }).await;
+        let mut stream = world.dialling.connect(8080).await.unwrap();
+        stream.write_all(b"x").await.unwrap();
+        // Nothing is left unread anywhere.
+        stream.read_exact(&mut [0; 5]).await.unwrap();
+        let plane = if is_dialling_side { &mut world.plane_a } else { &mut world.plane_b };
+        plane.kill_and_restart().await;
+        let end = stream.read(&mut [0]).await;
+        assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+    }
 }
 
 #[tokio::test]

@@ -55,9 +55,16 @@ pub(super) async fn relay(
     Ok(())
 }
 
-/// Ends a workload's connection so that it learns of a break.
-pub(super) fn cut(plain: &InstanceStream) {
+/// Whoever closes a workload's connection from now on, its workload learns of a
+/// break. Without it the kernel would end the connections of a process that is
+/// killed as if all had been said.
+pub(super) fn break_on_close(plain: &InstanceStream) {
     let _ = SockRef::from(plain.tcp()).set_linger(Some(Duration::ZERO));
+}
+
+/// A close is an end again.
+pub(super) fn end_on_close(plain: &InstanceStream) {
+    let _ = SockRef::from(plain.tcp()).set_linger(None);
 }
 
 async fn send<R: Source>(mut from: R, mut to: Outgoing<'_>, counter: &AtomicU64) -> io::Result<()> {

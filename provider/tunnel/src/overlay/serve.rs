@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::preface::{self, Answer, Ask};
-use super::relay::{cut, relay};
+use super::relay::{break_on_close, end_on_close, relay};
 use super::tls::{Hello, Session};
 use super::tunnel::{Hold, Tunnel, Way};
 use super::udp;
@@ -184,25 +184,31 @@ async fn carry(
         let _ = session.send(&refuse(Answer::NoInstance)).await;
         return;
     };
-    let mut joined = Joined { stream: instance, ended: false };
+    let mut joined = Joined::new(instance);
     if session.send(&preface::answer(Answer::Ready, number)).await.is_err() {
         return;
     }
     // How it ended is the two ends' affair.
-    joined.ended = relay(&mut joined.stream, session, &tunnel.traffic).await.is_ok();
+    if relay(&mut joined.stream, session, &tunnel.traffic).await.is_ok() {
+        joined.end();
+    }
 }
 
-/// A workload's connection: broken off when it is dropped before its end.
+/// A workload's connection. Until it has ended well its workload learns of its
+/// end as a break, also where this process is killed: the kernel sees to it.
 pub(super) struct Joined {
     pub(super) stream: InstanceStream,
-    pub(super) ended: bool,
 }
 
-impl Drop for Joined {
-    fn drop(&mut self) {
-        if !self.ended {
-            cut(&self.stream);
-        }
+impl Joined {
+    pub(super) fn new(stream: InstanceStream) -> Self {
+        break_on_close(&stream);
+        Self { stream }
+    }
+
+    /// Both directions have ended: what is under way still goes out.
+    pub(super) fn end(self) {
+        end_on_close(&self.stream);
     }
 }
 

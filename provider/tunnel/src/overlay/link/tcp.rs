@@ -38,8 +38,7 @@ pub(super) async fn serve(listener: TcpListener, common: Arc<Common>, connection
 }
 
 async fn carry(stream: TcpStream, route: Option<Arc<Route>>) {
-    // Until it has ended well, the workload learns of its end as a break.
-    let mut joined = Joined { stream: InstanceStream::Here(stream), ended: false };
+    let mut joined = Joined::new(InstanceStream::Here(stream));
     let Some(route) = route else { return };
     let Some(ready) = route.open(Ask::Tcp).await else { return };
     let Ready { tunnel, mut session, mut hold } = ready;
@@ -49,5 +48,7 @@ async fn carry(stream: TcpStream, route: Option<Arc<Route>>) {
         () = hold.ended() => return session.cut(),
         ended = relay(&mut joined.stream, &mut session, &tunnel.traffic) => ended,
     };
-    joined.ended = ended.is_ok();
+    if ended.is_ok() {
+        joined.end();
+    }
 }
