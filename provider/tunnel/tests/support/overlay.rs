@@ -58,6 +58,11 @@ impl Net {
         run("ip", &["netns", "exec", &self.0, "nft", &format!("{table}{rule}")]);
     }
 
+    /// After [`Self::lose`]: nothing more is lost.
+    pub fn lose_none(&self) {
+        run("ip", &["netns", "exec", &self.0, "nft", "delete table inet loss"]);
+    }
+
     pub fn path(&self) -> PathBuf {
         PathBuf::from("/run/netns").join(&self.0)
     }
