@@ -30,8 +30,8 @@ use stoa_tunnel::netns::Dialer;
 use tokio::sync::{watch, Notify};
 use tokio::task::JoinHandle;
 
-use crate::chain::Still;
 use crate::engine;
+use crate::nowhere::Nowhere;
 use crate::POLL;
 
 /// Where the demo's page listens.
@@ -177,7 +177,7 @@ impl Daemon {
         let (views, receiver) = watch::channel(Some(fleet.view(number)));
         let backend = Arc::new(backend);
         let root = stoa_client::tls::provider_root(engine::PROVIDER, 30)?;
-        let reads: Arc<dyn ChainReads> = Arc::new(Still);
+        let reads: Arc<dyn ChainReads> = Arc::new(Nowhere);
         let peers = Arc::new(Peers::new(Arc::clone(&reads), engine::PROVIDER, root.clone()));
         let secrets = Secrets::open(dir, "measure", engine::PROVIDER, &root, None)?;
         let parts = Parts {

@@ -11,9 +11,10 @@
 // Clippy's own exception for tests does not see examples.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod chain;
 mod daemon;
 mod engine;
+#[path = "../../tests/support/nowhere.rs"]
+mod nowhere;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
