@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use stoa_client::{gateway::error_of, ids::TextId, query::LeaseFilter};
+use stoa_client::{
+    gateway::{error_of, phase_words},
+    ids::TextId,
+    query::LeaseFilter,
+};
 use stoa_proto::{
     gateway::v1::{LeaseStatusRequest, LeaseStatusResponse},
     market::v1::{Lease, LeaseState},
@@ -12,7 +16,7 @@ use stoa_proto::{
 
 use crate::{
     context::Context,
-    deploy::{deliver::phase, resolve, Tenant},
+    deploy::{resolve, Tenant},
     exit::Failure,
     gateway::connect,
     json, out,
@@ -122,7 +126,7 @@ async fn print_lease(lease: &Lease, said: Option<&Result<LeaseStatusResponse, St
         "\ngroup {} at {}: {}{message} (version {version}…)",
         id.gseq,
         id.provider,
-        phase(status)
+        phase_words(status.phase())
     ));
     for payload in &status.payloads {
         out::print_lines(&format!("  {}", text::payload(payload)));

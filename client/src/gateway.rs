@@ -6,7 +6,7 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use stoa_proto::{
-    gateway::v1::{gateway_client::GatewayClient, tenant_client::TenantClient},
+    gateway::v1::{gateway_client::GatewayClient, tenant_client::TenantClient, LeasePhase},
     provider::v1::Provider,
 };
 use tokio::net::TcpStream;
@@ -162,6 +162,20 @@ fn unreachable(provider: &Provider, error: &tonic::transport::Error) -> Error {
     Error::Unreachable {
         what: format!("provider {} at {}", provider.owner, provider.host_uri),
         cause,
+    }
+}
+
+/// A lease's phase in words, the same for its tenant and its provider.
+pub fn phase_words(phase: LeasePhase) -> &'static str {
+    match phase {
+        LeasePhase::Unspecified => "unknown",
+        LeasePhase::AwaitingManifest => "waiting for the manifest",
+        LeasePhase::AwaitingBlobs => "waiting for images",
+        LeasePhase::AwaitingSecrets => "waiting for secrets",
+        LeasePhase::Starting => "starting",
+        LeasePhase::Running => "running",
+        LeasePhase::Degraded => "degraded",
+        LeasePhase::Closing => "closing",
     }
 }
 

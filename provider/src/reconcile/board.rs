@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use stoa_client::gateway::phase_words;
 use stoa_client::ids::{deployment_of, TextId};
-use stoa_client::proto::gateway::v1::{EventKind, LeasePhase, LeaseStatusResponse};
+use stoa_client::proto::gateway::v1::{EventKind, LeaseStatusResponse};
 use tokio::sync::watch;
 
 use crate::events::EventLog;
@@ -84,16 +85,7 @@ impl Board {
 
 /// A status in a line.
 fn words(status: &LeaseStatusResponse) -> String {
-    let phase = match status.phase() {
-        LeasePhase::Unspecified => "unknown",
-        LeasePhase::AwaitingManifest => "waiting for the manifest",
-        LeasePhase::AwaitingBlobs => "waiting for images",
-        LeasePhase::AwaitingSecrets => "waiting for secrets",
-        LeasePhase::Starting => "starting",
-        LeasePhase::Running => "running",
-        LeasePhase::Degraded => "degraded",
-        LeasePhase::Closing => "closing",
-    };
+    let phase = phase_words(status.phase());
     let version = status.version.get(..12).unwrap_or_default();
     match (status.message.as_str(), version) {
         ("", "") => phase.into(),
@@ -105,6 +97,8 @@ fn words(status: &LeaseStatusResponse) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stoa_client::proto::gateway::v1::LeasePhase;
+
     use super::*;
 
     #[test]

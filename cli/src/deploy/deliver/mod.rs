@@ -32,7 +32,6 @@ use crate::{
 pub use delivery::Delivery;
 use gift::{Gift, Lacking};
 use giving::{Giving, Turn};
-pub use wait::phase;
 use wait::End;
 
 /// Between attempts at a provider.

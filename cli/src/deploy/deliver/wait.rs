@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use stoa_client::{gateway::error_of, Error};
+use stoa_client::{
+    gateway::{error_of, phase_words},
+    Error,
+};
 use stoa_proto::{
     gateway::v1::{LeasePhase, LeaseStatusRequest, LeaseStatusResponse, Payload},
     market::v1::LeaseState,
@@ -159,24 +162,10 @@ fn undone(status: &LeaseStatusResponse, version: &str) -> Option<String> {
     })
 }
 
-/// A phase in words.
-pub fn phase(status: &LeaseStatusResponse) -> &'static str {
-    match status.phase() {
-        LeasePhase::Unspecified => "unknown",
-        LeasePhase::AwaitingManifest => "waiting for the manifest",
-        LeasePhase::AwaitingBlobs => "waiting for images",
-        LeasePhase::AwaitingSecrets => "waiting for secrets",
-        LeasePhase::Starting => "starting",
-        LeasePhase::Running => "running",
-        LeasePhase::Degraded => "degraded",
-        LeasePhase::Closing => "closing",
-    }
-}
-
 fn phase_line(status: &LeaseStatusResponse, version: &str) -> String {
     let ready: Vec<String> =
         status.services.iter().map(|s| format!("{} {}/{}", s.name, s.ready, s.wanted)).collect();
-    let mut line = phase(status).to_owned();
+    let mut line = phase_words(status.phase()).to_owned();
     if status.phase() == LeasePhase::Running && status.version != version {
         line = "still running the earlier version".into();
     }
