@@ -124,7 +124,7 @@ async fn registered(world: &World, tenant: &Tenant) -> Result<Identity> {
     let identity = tls::tenant(&tenant.address, 30)?;
     let der = identity.certificate().to_vec();
     let message = MsgCreateCertificate { owner: tenant.address.clone(), der };
-    world.execute(&tenant.key, &message).await?;
+    world.execute_everywhere(&tenant.key, &message).await?;
     Ok(identity)
 }
 

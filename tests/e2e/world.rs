@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stoa_client::{
     keys::{new_mnemonic, recover, Algorithm, SecretKey},
-    tx::{any, TxOptions},
+    tx::{any, TxOptions, TxResult},
     Chain,
 };
 use stoa_localnet::{
@@ -163,10 +163,22 @@ impl World {
 
     /// Sends one message and waits until it took effect.
     pub async fn execute<M: prost::Name>(&self, key: &SecretKey, message: &M) -> Result<()> {
-        let options = TxOptions::default();
-        let messages = vec![any(message)];
-        self.chain().execute(key, messages, &options, |_, _| Ok(())).await?;
-        Ok(())
+        self.result(key, message).await.map(drop)
+    }
+
+    /// The same at every node, so that each provider's has it: all of them must run.
+    pub async fn execute_everywhere<M: prost::Name>(
+        &self,
+        key: &SecretKey,
+        message: &M,
+    ) -> Result<()> {
+        let height = self.result(key, message).await?.height;
+        self.network().wait_for_height(height, Duration::from_secs(30)).await
+    }
+
+    async fn result<M: prost::Name>(&self, key: &SecretKey, message: &M) -> Result<TxResult> {
+        let (messages, options) = (vec![any(message)], TxOptions::default());
+        Ok(self.chain().execute(key, messages, &options, |_, _| Ok(())).await?)
     }
 
     /// A directory for a scenario's files.

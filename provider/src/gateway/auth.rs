@@ -11,6 +11,7 @@ use stoa_client::keys::PublicKey;
 use stoa_client::tls;
 use stoa_client::token::Token;
 use stoa_client::Error;
+use tokio::sync::Semaphore;
 use tonic::Status;
 
 use super::caller::{Caller, Peer};
@@ -21,6 +22,13 @@ use crate::chain::ChainReads;
 const BELIEVED: Duration = Duration::from_secs(5);
 /// How long an account's key is: it never changes.
 const KEY_BELIEVED: Duration = Duration::from_secs(600);
+/// How far the node that we ask may be behind the one that took the tenant's
+/// transaction: a certificate that is not there is looked for so long.
+const LAG: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// Callers that are waited for so at once; the others are refused at the first look.
+const MAX_LOOKED_FOR: usize = 32;
 /// Certificates, and keys, remembered at most.
 const MAX_REMEMBERED: usize = 4096;
 
@@ -32,6 +40,7 @@ pub struct Tenants {
     valid: Remembered<[u8; 32], ()>,
     /// Accounts' keys by address.
     keys: Remembered<String, PublicKey>,
+    looked_for: Semaphore,
 }
 
 impl Tenants {
@@ -50,6 +59,7 @@ impl Tenants {
             provider: provider.into(),
             valid: Remembered::new(believed),
             keys: Remembered::new(KEY_BELIEVED),
+            looked_for: Semaphore::new(MAX_LOOKED_FOR),
         }
     }
 
@@ -83,7 +93,7 @@ impl Tenants {
         if self.valid.get(&hash).is_some() {
             return Ok(owner);
         }
-        match self.reads.is_valid_certificate(&owner, der).await {
+        match self.is_on_chain(&owner, der).await {
             Ok(true) => {
                 self.valid.put(hash, ());
                 Ok(owner)
@@ -96,6 +106,23 @@ impl Tenants {
                 "the certificate cannot be looked up on chain now ({error}); try again"
             ))),
         }
+    }
+
+    /// Whether the chain has the certificate, now or as soon as our node has
+    /// what others have already.
+    async fn is_on_chain(&self, owner: &str, der: &[u8]) -> Result<bool, Error> {
+        if self.reads.is_valid_certificate(owner, der).await? {
+            return Ok(true);
+        }
+        let Ok(_place) = self.looked_for.try_acquire() else { return Ok(false) };
+        let begun = Instant::now();
+        while begun.elapsed() < LAG {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if self.reads.is_valid_certificate(owner, der).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn bearer(&self, text: &str) -> Result<Caller, Status> {

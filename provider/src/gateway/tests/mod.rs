@@ -286,6 +286,21 @@ async fn a_revoked_certificate_and_a_chain_that_is_cut_open_nothing() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_our_node_has_a_moment_after_others_is_taken() {
+    let stage = Stage::set().await;
+    let late = tenant_certificate(&tenant(), 30).unwrap();
+    let mut client = connect(&stage.record, Some(&late)).await.unwrap();
+    let comes = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        stage.chain.change(|state| {
+            state.certificates.push((tenant(), late.certificate().to_vec()));
+        });
+    };
+    let (phase, ()) = tokio::join!(stage.lease_status(&mut client), comes);
+    assert_eq!(phase.unwrap(), LeasePhase::AwaitingManifest);
+}
+
+#[tokio::test]
 async fn a_client_sees_a_gateway_with_another_root() {
     let stage = Stage::set().await;
     let other = provider_root(&me(), 30).unwrap();
