@@ -140,6 +140,7 @@ pub async fn run(config: Config, ending: watch::Receiver<bool>) -> io::Result<()
         () = forwards.keep_trying() => Ok(()),
         () = overlay.keep_trying() => Ok(()),
         () = ingress.https.look_after(&ingress) => Ok(()),
+        () = ingress.clean() => Ok(()),
         () = serving => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::control::TargetFailure;
+use crate::ingress::Kept;
 use crate::routes::{Route, RouteTable, Target};
 use crate::targets::TargetSet;
 
@@ -24,6 +25,7 @@ pub struct LiveTable {
 pub struct LiveRoute {
     pub route: Route,
     pub(crate) targets: TargetSet,
+    pub(crate) kept: Kept,
 }
 
 impl Routes {
@@ -76,6 +78,11 @@ impl LiveTable {
         self.by_host.get(&host.to_ascii_lowercase()).cloned()
     }
 
+    /// Gives up connections to instances that have waited long enough.
+    pub(crate) fn clean(&self) {
+        self.by_host.values().for_each(|route| route.kept.clean());
+    }
+
     /// How many host names are served.
     pub fn hosts(&self) -> usize {
         self.by_host.len()
@@ -85,7 +92,8 @@ impl LiveTable {
 impl LiveRoute {
     fn new(route: Route) -> Self {
         let targets = TargetSet::new(route.targets.clone());
-        Self { route, targets }
+        let kept = Kept::of(route.targets.len());
+        Self { route, targets, kept }
     }
 
     pub fn target(&self, index: usize) -> &Target {

@@ -209,6 +209,51 @@ async fn requests_that_could_be_read_in_two_ways_are_refused() {
 }
 
 #[tokio::test]
+async fn a_connection_to_an_instance_is_kept_for_what_may_be_sent_again() {
+    let plane = DataPlane::start().await;
+    let namespace = Namespace::new();
+    let workload = namespace.serve(1, Reply::Connection);
+    plane.push(one_route(1, "web.example", &[&workload])).await;
+    // A client may be back before the connection is.
+    let mut last = 0;
+    let mut in_a_row = 0;
+    for _ in 0..100 {
+        let now = connection(&plane.get("/", "web.example", "").await);
+        in_a_row = if now == last { in_a_row + 1 } else { 0 };
+        last = last.max(now);
+        if in_a_row == 5 {
+            break;
+        }
+    }
+    assert_eq!(in_a_row, 5, "{last} connections");
+    // A kept connection may end under a request; this one cannot be repeated.
+    let post = request("POST", "/", "web.example", "Content-Length: 0\r\n");
+    assert_eq!(connection(&plane.send(&post).await), last + 1);
+    // Another table, in which the route is another.
+    plane.push(one_route(2, "web.example", &[&workload, &workload])).await;
+    assert_eq!(connection(&plane.get("/", "web.example", "").await), last + 2);
+}
+
+/// Its number, as the workload tells it.
+fn connection(answer: &str) -> u32 {
+    let number = answer.rsplit_once("connection ").map(|(_, number)| number.parse());
+    number.unwrap_or_else(|| panic!("{answer}")).unwrap()
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_ends_under_a_request_is_the_ingresses_affair_alone() {
+    let plane = DataPlane::start().await;
+    let namespace = Namespace::new();
+    let workload = namespace.serve(1, Reply::Fickle);
+    plane.push(one_route(1, "web.example", &[&workload])).await;
+    for number in 1..=5 {
+        assert_eq!(connection(&plane.get("/", "web.example", "").await), number);
+    }
+    let status = plane.control.status().await.unwrap();
+    assert_eq!((status.counters.failed_tries, status.failing.len()), (0, 0));
+}
+
+#[tokio::test]
 async fn a_client_keeps_its_connection_for_many_requests() {
     let plane = DataPlane::start().await;
     let namespace = Namespace::new();

@@ -101,15 +101,38 @@ impl Body for RequestBody {
     }
 }
 
+/// What is done once an answer's body was read to its end.
+pub(super) type AtItsEnd = Box<dyn FnOnce() + Send>;
+
 /// An answer's body from the workload to the client.
 pub(super) struct ResponseBody {
     inner: Incoming,
     waiting: IdleTimer,
+    at_its_end: Option<AtItsEnd>,
 }
 
 impl ResponseBody {
-    pub(super) fn boxed(inner: Incoming, idle: Duration) -> UnsyncBoxBody<Bytes, BodyError> {
-        UnsyncBoxBody::new(Self { inner, waiting: IdleTimer::new(idle) })
+    pub(super) fn boxed(
+        inner: Incoming,
+        idle: Duration,
+        at_its_end: Option<AtItsEnd>,
+    ) -> UnsyncBoxBody<Bytes, BodyError> {
+        UnsyncBoxBody::new(Self { inner, waiting: IdleTimer::new(idle), at_its_end })
+    }
+
+    fn end(&mut self) {
+        if let Some(then) = self.at_its_end.take() {
+            then();
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    /// An empty one is not read at all.
+    fn drop(&mut self) {
+        if self.inner.is_end_stream() {
+            self.end();
+        }
     }
 }
 
@@ -125,7 +148,15 @@ impl Body for ResponseBody {
         match Pin::new(&mut this.inner).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.waiting.restart();
+                // Of a known length: its end is not asked for.
+                if this.inner.is_end_stream() {
+                    this.end();
+                }
                 Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                this.end();
+                Poll::Ready(None)
             }
             Poll::Ready(other) => Poll::Ready(other.map(|result| result.map_err(Into::into))),
             Poll::Pending if this.waiting.is_over(context) => {

@@ -19,6 +19,7 @@ use super::answer::{text, AnswerBody, BodyError};
 use super::body::{RequestBody, ResponseBody, Upload};
 use super::headers::{requested_host, rewrite_request, strip_hop_by_hop, wanted_upgrade};
 use super::io::WriteTimeout;
+use super::kept::{self, Way};
 use super::Ingress;
 use crate::live::LiveRoute;
 use crate::reach::InstanceStream;
@@ -43,7 +44,7 @@ pub(super) struct ClientSide {
     pub(super) slot: Arc<Slot>,
 }
 
-type OutgoingBody = UnsyncBoxBody<Bytes, BodyError>;
+pub(super) type OutgoingBody = UnsyncBoxBody<Bytes, BodyError>;
 type Answer = Response<AnswerBody>;
 
 /// Why an instance gave no answer.
@@ -55,7 +56,7 @@ struct Failure {
 /// A request on its way.
 struct Journey<'a> {
     ingress: &'a Ingress,
-    route: &'a LiveRoute,
+    route: &'a Arc<LiveRoute>,
     host: String,
     head: Parts,
     /// Until it is sent: a body can be sent once.
@@ -219,12 +220,32 @@ impl Journey<'_> {
     }
 
     async fn try_instance(&mut self, index: usize) -> Result<Response<Passed>, Failure> {
-        let target = self.route.target(index);
+        if let Some(way) = self.kept_way(index) {
+            match self.exchange(index, way).await {
+                // Its end may have come while the request went out (RFC 9112,
+                // 9.3.1): that says nothing about the instance.
+                Err(Failure { case: NextCase::Error, .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        let way = self.open(self.route.target(index)).await?;
+        self.exchange(index, way).await
+    }
+
+    /// A waiting connection; only for what may be sent again, since it may
+    /// end under the request.
+    fn kept_way(&self, index: usize) -> Option<Way> {
+        let netns = &self.route.target(index).netns;
+        self.repeatable.then(|| self.route.kept.take(index, netns)).flatten()
+    }
+
+    async fn open(&self, target: &Target) -> Result<Way, Failure> {
+        // Looked at before: one that changes meanwhile is then not taken for it.
+        let place = kept::place(target);
         let stream = self.dial(target).await?;
-        let send_timeout = wait(self.options().send_timeout);
-        let stream = WriteTimeout::new(stream, send_timeout);
+        let stream = WriteTimeout::new(stream, wait(self.options().send_timeout));
         let stuck = stream.reached();
-        let (mut sender, connection) = http1::Builder::new()
+        let (sender, connection) = http1::Builder::new()
             .max_buf_size(self.answer_head_bytes())
             .handshake::<_, OutgoingBody>(TokioIo::new(stream))
             .await
@@ -233,14 +254,18 @@ impl Journey<'_> {
             // An error here is also the request's or its body's.
             let _ = connection.with_upgrades().await;
         });
+        Ok(Way::new(sender, stuck, place))
+    }
+
+    async fn exchange(&mut self, index: usize, mut way: Way) -> Result<Response<Passed>, Failure> {
         let request = Request::from_parts(self.head.clone(), self.outgoing_body());
-        let answer = self.await_head(sender.send_request(request)).await;
-        let answer = answer.map_err(|failure| match stuck.load(Ordering::Relaxed) {
-            true => Failure::stuck(send_timeout),
+        let answer = self.await_head(way.send(request)).await;
+        let answer = answer.map_err(|failure| match way.is_stuck() {
+            true => Failure::stuck(wait(self.options().send_timeout)),
             false => failure,
         })?;
         self.route.targets.note_success(index);
-        Ok(self.pass_on(answer))
+        Ok(self.pass_on(answer, index, way))
     }
 
     fn answer_head_bytes(&self) -> usize {
@@ -295,7 +320,7 @@ impl Journey<'_> {
         }
     }
 
-    fn pass_on(&self, mut answer: Response<Incoming>) -> Response<Passed> {
+    fn pass_on(&self, mut answer: Response<Incoming>, index: usize, way: Way) -> Response<Passed> {
         let switching = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         let protocol = answer.headers().get(header::UPGRADE).cloned();
         let upgrade = switching.then(|| hyper::upgrade::on(&mut answer));
@@ -307,7 +332,13 @@ impl Journey<'_> {
         }
         let idle = wait(self.options().read_timeout);
         *answer.version_mut() = http::Version::HTTP_11;
-        answer.map(|body| Passed { inner: ResponseBody::boxed(body, idle), upgrade })
+        let route = Arc::clone(self.route);
+        let at_its_end = move || route.kept.put(index, way);
+        let inner = |body| match switching {
+            true => ResponseBody::boxed(body, idle, None),
+            false => ResponseBody::boxed(body, idle, Some(Box::new(at_its_end))),
+        };
+        answer.map(|body| Passed { inner: inner(body), upgrade })
     }
 
     fn note(&self, index: usize, failure: &Failure) {

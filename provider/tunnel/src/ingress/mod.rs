@@ -6,6 +6,7 @@ mod body;
 mod forward;
 mod headers;
 mod io;
+mod kept;
 mod serve;
 
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ use crate::reach::Reach;
 use crate::slots::ClientCounts;
 use crate::tls::{Challenges, Https};
 
+pub(crate) use kept::Kept;
 pub(crate) use serve::{drain, serve};
 
 /// Bounds on what clients may do.
@@ -81,6 +83,16 @@ pub(crate) struct Ingress {
     /// Of HTTP and HTTPS together.
     pub(crate) places: Arc<Semaphore>,
     pub(crate) clients: Arc<ClientCounts>,
+}
+
+impl Ingress {
+    /// Gives up connections to instances that nobody needed for a while.
+    pub(crate) async fn clean(&self) {
+        loop {
+            tokio::time::sleep(kept::CLEAN).await;
+            self.routes.current().clean();
+        }
+    }
 }
 
 /// A request's host, and its head as the workload gets it.

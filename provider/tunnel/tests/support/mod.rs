@@ -274,6 +274,10 @@ pub enum Reply {
     /// Sends the request's head back as the body.
     Echo,
     Name(&'static str),
+    /// Answers requests on one connection after the other with its number.
+    Connection,
+    /// Says that it keeps the connection, and ends it with the next request.
+    Fickle,
     Unavailable,
     /// Answers with this status.
     Status(u16),
@@ -353,8 +357,15 @@ impl Namespace {
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         tokio::spawn(async move {
+            let mut number = 0;
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve_one(BufReader::new(stream), reply));
+                number += 1;
+                let stream = BufReader::new(stream);
+                match reply {
+                    Reply::Connection => tokio::spawn(serve_many(stream, number, usize::MAX)),
+                    Reply::Fickle => tokio::spawn(serve_many(stream, number, 1)),
+                    _ => tokio::spawn(serve_one(stream, reply)),
+                };
             }
         });
         target
@@ -480,6 +491,29 @@ impl Drop for Namespace {
     }
 }
 
+/// Answers so many requests with the connection's number and ends with the next.
+async fn serve_many(
+    mut stream: BufReader<TcpStream>,
+    number: usize,
+    most: usize,
+) -> std::io::Result<()> {
+    let mut answered = 0;
+    let mut head = String::new();
+    while stream.read_line(&mut head).await? > 0 {
+        if head.ends_with("\r\n\r\n") {
+            if answered == most {
+                return Ok(());
+            }
+            let body = format!("connection {number}");
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await?;
+            answered += 1;
+            head.clear();
+        }
+    }
+    Ok(())
+}
+
 async fn serve_one(mut stream: BufReader<TcpStream>, reply: Reply) -> std::io::Result<()> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -488,7 +522,8 @@ async fn serve_one(mut stream: BufReader<TcpStream>, reply: Reply) -> std::io::R
         }
     }
     let plain = |status: &str, body: &str| {
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}")
     };
     let answer = match reply {
         Reply::Echo => plain("200 OK", &head),
@@ -498,7 +533,7 @@ async fn serve_one(mut stream: BufReader<TcpStream>, reply: Reply) -> std::io::R
         Reply::BigHead(bytes) => {
             format!("HTTP/1.1 200 OK\r\nX-Big: {}\r\nContent-Length: 0\r\n\r\n", "b".repeat(bytes))
         }
-        Reply::HangUp => return Ok(()),
+        Reply::HangUp | Reply::Connection | Reply::Fickle => return Ok(()),
         Reply::Deaf => std::future::pending().await,
         Reply::Silence => String::new(),
         Reply::Upgrade => {
