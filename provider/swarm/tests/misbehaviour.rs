@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use stoa_swarm::bits::Bits;
 use stoa_swarm::wire::{self, Message, Refusal};
-use stoa_swarm::{Fault, Hash, Shape, Store, Wanted, PIECE};
+use stoa_swarm::{Fault, Hash, Limits, Shape, Store, Wanted, PIECE};
 use tokio::io::{AsyncWriteExt, DuplexStream};
 
 use support::liars::{all_fetch, answers, hear, hello, liar, say, Answer, LONG};
-use support::{content, finished, limits, read_blob, until, whole, Engine, Net, DEPLOYMENT};
+use support::{
+    content, finished, impatient, limits, read_blob, until, whole, Engine, Net, DEPLOYMENT,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_corrupting_peer_is_dropped_and_everybody_ends_complete() {
@@ -82,7 +84,7 @@ async fn a_dying_peer_does_not_keep_what_was_asked_of_it() {
 /// One engine that has only a bad peer: it must drop it for that reason.
 async fn wait_for_fault(net: &Net, bytes: &[u8], fault: Fault) {
     let dir = tempfile::tempdir().unwrap();
-    let engine = net.engine("a", limits());
+    let engine = net.engine("a", if fault == Fault::Stalled { impatient() } else { limits() });
     let store = Store::open(dir.path());
     let (_fetch, holding) = engine.fetch(&store, blake3::hash(bytes), bytes.len() as u64);
     let seen = async {
@@ -173,10 +175,10 @@ async fn pieces_that_nobody_asked_for_are_a_breach() {
 }
 
 /// What a source says to a peer that speaks by hand.
-async fn by_hand(messages: Vec<Message>) -> (Engine, DuplexStream, Hash) {
+async fn by_hand(limits: Limits, messages: Vec<Message>) -> (Engine, DuplexStream, Hash) {
     let net = Net::default();
     let bytes = content(8 * PIECE as usize);
-    let source = net.engine("source", limits());
+    let source = net.engine("source", limits);
     let held = whole(&bytes);
     source.hold(Arc::clone(&held));
     let mut stream = net.connect("b", "source").unwrap();
@@ -199,7 +201,8 @@ async fn until_ended(source: &Engine, fault: Fault) {
 async fn a_flood_of_asks_ends_the_connection_and_keeps_the_peer_out() {
     let root = blake3::hash(&content(8 * PIECE as usize));
     let asks = [Message::Ask { root, piece: 1 }, Message::Ask { root, piece: 1 }];
-    let (source, mut stream, _) = by_hand([&asks[..], &asks[..], &asks[..]].concat()).await;
+    let (source, mut stream, _) =
+        by_hand(limits(), [&asks[..], &asks[..], &asks[..]].concat()).await;
     until_ended(&source, Fault::Flood).await;
     while hear(&mut stream).await.is_some() {}
     assert_eq!(source.swarm.peers(DEPLOYMENT)[0].dropped, Some(Fault::Flood));
@@ -207,13 +210,13 @@ async fn a_flood_of_asks_ends_the_connection_and_keeps_the_peer_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_small_messages_ends_the_connection() {
-    let (source, _stream, _) = by_hand(vec![Message::Ping; 3000]).await;
+    let (source, _stream, _) = by_hand(limits(), vec![Message::Ping; 3000]).await;
     until_ended(&source, Fault::Flood).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_length_beyond_its_bound_ends_the_connection() {
-    let (source, mut stream, _) = by_hand(vec![]).await;
+    let (source, mut stream, _) = by_hand(limits(), vec![]).await;
     stream.write_all(&[3, 0xff, 0xff, 0xff, 0xff]).await.unwrap();
     until_ended(&source, Fault::Protocol).await;
 }
@@ -222,7 +225,7 @@ async fn a_length_beyond_its_bound_ends_the_connection() {
 async fn who_asks_and_does_not_read_is_let_go() {
     let root = blake3::hash(&content(8 * PIECE as usize));
     let asks = (0..8).map(|piece| Message::Ask { root, piece }).collect();
-    let (source, _stream, _) = by_hand(asks).await;
+    let (source, _stream, _) = by_hand(impatient(), asks).await;
     until_ended(&source, Fault::Stalled).await;
 }
 
@@ -311,6 +314,8 @@ async fn among_several_bad_peers_everybody_ends_complete_and_each_is_dropped_for
     dies_half_way(&net, "dies", &origin);
 
     let mut honest = vec![];
+    // Longer than a busy machine halts: who is honest may not be taken for one that stalls.
+    let limits = || Limits { stall: Duration::from_secs(6), ..limits() };
     for name in ["a", "b", "c"] {
         honest.push((net.engine(name, limits()), tempfile::tempdir().unwrap()));
     }

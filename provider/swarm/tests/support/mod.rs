@@ -129,7 +129,7 @@ impl Dial for Pipes {
 /// Quick enough for tests.
 pub fn limits() -> Limits {
     Limits {
-        stall: Duration::from_secs(2),
+        stall: Duration::from_secs(10),
         silence: Duration::from_secs(10),
         hello: Duration::from_secs(5),
         overdue: Duration::from_millis(200),
@@ -138,6 +138,11 @@ pub fn limits() -> Limits {
         recheck: Duration::from_millis(200),
         ..Limits::default()
     }
+}
+
+/// For who waits until a peer has stalled.
+pub fn impatient() -> Limits {
+    Limits { stall: Duration::from_secs(2), ..limits() }
 }
 
 pub fn content(size: usize) -> Vec<u8> {
