@@ -139,6 +139,9 @@ fn genesis(options: &Options, keys: &Keys, made: &[Made]) -> Result<String> {
     let now = OffsetDateTime::now_utc().replace_nanosecond(0)?;
     let mut document = Document::new(&options.chain_id, now, Preset::Devnet);
     document.app_state.slashing.params.signed_blocks_window = options.downtime_window;
+    if let Some(seconds) = options.lease_start_deadline {
+        document.app_state.market.params.lease_start_deadline = seconds;
+    }
     // The pool gets the market's takes alone, so that they can be held against it.
     document.app_state.distribution.params.community_tax = Dec::ZERO;
     for key in &keys.funded {

@@ -21,6 +21,9 @@ pub struct Options {
     pub block_time: Duration,
     /// The last blocks of which a validator has to have signed half, or it is jailed.
     pub downtime_window: u64,
+    /// Seconds within which a matched lease has to start; the development network's usual ones
+    /// unless given.
+    pub lease_start_deadline: Option<u64>,
     /// The chain's name.
     pub chain_id: String,
     /// Where the programs are found.
@@ -82,6 +85,7 @@ impl Options {
             providers: (0..providers).map(ProviderOptions::usual).collect(),
             block_time: Duration::from_secs(1),
             downtime_window: DOWNTIME_WINDOW,
+            lease_start_deadline: None,
             chain_id: "stoa-local".to_owned(),
             programs: Programs::find()?,
             engine: None,

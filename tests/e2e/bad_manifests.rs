@@ -148,7 +148,7 @@ async fn post(
         version: version.manifest.version().to_vec(),
         manifest_root: version.manifest.root().as_bytes().to_vec(),
         deposit: Some(coin(10_000_000)),
-        bid_window: 5,
+        bid_window: 15,
         ..MsgCreateDeployment::default()
     };
     world.execute(&tenant.key, &message).await?;
@@ -157,7 +157,7 @@ async fn post(
 
 async fn lease_of(world: &World, id: &DeploymentId) -> Result<Lease> {
     let filter = LeaseFilter { owner: id.owner.clone(), dseq: id.dseq, ..LeaseFilter::default() };
-    eventually("a lease", Duration::from_secs(30), || async {
+    eventually("a lease", Duration::from_secs(60), || async {
         Ok(!world.chain().query().leases(&filter).await?.is_empty())
     })
     .await?;

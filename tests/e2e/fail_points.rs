@@ -518,7 +518,7 @@ profiles:
 deployment:
   {web}: {{here: {{profile: web, count: 1}}}}
   api: {{here: {{profile: api, count: 1}}}}
-market: {{bid_window: 8s}}
+market: {{bid_window: 15s}}
 "#
         );
         fs::create_dir_all(self.dir.join("seed"))?;

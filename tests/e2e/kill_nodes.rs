@@ -20,7 +20,7 @@ use stoa_localnet::Node;
 use stoa_proto::cosmos::bank::v1beta1::MsgSend;
 use tokio::task::JoinSet;
 
-use crate::world::{coin, Tenant, World};
+use crate::world::{coin, eventually, Tenant, World};
 
 /// How often a node is killed.
 const KILLS: usize = 20;
@@ -134,10 +134,16 @@ async fn height(node: &Node) -> Result<u64> {
 
 /// Waits until all nodes have a height that all had begun to work on.
 async fn settle(world: &World) -> Result<u64> {
-    let mut newest = 0;
-    for node in world.network().state().nodes {
-        newest = newest.max(height(&node).await?);
-    }
+    let nodes = world.network().state().nodes;
+    let newest = AtomicU64::new(0);
+    eventually("every node says its height", RETURN, || async {
+        for node in &nodes {
+            newest.fetch_max(height(node).await?, Ordering::Relaxed);
+        }
+        Ok(true)
+    })
+    .await?;
+    let newest = newest.into_inner();
     world.network().wait_for_height(newest + 2, RETURN).await?;
     Ok(newest)
 }
@@ -158,8 +164,12 @@ async fn invariants_hold(world: &World) -> Result<()> {
 /// holds for that height.
 async fn compare(world: &World, newest: u64) -> Result<()> {
     let nodes = world.network().state().nodes;
+    let mut asked = Vec::with_capacity(nodes.len());
+    for node in &nodes {
+        asked.push((node, RpcClient::new(std::slice::from_ref(&node.rpc))?));
+    }
     for height in 1..=newest {
-        let seen = nodes.iter().map(|node| result_at(node, height));
+        let seen = asked.iter().map(|(node, rpc)| result_at(node, rpc, height));
         let seen = futures::future::try_join_all(seen).await?;
         let first = seen.first().context("no nodes")?;
         let same = seen.iter().all(|one| one == first);
@@ -169,8 +179,7 @@ async fn compare(world: &World, newest: u64) -> Result<()> {
 }
 
 /// App hash after a block, its transactions' results, and the block's own hash.
-async fn result_at(node: &Node, height: u64) -> Result<(String, String, String)> {
-    let rpc = RpcClient::new(std::slice::from_ref(&node.rpc))?;
+async fn result_at(node: &Node, rpc: &RpcClient, height: u64) -> Result<(String, String, String)> {
     let at = || json!({ "height": height.to_string() });
     let results: Value = rpc.call("block_results", at()).await?;
     let commit: Value = rpc.call("commit", at()).await?;

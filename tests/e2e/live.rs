@@ -197,7 +197,7 @@ profiles:
     here: {pricing: {web: {denom: ustoa, amount: 100}}}
 deployment:
   web: {here: {profile: web, count: 1}}
-market: {bid_window: 12s}
+market: {bid_window: 30s}
 "#;
     let file = dir.join("page.yaml");
     std::fs::write(&file, text)?;

@@ -46,9 +46,9 @@ fn all_of_the_market() -> Vec<Scenario<World>> {
         overlay::services_at_two_providers_reach_each_other_by_name_and_nobody_else_does
             within 180 s,
         peers::a_replacement_gets_everything_from_its_peers_while_the_tenant_is_away within 180 s,
-        fail_points::a_provider_killed_between_any_two_steps_converges within 300 s,
-        live::on_a_terminal_bids_are_a_live_table_and_elsewhere_lines within 120 s,
-        kill_nodes::killed_nodes_come_back_and_no_node_disagrees within 240 s,
+        fail_points::a_provider_killed_between_any_two_steps_converges within 600 s,
+        live::on_a_terminal_bids_are_a_live_table_and_elsewhere_lines within 240 s,
+        kill_nodes::killed_nodes_come_back_and_no_node_disagrees within 480 s,
     ]
 }
 
@@ -57,7 +57,7 @@ fn all_of_the_validators() -> Vec<Scenario<Validators>> {
     scenarios![
         validators::voting_power_follows_delegations_and_delegations_earn within 120 s,
         validators::a_validator_that_is_down_is_jailed_and_comes_back_by_unjailing within 180 s,
-        validators::a_validator_that_signs_twice_is_tombstoned_and_slashed within 120 s,
+        validators::a_validator_that_signs_twice_is_tombstoned_and_slashed within 300 s,
     ]
 }
 

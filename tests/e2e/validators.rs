@@ -32,10 +32,14 @@ use crate::world::{coin, eventually};
 const POWER: u128 = 1_000_000;
 
 /// Blocks that a validator is looked back on: few, so that absence shows within seconds.
-const WINDOW: u64 = 20;
+const WINDOW: u64 = 50;
 
 /// How long a change of the validators may take to show.
 const SHOWS: Duration = Duration::from_secs(60);
+
+/// How long it may take until a validator and its twin sign one height: it is chance when the twin
+/// comes to propose, and both need the machine.
+const CLASHES: Duration = Duration::from_secs(150);
 
 /// A network of four validators at 200 ms a block, without providers.
 #[derive(Clone)]
@@ -248,7 +252,7 @@ pub async fn a_validator_that_signs_twice_is_tombstoned_and_slashed(net: Validat
     // Transactions that only the twin knows: when it is to propose, its block is another one.
     let stranger = net.account(POWER).await?;
     let twin_rpc = RpcClient::new(std::slice::from_ref(&twin.rpc))?;
-    eventually("two signatures of one height are shown", SHOWS, || async {
+    eventually("two signatures of one height are shown", CLASHES, || async {
         let _ = tell_twin(&net, &stranger, &twin_rpc).await;
         Ok(net.validator(&address).await?.jailed)
     })

@@ -27,6 +27,10 @@ use tokio::sync::{Mutex, OnceCell};
 /// What a new tenant gets: a thousand STOA.
 const FUNDS: u128 = 1_000_000_000;
 
+/// Seconds that a lease has to start in. Long, so that a daemon that is killed over and over on a
+/// busy machine is not too late.
+const START_DEADLINE: u64 = 600;
+
 /// A network of four validators at 200 ms a block and three providers, with what runs on it.
 #[derive(Clone)]
 pub struct World(Arc<Shared>);
@@ -103,6 +107,7 @@ impl World {
     pub async fn start(dir: &Path) -> Result<Self> {
         let mut options = Options::new(dir, 4, 3)?;
         options.block_time = Duration::from_millis(200);
+        options.lease_start_deadline = Some(START_DEADLINE);
         // The third is where the published files want to be.
         for (key, value) in &mut options.providers[2].attributes {
             if key == "region" {

@@ -45,8 +45,8 @@ fn quick_votes(wallet: &Wallet) -> Node {
     node.run(&["add-genesis-account", &wallet.address().to_string(), "1000000000ustoa"]);
     node.begin_chain(&Wallet::new(CHAIN, 12), |document| {
         let params = &mut document["app_state"]["gov"]["params"];
-        params["voting_period"] = json!(3);
-        params["expedited_voting_period"] = json!(2);
+        params["voting_period"] = json!(8);
+        params["expedited_voting_period"] = json!(5);
     });
     node
 }

@@ -220,10 +220,15 @@ impl Node {
     }
 
     pub fn wait_for_height(&self, height: u64) {
+        self.wait_for_height_within(height, PATIENCE);
+    }
+
+    /// Waits for many blocks.
+    pub fn wait_for_height_within(&self, height: u64, patience: Duration) {
         let begun = Instant::now();
         while self.height() < height {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < patience,
                 "no height {height}; stoad says:\n{}\nCometBFT says:\n{}",
                 self.log(),
                 fs::read_to_string(self.home.path().join("comet.log")).unwrap_or_default()

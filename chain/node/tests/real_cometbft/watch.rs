@@ -196,7 +196,7 @@ async fn whoever_watches_the_market_is_told_each_event_once_over_kills_of_the_no
     }
     // Each order ends without bids some seconds after it was opened.
     let last = u64::try_from(last).unwrap() + 60;
-    node.wait_for_height(last + 1);
+    node.wait_for_height_within(last + 1, Duration::from_secs(300));
     let truth = events_of_blocks(&node.rpc, last).await;
     let count = |kind: &str| truth.iter().filter(|event| event.contains(kind)).count();
     assert_eq!((count("EventOrderOpened"), count("EventOrderClosed")), (6, 6), "{truth:?}");
