@@ -466,10 +466,14 @@ impl ImageEngine for FakeEngine {
     async fn pull(
         &self,
         _at: &InstanceKey,
-        _reference: &str,
+        reference: &str,
         _credentials: Option<RegistryCredentials>,
     ) -> Result<LoadedImage, RuntimeError> {
         drop(self.look()?);
+        if reference.ends_with("/missing") {
+            let (image, problem) = (reference.into(), "nobody has it".into());
+            return Err(RuntimeError::Pull { image, problem });
+        }
         self.loaded.fetch_add(1, Ordering::SeqCst);
         Ok(image('a'))
     }

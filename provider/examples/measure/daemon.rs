@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use stoa_client::ids::TextId;
+use stoa_client::convert::group_to_proto;
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::keys::{new_mnemonic, recover, Algorithm};
 use stoa_client::proto::deployment::v1::{Deployment, DeploymentState};
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::proto::market::v1::{Lease, LeaseState};
-use stoa_client::proto::types::v1::{BidId, DeploymentId, GroupSpec};
+use stoa_client::proto::types::v1::{BidId, DeploymentId};
 use stoa_client::query::QueryClient;
 use stoa_client::queue::QueueOptions;
 use stoa_client::rpc::RpcClient;
 use stoa_client::{Address, Chain, TxQueue};
-use stoa_manifest::{Blob, Manifest};
+use stoa_manifest::{Blob, Manifest, Parsed};
 use stoa_provider::chain::{ChainReads, LeaseView, Standing, View};
 use stoa_provider::config::{render, Config, Storage};
 use stoa_provider::ingress::Ingress;
@@ -63,8 +64,9 @@ impl Fleet {
     }
 
     fn of(number: usize, image: &str) -> Self {
-        let manifests: Vec<Manifest> = (0..number).map(|index| manifest(index, image)).collect();
-        let leases = manifests.iter().enumerate().map(|(index, one)| lease(index, one)).collect();
+        let read: Vec<Parsed> = (0..number).map(|index| read(index, image)).collect();
+        let leases = read.iter().enumerate().map(|(index, one)| lease(index, one)).collect();
+        let manifests = read.into_iter().map(|one| one.manifest).collect();
         Self { manifests, leases, image: None }
     }
 
@@ -99,7 +101,7 @@ impl Fleet {
 }
 
 /// Different in each, as tenants' manifests are.
-pub fn manifest(index: usize, image: &str) -> Manifest {
+fn read(index: usize, image: &str) -> Parsed {
     let sdl = format!(
         r#"
 version: "2.0"
@@ -114,11 +116,11 @@ profiles:
 deployment: {{{SERVICE}: {{{GROUP}: {{profile: web, count: 1}}}}}}
 "#
     );
-    stoa_manifest::parse(&sdl, &stoa_manifest::Options::default()).expect("it is one").manifest
+    stoa_manifest::parse(&sdl, &stoa_manifest::Options::default()).expect("it is one")
 }
 
 /// ACTIVE, for no transaction can be sent.
-fn lease(index: usize, manifest: &Manifest) -> LeaseView {
+fn lease(index: usize, read: &Parsed) -> LeaseView {
     let owner = Address::from([1; 20]).to_string();
     let provider = Address::from([2; 20]).to_string();
     let dseq = index as u64 + 1;
@@ -127,11 +129,11 @@ fn lease(index: usize, manifest: &Manifest) -> LeaseView {
     LeaseView {
         name: id.text(),
         lease: Lease { id: Some(id.clone()), state, ..Lease::default() },
-        spec: GroupSpec { name: GROUP.into(), ..GroupSpec::default() },
+        spec: group_to_proto(&read.groups[0]).expect("it can be ordered"),
         deployment: Deployment {
             id: Some(DeploymentId { owner, dseq }),
             state: DeploymentState::Active.into(),
-            version: manifest.version().to_vec(),
+            version: read.manifest.version().to_vec(),
             ..Deployment::default()
         },
         id,
@@ -167,8 +169,9 @@ impl Daemon {
         config.timing.settle_seconds = 0;
         let config = Arc::new(config);
         let manifests = Arc::new(ManifestStore::open(&dir.join("manifests"))?);
-        for manifest in &fleet.manifests {
-            manifests.put(&manifest.canonical_json(), manifest.clone())?;
+        for (manifest, lease) in fleet.manifests.iter().zip(&fleet.leases) {
+            let of = deployment_of(&lease.id).text();
+            manifests.put(&of, &manifest.canonical_json(), manifest.clone())?;
         }
         let blobs = Arc::new(BlobStore::open(&dir.join("blobs"), Storage::default())?);
         if let Some((blob, bytes)) = &fleet.image {

@@ -40,12 +40,13 @@ pub(super) async fn find(
     let id = own_deployment(request.deployment, caller)?;
     let (deployment, leases) = live_leases(context, &id).await?;
     let version = hex::encode(&deployment.version);
-    let stored = context.manifests.get(&version).map_err(internal)?.ok_or_else(|| {
-        Status::failed_precondition(format!(
-            "send the manifest of deployment {} (version {version}) before its blobs",
-            id.text()
-        ))
-    })?;
+    let stored =
+        context.manifests.get(&id.text(), &version).map_err(internal)?.ok_or_else(|| {
+            Status::failed_precondition(format!(
+                "send the manifest of deployment {} (version {version}) before its blobs",
+                id.text()
+            ))
+        })?;
     let all = quota::ordered(&stored.manifest, &leases);
     let found = all.iter().find(|blob| blob.root.to_hex().as_str() == request.blob);
     let blob = *found.ok_or_else(|| {

@@ -58,21 +58,23 @@ pub(super) async fn submit(
     }
     let blobs = quota::ordered(&manifest, &leases);
     quota::admit_own(context, &manifest, &leases)?;
-    let known = context.manifests.get(&hex::encode(version)).is_ok_and(|known| known.is_some());
-    let stored = context.manifests.put(&bytes, manifest).map_err(|error| {
+    let of = id.text();
+    let known =
+        context.manifests.get(&of, &hex::encode(version)).is_ok_and(|known| known.is_some());
+    let stored = context.manifests.put(&of, &bytes, manifest).map_err(|error| {
         tracing::error!("keeping a manifest: {error}");
         if store::is_full(&error) {
             return Status::resource_exhausted("the provider's disk is full; try later");
         }
         Status::internal("the manifest could not be kept; the provider's log says why")
     })?;
-    tracing::info!(deployment = %id.text(), version = %stored.version, "manifest accepted");
+    tracing::info!(deployment = %of, version = %stored.version, "manifest accepted");
     let transfers = context.board.transfers();
     if !known {
         let root = stored.root.to_hex();
-        transfers.received(&id.text(), &root, &caller.tenant, stored.bytes);
+        transfers.received(&of, &root, &caller.tenant, stored.bytes);
     }
-    transfers.observe(&id.text(), &stored, &context.blobs);
+    transfers.observe(&of, &stored, &context.blobs);
     for own in &leases {
         let words = format!("manifest {}… accepted", &stored.version[..12]);
         context.board.events().note(&own.lease.text(), EventKind::Manifest, &words);
@@ -91,15 +93,15 @@ pub(super) async fn submit(
 /// The manifest that a lease runs, or is to run.
 pub(super) async fn get(context: &Context, lease: &BidId) -> Result<GetManifestResponse, Status> {
     let served = context.board.get(&lease.text()).map(|status| status.version);
+    let id = deployment_of(lease);
     let version = match served.filter(|version| !version.is_empty()) {
         Some(version) => version,
         None => {
-            let id = deployment_of(lease);
             let deployment = context.reads.deployment(&id).await.map_err(unobservable)?;
             hex::encode(&deployment.version)
         }
     };
-    let stored = context.manifests.get(&version).map_err(|error| {
+    let stored = context.manifests.get(&id.text(), &version).map_err(|error| {
         tracing::error!("reading a manifest: {error}");
         Status::internal("the manifest could not be read; the provider's log says why")
     })?;

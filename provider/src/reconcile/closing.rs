@@ -45,7 +45,10 @@ pub(super) async fn is_over(lease: &str, shared: &Shared, unknown: &mut Unknown)
     };
     let closed_at = match shared.reads.lease_agreed(&id).await {
         Ok(lease) if lease.state() == LeaseState::Closed => lease.closed_at,
-        Ok(_) => return false,
+        Ok(_) => {
+            unknown.remove(lease);
+            return false;
+        }
         Err(Error::NotFound(_)) => {
             let since = *unknown.entry(lease.into()).or_insert_with(Instant::now);
             if since.elapsed() < UNKNOWN_FOR {

@@ -11,7 +11,7 @@ use super::work::now;
 use crate::chain::View;
 
 /// Forgets what is past its time.
-pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> {
+pub(super) fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> {
     let keep = shared.config.storage.keep_seconds;
     for record in shared.leases.all() {
         let past = record.closed_at.is_some_and(|at| at.saturating_add(keep) < now());
@@ -27,14 +27,16 @@ pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> 
     shared.secrets.retain(kept)?;
     shared.board.transfers().retain(|deployment| deployments.contains(deployment));
     let mut blobs = BTreeSet::new();
-    for version in shared.manifests.list()? {
-        match shared.manifests.get(&version)? {
-            Some(stored) if versions.contains(&version) => {
+    for (deployment, version) in shared.manifests.list()? {
+        match shared.manifests.get(&deployment, &version)? {
+            Some(stored) if kept(&deployment, &version) => {
                 let roots = stored.manifest.blobs();
                 blobs.extend(roots.into_iter().map(|blob| blob.root.to_hex().to_string()));
             }
             // One that just came may be of a version newer than this view.
-            _ if shared.manifests.age(&version) > keep => shared.manifests.remove(&version)?,
+            _ if shared.manifests.age(&deployment, &version) > keep => {
+                shared.manifests.remove(&deployment, &version)?;
+            }
             _ => {}
         }
     }
@@ -43,6 +45,11 @@ pub(super) async fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> 
             shared.blobs.remove(&root)?;
         }
     }
+    Ok(())
+}
+
+/// Images that neither a lease's manifest names nor a container has.
+pub(super) async fn collect_images(shared: &Shared) -> anyhow::Result<()> {
     let removed = shared.image_engine.collect(shared.images.ids()).await?;
     if removed > 0 {
         tracing::info!(removed, "images that no lease uses");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::TxQueue;
 use tokio::sync::Notify;
@@ -60,10 +61,19 @@ pub struct Reconciler {
     overlay: Arc<Overlay>,
     unknown: Unknown,
     grace: Grace,
+    /// Each lease's services as they were told to the ingress last.
+    told: BTreeMap<String, Told>,
     collected_at: Option<Instant>,
+    images_at: Instant,
     /// What the last look saw on chain, and when the next is due anyway.
     looked_at: Option<Wanted>,
     next_look: tokio::time::Instant,
+}
+
+/// Services of a lease, by the manifest of a version.
+struct Told {
+    version: String,
+    services: Vec<Service>,
 }
 
 /// What of the chain bears on what is to run: lease, version, state.
@@ -81,7 +91,9 @@ impl Reconciler {
             overlay,
             unknown: Unknown::new(),
             grace: Grace::default(),
+            told: BTreeMap::new(),
             collected_at: None,
+            images_at: Instant::now(),
             looked_at: None,
             next_look: tokio::time::Instant::now(),
         }
@@ -115,7 +127,11 @@ impl Reconciler {
     }
 
     fn rest(&mut self) {
-        let pause = if self.shared.is_quiet() { LATER } else { SOON };
+        let tried = self.shared.next_try().map(|at| at.saturating_duration_since(Instant::now()));
+        let pause = match self.shared.is_quiet() {
+            true => tried.unwrap_or(LATER).clamp(SOON, LATER),
+            false => SOON,
+        };
         self.next_look = tokio::time::Instant::now() + pause;
     }
 
@@ -129,25 +145,17 @@ impl Reconciler {
         };
         self.shared.clock().settle_starts(&mut seen.instances, now(), Instant::now());
         self.shared.crashes().note(&mut seen.instances, now());
-        let mut services = vec![];
+        self.collect_garbage(view, &busy).await;
+        let over = self.over(view, &seen, &busy).await;
         let mut turns = vec![];
         for lease in view.leases.values() {
             match self.shared.accepted(lease) {
-                Ok(Some(stored)) => {
-                    services.extend(services_of(lease, &stored));
-                    turns.push((lease, stored));
-                }
+                Ok(Some(stored)) => turns.push((lease, stored)),
                 Ok(None) => {}
                 Err(error) => tracing::error!(lease = %lease.name, "{error:#}"),
             }
         }
-        for lease in self.grace.leases() {
-            let version = self.shared.leases.get(&lease.name).accepted;
-            let stored = version.map(|version| self.shared.manifests.get(&version));
-            if let Some(Ok(Some(stored))) = stored {
-                services.extend(services_of(lease, &stored));
-            }
-        }
+        let services = self.services(view, &turns);
         if let Some(status) = self.ingress.plane_status() {
             self.overlay.note_plane(&status);
         }
@@ -158,8 +166,43 @@ impl Reconciler {
                 self.begin_turn(lease, &stored, &seen);
             }
         }
-        self.close(view, &seen, &busy).await;
-        self.collect_garbage(view, &busy).await;
+        self.close(over).await;
+    }
+
+    /// What the ingress is to lead to. A manifest that cannot be read now
+    /// takes nothing away.
+    fn services(
+        &mut self,
+        view: &View,
+        accepted: &[(&LeaseView, Arc<StoredManifest>)],
+    ) -> Vec<Service> {
+        for (lease, stored) in accepted {
+            let routed = self.routed(lease, stored);
+            self.told.insert(lease.name.clone(), Told::of(lease, &routed));
+        }
+        for lease in self.grace.leases() {
+            let (of, record) =
+                (deployment_of(&lease.id).text(), self.shared.leases.get(&lease.name));
+            let stored = record.accepted.map(|version| self.shared.manifests.get(&of, &version));
+            if let Some(Ok(Some(stored))) = stored {
+                self.told.insert(lease.name.clone(), Told::of(lease, &stored));
+            }
+        }
+        let runs_on: HashSet<&String> = self.grace.leases().map(|lease| &lease.name).collect();
+        self.told.retain(|name, _| view.leases.contains_key(name) || runs_on.contains(name));
+        self.told.values().flat_map(|told| told.services.iter().cloned()).collect()
+    }
+
+    /// The manifest by whose ports and names a lease is reached: while an
+    /// update has touched nothing yet, it is that of what serves.
+    fn routed(&self, lease: &LeaseView, stored: &Arc<StoredManifest>) -> Arc<StoredManifest> {
+        let record = self.shared.leases.get(&lease.name);
+        let touched =
+            record.rollout.is_some_and(|r| r.version == stored.version && !r.service.is_empty());
+        let before = record.serving.filter(|version| *version != stored.version && !touched);
+        let of = deployment_of(&lease.id).text();
+        let before = before.and_then(|version| self.shared.manifests.get(&of, &version).ok()?);
+        before.unwrap_or_else(|| Arc::clone(stored))
     }
 
     /// The live leases with the manifests by which their workloads are joined:
@@ -172,7 +215,8 @@ impl Reconciler {
         let one = |lease: &'a LeaseView| {
             let running = accepted.iter().find(|(of, _)| of.name == lease.name);
             let running = running.map(|(_, stored)| Arc::clone(stored));
-            let wanted = self.shared.manifests.get(&lease.version()).ok().flatten();
+            let of = deployment_of(&lease.id).text();
+            let wanted = self.shared.manifests.get(&of, &lease.version()).ok().flatten();
             let mut manifests: Vec<_> = running.into_iter().chain(wanted).collect();
             manifests.dedup_by(|a, b| a.version == b.version);
             Joined { lease, manifests }
@@ -189,6 +233,7 @@ impl Reconciler {
             version: stored.version.clone(),
             seen: of_lease(seen, &lease.name),
             reach: self.ingress.reach(&lease.name),
+            routed: self.told.get(&lease.name).is_some_and(|told| told.version == stored.version),
         };
         let shared = Arc::clone(&self.shared);
         self.spawn(&lease.name, async move {
@@ -206,7 +251,8 @@ impl Reconciler {
     fn live(&self, view: &View) -> Live {
         let mut live = Live::default();
         for record in self.shared.leases.all().into_iter().filter(|r| r.closed_at.is_none()) {
-            if record.rollout.is_none() && record.accepted == record.serving {
+            let is_known = self.told.contains_key(&record.lease);
+            if is_known && record.rollout.is_none() && record.accepted == record.serving {
                 live.settled.insert(record.lease.clone());
             }
             live.leases.insert(record.lease);
@@ -215,15 +261,28 @@ impl Reconciler {
         live
     }
 
+    /// What may be over: not live, and not running on by the operator's will.
+    async fn over(
+        &mut self,
+        view: &View,
+        seen: &Observation,
+        busy: &HashSet<String>,
+    ) -> Vec<String> {
+        let left = closing::leftovers(view, seen, &self.shared);
+        self.unknown.retain(|lease, _| left.contains(lease));
+        let mut over = vec![];
+        for lease in left {
+            let waits = busy.contains(&lease) || self.shared.is_resting(&lease);
+            if !waits && !self.grace.holds(&lease, view, &self.shared).await {
+                over.push(lease);
+            }
+        }
+        over
+    }
+
     /// Ends what the chain says is over.
-    async fn close(&mut self, view: &View, seen: &Observation, busy: &HashSet<String>) {
-        for lease in closing::leftovers(view, seen, &self.shared) {
-            if busy.contains(&lease) || self.shared.is_resting(&lease) {
-                continue;
-            }
-            if self.grace.holds(&lease, view, &self.shared).await {
-                continue;
-            }
+    async fn close(&mut self, over: Vec<String>) {
+        for lease in over {
             if closing::is_over(&lease, &self.shared, &mut self.unknown).await {
                 let (shared, name) = (Arc::clone(&self.shared), lease.clone());
                 self.spawn(&lease, async move {
@@ -233,14 +292,19 @@ impl Reconciler {
         }
     }
 
+    /// Before turns begin: one under way may be about to use an image.
     async fn collect_garbage(&mut self, view: &View, busy: &HashSet<String>) {
-        let due = self.collected_at.is_none_or(|at| at.elapsed() > GARBAGE_EVERY);
-        if !due || !busy.is_empty() || !self.shared.is_quiet() {
-            return;
+        if self.collected_at.is_none_or(|at| at.elapsed() > GARBAGE_EVERY) {
+            self.collected_at = Some(Instant::now());
+            if let Err(error) = garbage::collect(view, &self.shared) {
+                tracing::warn!("cleaning up: {error:#}");
+            }
         }
-        self.collected_at = Some(Instant::now());
-        if let Err(error) = garbage::collect(view, &self.shared).await {
-            tracing::warn!("cleaning up: {error:#}");
+        if busy.is_empty() && self.images_at.elapsed() > GARBAGE_EVERY {
+            self.images_at = Instant::now();
+            if let Err(error) = garbage::collect_images(&self.shared).await {
+                tracing::warn!("cleaning up images: {error:#}");
+            }
         }
     }
 
@@ -291,7 +355,7 @@ impl Ended {
                     state.failures.get(&self.lease).copied().unwrap_or((0, Instant::now()));
                 let wait = FIRST_BACKOFF.saturating_mul(1 << count.min(10)).min(LAST_BACKOFF);
                 state.failures.insert(self.lease.clone(), (count + 1, Instant::now() + wait));
-                state.unsettled.insert(self.lease.clone());
+                state.unsettled.remove(&self.lease);
                 let lease = &self.lease;
                 if count >= ALERT_AFTER {
                     tracing::error!(%lease, failures = count + 1, "{error:#}");
@@ -322,10 +386,15 @@ fn of_lease(
     own.map(|(key, instance)| (key.clone(), instance.clone())).collect()
 }
 
-fn services_of(lease: &LeaseView, stored: &StoredManifest) -> Vec<Service> {
-    let group = stored.manifest.group(&lease.spec.name);
-    let services = group.map(|group| group.services.as_slice()).unwrap_or_default();
-    services.iter().map(|s| Service { lease: lease.name.clone(), service: s.clone() }).collect()
+impl Told {
+    fn of(lease: &LeaseView, stored: &StoredManifest) -> Self {
+        let group = stored.manifest.group(&lease.spec.name);
+        let services = group.map(|group| group.services.as_slice()).unwrap_or_default();
+        let service =
+            |s: &stoa_manifest::Service| Service { lease: lease.name.clone(), service: s.clone() };
+        let services = services.iter().map(service).collect();
+        Self { version: stored.version.clone(), services }
+    }
 }
 
 /// Looks at once when the engine says that something happened.

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use stoa_client::convert::check_group;
 use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::TxQueue;
@@ -82,7 +83,7 @@ impl Shared {
         &self,
         lease: &LeaseView,
     ) -> anyhow::Result<Option<Arc<StoredManifest>>> {
-        let wanted = lease.version();
+        let (deployment, wanted) = (deployment_of(&lease.id).text(), lease.version());
         let mut record = self.leases.get(&lease.name);
         if !self.leases.has(&lease.name) {
             record = self.leases.update(&lease.name, |_| {})?;
@@ -95,9 +96,10 @@ impl Shared {
                 record.rejected_because.clear();
             })?;
         }
-        let candidate = self.manifests.get(&wanted)?;
+        let came = self.manifests.get(&deployment, &wanted)?;
+        let misfit = came.as_ref().and_then(|stored| misfit(lease, stored));
+        let candidate = came.filter(|_| misfit.is_none());
         if let Some(stored) = &candidate {
-            let deployment = deployment_of(&lease.id).text();
             self.board.transfers().observe(&deployment, stored, &self.blobs);
             if record.wanted.as_ref() != Some(&wanted) {
                 let version = Some(wanted.clone());
@@ -125,11 +127,11 @@ impl Shared {
             }
         }
         match &record.accepted {
-            Some(version) => Ok(self.manifests.get(version)?),
+            Some(version) => Ok(self.manifests.get(&deployment, version)?),
             None if candidate.is_some() => Ok(None),
             None => {
                 let phase = LeasePhase::AwaitingManifest;
-                let text = format!("send the manifest of version {wanted}");
+                let text = misfit.unwrap_or(format!("send the manifest of version {wanted}"));
                 self.board.post(&lease.name, status::bare(&lease.id, phase, text));
                 Ok(None)
             }
@@ -143,10 +145,7 @@ impl Shared {
         stored: &StoredManifest,
     ) -> anyhow::Result<Option<String>> {
         let group = stored.manifest.group(&lease.spec.name);
-        let group = group.ok_or_else(|| {
-            anyhow::anyhow!("manifest {} has no group {}", stored.version, lease.spec.name)
-        })?;
-        for service in &group.services {
+        for service in group.into_iter().flat_map(|group| &group.services) {
             for blob in service.blobs() {
                 let state = self.blobs.state(&blob)?;
                 if !state.complete {
@@ -193,6 +192,11 @@ impl Shared {
         self.state().failures.get(lease).is_some_and(|(_, until)| *until > Instant::now())
     }
 
+    /// When the first lease that failed may be tried again.
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        self.state().failures.values().map(|(_, until)| *until).min()
+    }
+
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.state();
         state.busy.is_empty() && state.unsettled.is_empty()
@@ -209,6 +213,20 @@ impl Shared {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a manifest has that the lease was not sold. It was compared when it
+/// came, with the leases that were here then.
+fn misfit(lease: &LeaseView, stored: &StoredManifest) -> Option<String> {
+    let name = &lease.spec.name;
+    let differences = match stored.manifest.group(name) {
+        None => format!("it has no group {name}"),
+        Some(group) => check_group(group, &lease.spec).err()?.join("; "),
+    };
+    Some(format!(
+        "manifest {} does not match the order on chain: {differences}; update the deployment",
+        stored.version
+    ))
 }
 
 /// What a service has of a blob, in words.

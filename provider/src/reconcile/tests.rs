@@ -1,16 +1,18 @@
 //! The loop on a chain and an engine that are maps.
 
 mod data;
+mod manifests;
 mod secrets;
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
-use stoa_client::ids::TextId;
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::keys::{new_mnemonic, recover, Algorithm};
 use stoa_client::proto::gateway::v1::LeasePhase;
 use stoa_client::proto::market::v1::{CloseReason, LeaseState};
+use stoa_client::proto::types::v1::BidId;
 use stoa_client::query::QueryClient;
 use stoa_client::queue::QueueOptions;
 use stoa_client::rpc::RpcClient;
@@ -41,6 +43,8 @@ struct Stage {
     lease: String,
     /// How long a workload runs on without money.
     grace: u64,
+    /// Seconds within which an update must be ready.
+    update: u64,
 }
 
 /// One run of the daemon's loop; dropping it is as good as a kill.
@@ -53,6 +57,7 @@ struct Run {
     secrets: Arc<crate::secrets::Secrets>,
     views: watch::Sender<Option<Arc<View>>>,
     task: JoinHandle<()>,
+    deployment: String,
 }
 
 impl Drop for Run {
@@ -77,6 +82,7 @@ impl Stage {
         let mut lease = lease_view(&order(1));
         lease.deployment.version = manifest().version().to_vec();
         lease.lease.set_state(LeaseState::Active);
+        lease.spec.resources[0].unit.as_mut().unwrap().endpoints = vec![Default::default()];
         let chain = Arc::new(FakeChain::default());
         chain.change(|state| {
             state.leases.insert(lease.name.clone(), lease.lease.clone());
@@ -85,13 +91,19 @@ impl Stage {
         let name = lease.name.clone();
         view.leases.insert(name.clone(), lease);
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, chain, engine: Arc::default(), view, lease: name, grace: 0 }
+        Self { dir, chain, engine: Arc::default(), view, lease: name, grace: 0, update: 300 }
+    }
+
+    fn deployment(&self) -> String {
+        deployment_of(&BidId::parse(&self.lease).unwrap()).text()
     }
 
     async fn run(&self) -> Run {
         let mut config = config();
         config.data_dir = self.dir.path().into();
         config.money.grace_seconds = self.grace;
+        config.timing.update_seconds = self.update;
+        config.ports.registry = self.dir.path().join("registry");
         config.ingress.tunnel_binary = Some("/bin/false".into());
         let config = Arc::new(config);
         let path = |name: &str| self.dir.path().join(name);
@@ -125,7 +137,8 @@ impl Stage {
         let (leases, secrets) = (parts.leases.clone(), parts.secrets.clone());
         let reconciler = Reconciler::new(parts, receiver, Ingress::start(&config).unwrap());
         let task = tokio::spawn(reconciler.run());
-        Run { board, wake, manifests, blobs, leases, secrets, views, task }
+        let deployment = self.deployment();
+        Run { board, wake, manifests, blobs, leases, secrets, views, task, deployment }
     }
 }
 
@@ -150,8 +163,11 @@ impl Run {
     }
 
     fn give_manifest(&self) {
-        let manifest = manifest();
-        self.manifests.put(&manifest.canonical_json(), manifest).unwrap();
+        self.give(manifest());
+    }
+
+    fn give(&self, manifest: Manifest) {
+        self.manifests.put(&self.deployment, &manifest.canonical_json(), manifest).unwrap();
     }
 
     fn give_image(&self) {
@@ -250,7 +266,7 @@ async fn a_new_version_is_served_once_all_of_it_is_here() {
     assert_eq!(run.phase(&stage), Some(LeasePhase::Running), "the version before goes on");
     assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 1);
 
-    run.manifests.put(&next.canonical_json(), next).unwrap();
+    run.give(next);
     let served = || run.leases.get(&stage.lease).serving.as_ref() == Some(&version);
     run.until("the new version is served", served).await;
     assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 2);
@@ -308,7 +324,7 @@ async fn what_wrote_too_much_is_stopped_told_and_started_by_an_update() {
     let lease = stage.view.leases.get_mut(&stage.lease).unwrap();
     lease.deployment.version = next.version().to_vec();
     run.views.send_replace(Some(Arc::new(stage.view.clone())));
-    run.manifests.put(&next.canonical_json(), next).unwrap();
+    run.give(next);
     run.until_phase(&stage, LeasePhase::Running).await;
     assert_eq!(stage.engine.applied.load(Ordering::SeqCst), 2);
 }

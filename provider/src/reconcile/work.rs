@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::status::{self, Reaches};
 use crate::chain::LeaseView;
 use crate::failpoint::failpoint;
-use crate::runtime::{InstanceKey, ObservedInstance, WorkloadSpec};
+use crate::runtime::{InstanceKey, ObservedInstance, RuntimeError, WorkloadSpec};
 use crate::secrets::put_into;
 use crate::store::{LeaseRecord, Rollout};
 
@@ -30,6 +30,8 @@ pub(super) struct Turn {
     pub version: String,
     pub seen: BTreeMap<InstanceKey, ObservedInstance>,
     pub reach: Reaches,
+    /// The ingress follows this version's ports and names.
+    pub routed: bool,
 }
 
 /// How a turn ended.
@@ -48,6 +50,48 @@ pub(super) enum Outcome {
 impl Turn {
     /// Takes the lease's next steps. An error leaves it for a later turn.
     pub(super) async fn run(&self, shared: &Shared) -> anyhow::Result<Outcome> {
+        let services = match self.prepare(shared).await {
+            Ok(services) => services,
+            Err(error) => return self.unprepared(error, shared).await,
+        };
+        let served = self.record.serving.as_ref() == Some(&self.version);
+        let goal = Goal {
+            version: self.version.clone(),
+            services,
+            update: self.is_update(),
+            served,
+            rollout: self.rollout(shared),
+            overuses: self.record.overuses.clone(),
+            crashes: shared.crashes().of_lease(&self.lease.name),
+        };
+        let plan = plan(&goal, &self.seen, now(), self.patience(shared));
+        // What has nothing else to do runs as soon as it is reached so.
+        let verdict = match plan.verdict {
+            Verdict::Ready if !self.routed => Verdict::Working("its routes follow".into()),
+            verdict => verdict,
+        };
+        self.post_verdict(shared, &verdict);
+        let stepped = !plan.steps.is_empty();
+        for step in plan.steps {
+            self.take(step, shared).await?;
+        }
+        if verdict == Verdict::Ready && self.lease.is_pending() {
+            self.start_lease(shared).await?;
+        }
+        Ok(match (stepped, verdict) {
+            (true, _) => Outcome::Stepped,
+            (false, Verdict::Ready | Verdict::Stopped(_) | Verdict::Unknown(_)) => Outcome::Settled,
+            (false, Verdict::Failing(_)) if served => Outcome::Failing,
+            (false, _) => Outcome::Waiting,
+        })
+    }
+
+    fn is_update(&self) -> bool {
+        self.record.serving.as_ref().is_some_and(|serving| *serving != self.version)
+    }
+
+    /// Places, images and secrets: all that containers are made of.
+    async fn prepare(&self, shared: &Shared) -> anyhow::Result<Vec<ServiceGoal>> {
         shared.backend.place(&goal::needs(&self.lease.name, &self.group)).await?;
         if !shared.images.knows(&self.lease.name, &self.group) {
             self.post(shared, LeasePhase::Starting, "loading images");
@@ -72,31 +116,27 @@ impl Turn {
         )
         .map_err(anyhow::Error::msg)?;
         self.put_secrets(&mut services, shared)?;
-        let served = self.record.serving.as_ref() == Some(&self.version);
-        let goal = Goal {
-            version: self.version.clone(),
-            services,
-            update: self.record.serving.is_some() && !served,
-            served,
-            rollout: self.rollout(shared),
-            overuses: self.record.overuses.clone(),
-            crashes: shared.crashes().of_lease(&self.lease.name),
-        };
-        let plan = plan(&goal, &self.seen, now(), self.patience(shared));
-        self.post_verdict(shared, &plan.verdict);
-        let stepped = !plan.steps.is_empty();
-        for step in plan.steps {
-            self.take(step, shared).await?;
+        Ok(services)
+    }
+
+    /// An update of which something cannot be had, such as an image, has as
+    /// long as one whose containers do not answer; then it is undone.
+    async fn unprepared(&self, error: anyhow::Error, shared: &Shared) -> anyhow::Result<Outcome> {
+        let unknown = error.downcast_ref::<RuntimeError>().is_some_and(RuntimeError::is_unknown);
+        if unknown || !self.is_update() {
+            return Err(error);
         }
-        if plan.verdict == Verdict::Ready && self.lease.is_pending() {
-            self.start_lease(shared).await?;
+        let update = shared.config.timing.update_seconds;
+        match self.rollout(shared).filter(|rollout| rollout.version == self.version) {
+            None => self.take(Step::Begin { service: String::new() }, shared).await?,
+            Some(rollout) if now().saturating_sub(rollout.since) >= update => {
+                let why = format!("not ready within {update} s of its update: {error:#}");
+                self.take(Step::Undo { why }, shared).await?;
+                return Ok(Outcome::Stepped);
+            }
+            Some(_) => {}
         }
-        Ok(match (stepped, plan.verdict) {
-            (true, _) => Outcome::Stepped,
-            (false, Verdict::Ready | Verdict::Stopped(_) | Verdict::Unknown(_)) => Outcome::Settled,
-            (false, Verdict::Failing(_)) if served => Outcome::Failing,
-            (false, _) => Outcome::Waiting,
-        })
+        Err(error)
     }
 
     /// Opens the secrets that the group names, for as long as the turn lasts.

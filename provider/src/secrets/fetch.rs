@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use stoa_client::ids::deployment_of;
+use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::peer::v1::secrets_client::SecretsClient;
 use stoa_client::proto::peer::v1::GetSecretsRequest;
 use stoa_client::Error;
@@ -57,12 +57,12 @@ impl Fetcher {
 
     async fn look_after(&self, lease: &LeaseView, due: &mut Due) {
         let version = lease.version();
-        let Ok(Some(stored)) = self.manifests.get(&version) else { return };
+        let id = deployment_of(&lease.id);
+        let Ok(Some(stored)) = self.manifests.get(&id.text(), &version) else { return };
         let Some(group) = stored.manifest.group(&lease.spec.name) else { return };
         if group.secrets().is_empty() {
             return;
         }
-        let id = deployment_of(&lease.id);
         let complete = self.secrets.missing(&id, &version, group).is_empty();
         let (at, tries) = due.get(&lease.name).copied().unwrap_or((Instant::now(), 0));
         // What is complete is asked for newer values only now and then.

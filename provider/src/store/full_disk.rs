@@ -89,9 +89,9 @@ fn child_on_a_small_disk() {
     let manifest = one_service_manifest("nginx:1.27");
     let bytes = manifest.canonical_json();
     let version = hex::encode(manifest.version());
-    let error = manifests.put(&bytes, manifest.clone()).unwrap_err();
+    let error = manifests.put("stoa1mine/7", &bytes, manifest.clone()).unwrap_err();
     assert!(is_full(&error), "{error}");
-    assert!(manifests.get(&version).unwrap().is_none());
+    assert!(manifests.get("stoa1mine/7", &version).unwrap().is_none());
     assert_eq!(names(&path("manifests")), [""; 0], "no half of it");
 
     // What cannot be written is not taken for written.
@@ -112,12 +112,16 @@ fn child_on_a_small_disk() {
     assert!(matches!(&error, BlobError::Quota(why) if why.contains("the disk has")), "{error}");
 
     fs::remove_file(path("ballast")).unwrap();
-    manifests.put(&bytes, manifest).unwrap();
+    manifests.put("stoa1mine/7", &bytes, manifest).unwrap();
     leases.write_rest().unwrap();
     let mut upload = blobs.begin(&blob).unwrap().unwrap();
     upload.push(PIECE, &image[PIECE as usize..]).unwrap();
     assert!(upload.finish().unwrap().complete);
     let after = LeaseStore::open(&path("leases")).unwrap().get("lease");
     assert_eq!((after.overuses, after.serving), (vec![overuse()], None));
-    assert!(ManifestStore::open(&path("manifests")).unwrap().get(&version).unwrap().is_some());
+    assert!(ManifestStore::open(&path("manifests"))
+        .unwrap()
+        .get("stoa1mine/7", &version)
+        .unwrap()
+        .is_some());
 }

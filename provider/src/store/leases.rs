@@ -45,6 +45,8 @@ pub struct LeaseRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollout {
     pub version: String,
+    /// Empty where something that its containers are made of cannot be had:
+    /// nothing of the version before was touched yet.
     pub service: String,
     /// Unix seconds.
     pub since: u64,

@@ -1,4 +1,7 @@
-//! Manifests by their version, the SHA-256 of their canonical bytes.
+//! Manifests by the deployment that they were given for and their version,
+//! the SHA-256 of their canonical bytes. A version is public on chain, and
+//! any deployment may name it there: one that has not given the manifest
+//! itself has nothing of it.
 
 use std::collections::HashMap;
 use std::io;
@@ -30,12 +33,15 @@ impl StoredManifest {
     }
 }
 
+/// Deployment, as text, and version.
+type Key = (String, String);
+
 /// A directory of them.
 #[derive(Debug)]
 pub struct ManifestStore {
     directory: PathBuf,
-    known: Mutex<HashMap<String, Arc<StoredManifest>>>,
-    /// One file at a time: tenants of one file send it at one time.
+    known: Mutex<HashMap<Key, Arc<StoredManifest>>>,
+    /// One file at a time: a tenant and its other providers may bring it at one time.
     writing: Mutex<()>,
 }
 
@@ -45,32 +51,36 @@ impl ManifestStore {
         Ok(Self { directory: directory.into(), known: Mutex::default(), writing: Mutex::default() })
     }
 
-    /// Keeps canonical bytes that were parsed and checked; doing so again
-    /// changes nothing.
-    pub fn put(&self, bytes: &[u8], manifest: Manifest) -> io::Result<Arc<StoredManifest>> {
+    /// Keeps canonical bytes that were parsed and checked for a deployment;
+    /// doing so again changes nothing.
+    pub fn put(
+        &self,
+        deployment: &str,
+        bytes: &[u8],
+        manifest: Manifest,
+    ) -> io::Result<Arc<StoredManifest>> {
         let version = hex::encode(Sha256::digest(bytes));
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.get(&version)? {
+        if let Some(known) = self.get(deployment, &version)? {
             return Ok(known);
         }
+        let path = self.path(deployment, &version).ok_or(io::ErrorKind::InvalidInput)?;
         failpoint("manifest.before_store");
-        atomic::write(&self.path(&version), bytes)?;
+        atomic::write(&path, bytes)?;
         failpoint("manifest.after_store");
         let stored = StoredManifest::new(&version, bytes, manifest);
-        self.known().insert(version, Arc::clone(&stored));
+        self.known().insert((deployment.into(), version), Arc::clone(&stored));
         Ok(stored)
     }
 
-    /// The manifest of a version. One whose bytes have changed on disk is
-    /// not there, and gone for good.
-    pub fn get(&self, version: &str) -> io::Result<Option<Arc<StoredManifest>>> {
-        if !is_version(version) {
-            return Ok(None);
-        }
-        if let Some(known) = self.known().get(version) {
+    /// A deployment's manifest of a version. One whose bytes have changed on
+    /// disk is not there, and gone for good.
+    pub fn get(&self, deployment: &str, version: &str) -> io::Result<Option<Arc<StoredManifest>>> {
+        let key = (deployment.to_owned(), version.to_owned());
+        if let Some(known) = self.known().get(&key) {
             return Ok(Some(Arc::clone(known)));
         }
-        let path = self.path(version);
+        let Some(path) = self.path(deployment, version) else { return Ok(None) };
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -83,41 +93,45 @@ impl ManifestStore {
             return Ok(None);
         };
         let stored = StoredManifest::new(version, &bytes, manifest);
-        self.known().insert(version.into(), Arc::clone(&stored));
+        self.known().insert(key, Arc::clone(&stored));
         Ok(Some(stored))
     }
 
-    /// Versions that are here.
-    pub fn list(&self) -> io::Result<Vec<String>> {
-        let mut versions = vec![];
+    /// Deployments and versions that are here.
+    pub fn list(&self) -> io::Result<Vec<(String, String)>> {
+        let mut all = vec![];
         for entry in std::fs::read_dir(&self.directory)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if let Some(version) = name.strip_suffix(".json").filter(|v| is_version(v)) {
-                versions.push(version.to_owned());
+            let parts = name.strip_suffix(".json").and_then(|name| name.rsplit_once('.'));
+            if let Some((deployment, version)) = parts.filter(|(_, v)| is_version(v)) {
+                all.push((deployment.replace('.', "/"), version.to_owned()));
             }
         }
-        Ok(versions)
+        Ok(all)
     }
 
     /// Seconds since it came; 0 where that cannot be told.
-    pub fn age(&self, version: &str) -> u64 {
-        atomic::age(&self.path(version))
+    pub fn age(&self, deployment: &str, version: &str) -> u64 {
+        self.path(deployment, version).map_or(0, |path| atomic::age(&path))
     }
 
     /// Forgets one.
-    pub fn remove(&self, version: &str) -> io::Result<()> {
-        self.known().remove(version);
-        match is_version(version) {
-            true => atomic::remove(&self.path(version)),
-            false => Ok(()),
-        }
+    pub fn remove(&self, deployment: &str, version: &str) -> io::Result<()> {
+        self.known().remove(&(deployment.to_owned(), version.to_owned()));
+        self.path(deployment, version).map_or(Ok(()), |path| atomic::remove(&path))
     }
 
-    fn path(&self, version: &str) -> PathBuf {
-        self.directory.join(format!("{version}.json"))
+    /// None where these are no deployment, or no version.
+    fn path(&self, deployment: &str, version: &str) -> Option<PathBuf> {
+        let (owner, dseq) = deployment.split_once('/')?;
+        let proper =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let name = format!("{owner}.{dseq}.{version}.json");
+        let good = proper(owner) && proper(dseq) && is_version(version);
+        good.then(|| self.directory.join(name))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<StoredManifest>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<StoredManifest>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -131,8 +145,10 @@ mod tests {
     use super::*;
     use crate::tests_support::one_service_manifest;
 
+    const MINE: &str = "stoa1mine/7";
+
     #[test]
-    fn one_manifest_of_many_tenants_is_kept_though_all_send_it_at_once() {
+    fn a_manifest_that_comes_from_many_sides_at_once_is_kept_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = ManifestStore::open(dir.path()).unwrap();
         let manifest = one_service_manifest("nginx");
@@ -142,11 +158,31 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     start.wait();
-                    store.put(&bytes, manifest.clone()).unwrap();
+                    store.put(MINE, &bytes, manifest.clone()).unwrap();
                 });
             }
         });
         assert_eq!(store.list().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_deployment_has_nothing_of_anothers_manifest_though_it_names_the_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ManifestStore::open(dir.path()).unwrap();
+        let manifest = one_service_manifest("nginx");
+        let stored = store.put(MINE, &manifest.canonical_json(), manifest.clone()).unwrap();
+        for other in ["stoa1other/7", "stoa1mine/8", "stoa1mine", "../stoa1mine/7", "a.b/7", "/7"] {
+            assert!(store.get(other, &stored.version).unwrap().is_none(), "{other}");
+            assert_eq!(store.age(other, &stored.version), 0);
+            store.remove(other, &stored.version).unwrap();
+        }
+        assert!(store.put("../a/7", &manifest.canonical_json(), manifest.clone()).is_err());
+        let again = ManifestStore::open(dir.path()).unwrap();
+        assert!(again.get("stoa1other/7", &stored.version).unwrap().is_none());
+        assert!(again.get(MINE, &stored.version).unwrap().is_some());
+        assert_eq!(again.list().unwrap(), [(MINE.to_owned(), stored.version.clone())]);
+        again.remove(MINE, &stored.version).unwrap();
+        assert!(again.get(MINE, &stored.version).unwrap().is_none());
     }
 
     #[test]
@@ -156,19 +192,20 @@ mod tests {
         let bytes = manifest.canonical_json();
         let version = hex::encode(manifest.version());
         let store = ManifestStore::open(dir.path()).unwrap();
-        assert!(store.get(&version).unwrap().is_none());
-        store.put(&bytes, manifest.clone()).unwrap();
+        assert!(store.get(MINE, &version).unwrap().is_none());
+        store.put(MINE, &bytes, manifest.clone()).unwrap();
         // What a killed write leaves is not a manifest.
-        std::fs::write(dir.path().join(format!("{version}.json.new")), b"half").unwrap();
+        let path = store.path(MINE, &version).unwrap();
+        std::fs::write(path.with_extension("json.new"), b"half").unwrap();
 
         let again = ManifestStore::open(dir.path()).unwrap();
-        assert_eq!(again.get(&version).unwrap().unwrap().manifest, manifest);
-        assert_eq!(again.list().unwrap(), std::slice::from_ref(&version));
+        assert_eq!(again.get(MINE, &version).unwrap().unwrap().manifest, manifest);
+        assert_eq!(again.list().unwrap(), [(MINE.to_owned(), version.clone())]);
 
-        std::fs::write(dir.path().join(format!("{version}.json")), b"[]").unwrap();
+        std::fs::write(&path, b"[]").unwrap();
         let third = ManifestStore::open(dir.path()).unwrap();
-        assert!(third.get(&version).unwrap().is_none());
+        assert!(third.get(MINE, &version).unwrap().is_none());
         assert!(third.list().unwrap().is_empty());
-        assert!(third.get("../../etc/passwd").unwrap().is_none());
+        assert!(third.get(MINE, "../../etc/passwd").unwrap().is_none());
     }
 }

@@ -131,7 +131,8 @@ impl Fetcher {
     }
 
     fn needs(&self, lease: &LeaseView) -> Vec<String> {
-        let stored = self.parts.manifests.get(&lease.version()).ok().flatten();
+        let of = deployment_of(&lease.id).text();
+        let stored = self.parts.manifests.get(&of, &lease.version()).ok().flatten();
         let blobs = stored.map(|stored| own_blobs(&stored.manifest, &[lease])).unwrap_or_default();
         blobs.iter().map(|blob| blob.root.to_hex().to_string()).collect()
     }
@@ -142,7 +143,7 @@ impl Fetcher {
         let version = first.version();
         let root: Result<[u8; 32], _> = first.deployment.manifest_root.as_slice().try_into();
         let Ok(root) = root.map(Hash::from_bytes) else { return Ok(false) };
-        let stored = self.parts.manifests.get(&version)?;
+        let stored = self.parts.manifests.get(name, &version)?;
         let missing = match &stored {
             None => self.manifest(name, leases, &version, root).await?,
             Some(stored) => {
@@ -215,7 +216,8 @@ impl Fetcher {
             return Ok(false);
         }
         let manifest = Manifest::from_canonical(&bytes)?;
-        let stored = self.parts.manifests.put(&bytes, manifest).context("keeping the manifest")?;
+        let kept = self.parts.manifests.put(name, &bytes, manifest);
+        let stored = kept.context("keeping the manifest")?;
         tracing::info!(deployment = %name, %version, "manifest from other providers");
         self.parts.board.transfers().observe(name, &stored, &self.parts.blobs);
         self.note(leases, &format!("manifest {}… came from other providers", short(version)));

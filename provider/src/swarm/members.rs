@@ -113,7 +113,7 @@ impl Parts {
     /// A blob or manifest of a deployment that is, or was, leased here.
     fn find(&self, deployment: &str, root: &Hash) -> io::Result<Option<Arc<Holding>>> {
         for version in self.versions(deployment) {
-            let Some(stored) = self.manifests.get(&version)? else { continue };
+            let Some(stored) = self.manifests.get(deployment, &version)? else { continue };
             if stored.root == *root {
                 let bytes = stored.manifest.canonical_json();
                 return Ok(Holding::of_bytes(bytes).map(Arc::new));

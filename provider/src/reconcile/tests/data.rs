@@ -30,7 +30,7 @@ async fn a_lease_waits_for_its_data_which_comes_to_the_engine_when_that_needs_it
     let lease = stage.view.leases.get_mut(&stage.lease).unwrap();
     lease.deployment.version = manifest.version().to_vec();
     let run = stage.run().await;
-    run.manifests.put(&manifest.canonical_json(), manifest).unwrap();
+    run.give(manifest);
     run.give_image();
     run.until_phase(&stage, LeasePhase::AwaitingBlobs).await;
     let waits = || run.board.get(&stage.lease).unwrap().message;

@@ -36,7 +36,7 @@ async fn a_lease_waits_for_its_secrets_says_what_to_do_and_starts_anew_for_a_new
     let lease = stage.view.leases.get_mut(&stage.lease).unwrap();
     lease.deployment.version = manifest.version().to_vec();
     let run = stage.run().await;
-    run.manifests.put(&manifest.canonical_json(), manifest).unwrap();
+    run.give(manifest);
     run.give_image();
     run.until_phase(&stage, LeasePhase::AwaitingSecrets).await;
     let message = run.board.get(&stage.lease).unwrap().message;
@@ -76,7 +76,10 @@ async fn what_a_closed_lease_had_stays_for_its_successor_over_restarts_and_goes_
     stage.view.leases.clear();
 
     let version = hex::encode(manifest().version());
-    let manifest_file = stage.dir.path().join(format!("manifests/{version}.json"));
+    let manifest_file = stage
+        .dir
+        .path()
+        .join(format!("manifests/{}.{version}.json", stage.deployment().replace('/', ".")));
     let blob_file = stage.dir.path().join(format!("blobs/{}.blob", blob().root.to_hex()));
     let long_ago = SystemTime::now() - Duration::from_secs(2 * keep);
     for file in [&manifest_file, &blob_file] {

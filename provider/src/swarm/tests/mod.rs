@@ -216,7 +216,7 @@ impl Market {
     /// As a tenant's upload leaves it.
     fn give(&self, site: &Site) {
         let bytes = self.manifest.canonical_json();
-        site.manifests.put(&bytes, self.manifest.clone()).unwrap();
+        site.manifests.put(&self.deployment(), &bytes, self.manifest.clone()).unwrap();
         upload(&site.blobs, &self.image);
     }
 
@@ -256,7 +256,7 @@ impl Site {
         });
         let path = self.blobs.path_of(&market.blob).unwrap();
         assert!(std::fs::read(path).unwrap() == market.image);
-        let stored = self.manifests.get(&market.version()).unwrap().unwrap();
+        let stored = self.manifests.get(&market.deployment(), &market.version()).unwrap().unwrap();
         assert_eq!(stored.manifest, market.manifest);
     }
 
