@@ -86,6 +86,11 @@ impl Config {
         self.ingress.public_port.unwrap_or(self.ingress.listen.port())
     }
 
+    /// How other providers reach the tunnels of this one.
+    pub fn tunnel_endpoints(&self) -> Vec<String> {
+        self.overlay.endpoints(&self.gateway.host_uri, !self.peering.relay.is_empty())
+    }
+
     /// The host in the addresses of forwarded ports that tenants are told.
     pub fn ports_host(&self) -> &str {
         match self.ports.host.as_str() {

@@ -54,13 +54,15 @@ impl Default for Overlay {
 
 impl Overlay {
     /// How other providers reach the tunnels, for a gateway of this address.
-    pub fn endpoints(&self, host_uri: &str) -> Vec<String> {
+    /// Behind a relay all comes through the one port that it listens at.
+    pub(super) fn endpoints(&self, host_uri: &str, relayed: bool) -> Vec<String> {
         if !self.advertise.is_empty() {
             return self.advertise.clone();
         }
         let port = self.listen.first().map_or(PORT, SocketAddr::port);
         let gateway = GatewayAddress::parse(host_uri).ok();
-        gateway.into_iter().map(|gateway| host_and_port(&gateway.host, port)).collect()
+        let port = |gateway: &GatewayAddress| if relayed { gateway.port } else { port };
+        gateway.into_iter().map(|one| host_and_port(&one.host, port(&one))).collect()
     }
 
     /// What is wrong with it, in words.
@@ -106,10 +108,12 @@ mod tests {
     #[test]
     fn peers_are_told_the_gateways_host_unless_the_operator_says_another() {
         let usual = Overlay::default();
-        assert_eq!(usual.endpoints("https://p.example:8443"), ["p.example:8444"]);
-        assert_eq!(usual.endpoints("https://[2001:db8::1]"), ["[2001:db8::1]:8444"]);
+        assert_eq!(usual.endpoints("https://p.example:8443", false), ["p.example:8444"]);
+        assert_eq!(usual.endpoints("https://[2001:db8::1]", false), ["[2001:db8::1]:8444"]);
+        assert_eq!(usual.endpoints("https://relay.example:30007", true), ["relay.example:30007"]);
         let said = Overlay { advertise: vec!["t.example:1".into()], ..usual.clone() };
-        assert_eq!(said.endpoints("https://p.example"), ["t.example:1"]);
+        assert_eq!(said.endpoints("https://p.example", false), ["t.example:1"]);
+        assert_eq!(said.endpoints("https://p.example", true), ["t.example:1"]);
         assert_eq!(said.problem(), None);
         for bad in ["t.example", ":1", "t.example:0", "t.example:x"] {
             let wrong = Overlay { advertise: vec![bad.into()], ..usual.clone() };

@@ -29,7 +29,7 @@ use crate::nat;
 use crate::overlay::{Gatherer, Overlay};
 use crate::peers::Peers;
 use crate::reconcile::{self, Board, Reconciler, Watchdog};
-use crate::relay::{Behind, RelayService};
+use crate::relay::{Behind, Own, RelayService};
 use crate::secrets::{self, Secrets};
 use crate::store::{BlobStore, LeaseStore, ManifestStore};
 use crate::swarm::{self, Fetcher, FetcherParts, Members, MembersParts, SwarmService};
@@ -333,7 +333,8 @@ fn serve_tenants(ground: Ground, market: Market, shared: Shared) -> GatewayServi
     }))
 }
 
-/// Has the router lead the gateway's port here, where that is asked for.
+/// Has the router lead the gateway's port here and that of the tunnels, where
+/// that is asked for.
 fn map_port(
     config: &Config,
     tasks: &mut JoinSet<anyhow::Result<()>>,
@@ -344,19 +345,48 @@ fn map_port(
         let wish = nat::Wish::new(port, config.gateway.listen);
         let (told, ends) = (watch::channel(None).0, ends.clone());
         // It takes the mapping away when the daemon ends.
+        let until = ends.clone();
         tasks.spawn(async move {
-            nat::keep(wish, told, ends).await;
+            nat::keep(wish, told, until).await;
             Ok(())
         });
+        map_tunnels(config, tasks, ends);
     }
     Ok(())
+}
+
+/// Tunnels outlive the daemon: their mapping stays when it ends, and lapses
+/// where no daemon renews it.
+fn map_tunnels(
+    config: &Config,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    mut ends: watch::Receiver<bool>,
+) {
+    let Some(listen) = config.overlay.listen.first().copied() else { return };
+    let external = config.tunnel_endpoints().first().and_then(|told| port_of(told));
+    let wish = nat::Wish::new(external.unwrap_or(listen.port()), listen);
+    tasks.spawn(async move {
+        let (_held, never) = watch::channel(false);
+        tokio::select! {
+            () = nat::keep(wish, watch::channel(None).0, never) => {}
+            _ = ends.wait_for(|end| *end) => {}
+        }
+        Ok(())
+    });
+}
+
+fn port_of(endpoint: &str) -> Option<u16> {
+    endpoint.rsplit_once(':')?.1.parse().ok()
 }
 
 /// The way through a relay, where this provider is behind one.
 fn behind(config: &Config, peers: &Arc<Peers>) -> anyhow::Result<Option<Behind>> {
     let Some(relay) = config.peering.relay()? else { return Ok(None) };
     let port = GatewayAddress::parse(&config.gateway.host_uri)?.port;
-    Ok(Some(Behind::new(Arc::clone(peers), relay, port, config.gateway.listen)))
+    let gateway = config.gateway.listen;
+    let tunnels = config.overlay.listen.first().copied().context("overlay.listen is empty")?;
+    let own = Own { gateway, tunnels };
+    Ok(Some(Behind::new(Arc::clone(peers), relay, port, own)))
 }
 
 async fn first_view(mut views: Views) {

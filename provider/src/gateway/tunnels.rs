@@ -26,8 +26,7 @@ impl Tunnels for TunnelService {
         let id = request.into_inner().deployment;
         let id = id.ok_or_else(|| Status::invalid_argument("the deployment's id is missing"))?;
         share_a_deployment(&self.0, &id, &caller.address).await?;
-        let config = &self.0.config;
-        let endpoints = config.overlay.endpoints(&config.gateway.host_uri);
+        let endpoints = self.0.config.tunnel_endpoints();
         Ok(Response::new(EndpointsResponse { endpoints }))
     }
 }

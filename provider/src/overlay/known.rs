@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::addresses::Slots;
+use super::roots::OwnRoots;
 use super::rules::{rules, Rule};
 use super::{Credentials, Deployments, Joined, Told};
 use crate::store;
@@ -18,6 +19,8 @@ pub(super) struct State {
     /// By address; others than this one.
     pub(super) providers: BTreeMap<String, KnownProvider>,
     pub(super) credentials: Credentials,
+    #[serde(default)]
+    pub(super) own_roots: OwnRoots,
     /// Which virtual address each name has, by lease and service: it stays
     /// while the name does.
     pub(super) slots: BTreeMap<String, Slots>,

@@ -11,6 +11,7 @@ mod away;
 mod credentials;
 mod gather;
 mod known;
+mod roots;
 mod rules;
 mod table;
 mod told;
@@ -81,7 +82,7 @@ impl Overlay {
     ) -> anyhow::Result<Self> {
         let path = config.data_dir.join(FILE);
         let mut state = State::load(&path)?;
-        state.credentials.retire_other_roots(root.certificate());
+        state.own_roots.note(root.certificate(), credentials::now());
         Ok(Self {
             config,
             provider: provider.into(),
@@ -102,11 +103,14 @@ impl Overlay {
         if self.note(&mut state, leases, time) {
             self.news.notify_one();
         }
-        let own_roots = vec![self.root.certificate().to_vec()];
+        let now = credentials::now();
+        let own_roots = state.own_roots.all(now, self.config.overlay.certificate_seconds);
+        let still_shown = state.own_roots.still_shown(now);
         let built = table::build(table::Parts {
             config: &self.config,
             provider: &self.provider,
             own_roots: &own_roots,
+            still_shown: still_shown.as_deref(),
             leases,
             seen,
             state: &mut state,

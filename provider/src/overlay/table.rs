@@ -30,6 +30,8 @@ pub(super) struct Parts<'a> {
     pub(super) provider: &'a str,
     /// DER: what vouches for this provider.
     pub(super) own_roots: &'a [Vec<u8>],
+    /// The root before, where its certificates are shown still.
+    pub(super) still_shown: Option<&'a str>,
     pub(super) leases: &'a [Joined<'a>],
     pub(super) seen: &'a Observation,
     pub(super) state: &'a mut State,
@@ -161,7 +163,8 @@ impl Builder<'_> {
             false => {
                 let seconds = self.parts.config.overlay.certificate_seconds;
                 let all = &mut self.parts.state.credentials;
-                match all.ensure(side, &descriptor, self.parts.root, seconds) {
+                let (root, also) = (self.parts.root, self.parts.still_shown);
+                match all.ensure(side, &descriptor, root, also, seconds) {
                     Ok(id) => {
                         if let Some((certificate, not_after)) = all.shown(&id) {
                             (told.certificate, told.not_after) = (certificate, Some(not_after));

@@ -102,6 +102,7 @@ impl Stage {
             config: &self.config,
             provider: &me(),
             own_roots: &[self.root.certificate().to_vec()],
+            still_shown: None,
             leases: &joined,
             seen: &self.seen,
             state: &mut self.state,

@@ -15,6 +15,7 @@ mod observed;
 mod order;
 mod plan;
 mod reconciler;
+mod routes;
 mod shared;
 mod status;
 #[cfg(test)]

@@ -15,12 +15,13 @@ use tokio::sync::Notify;
 use super::closing::{self, Unknown};
 use super::grace::Grace;
 use super::images::ImageEngine;
+use super::routes::Routes;
 use super::shared::Shared;
 use super::work::{now, Outcome, Turn};
 use super::{garbage, Board};
 use crate::chain::{ChainReads, LeaseView, View, Views};
 use crate::config::Config;
-use crate::ingress::{Ingress, Live, Service};
+use crate::ingress::{Ingress, Live};
 use crate::overlay::{Joined, Overlay};
 use crate::runtime::{Backend, Observation};
 use crate::secrets::Secrets;
@@ -61,19 +62,12 @@ pub struct Reconciler {
     overlay: Arc<Overlay>,
     unknown: Unknown,
     grace: Grace,
-    /// Each lease's services as they were told to the ingress last.
-    told: BTreeMap<String, Told>,
+    routes: Routes,
     collected_at: Option<Instant>,
     images_at: Instant,
     /// What the last look saw on chain, and when the next is due anyway.
     looked_at: Option<Wanted>,
     next_look: tokio::time::Instant,
-}
-
-/// Services of a lease, by the manifest of a version.
-struct Told {
-    version: String,
-    services: Vec<Service>,
 }
 
 /// What of the chain bears on what is to run: lease, version, state.
@@ -91,7 +85,7 @@ impl Reconciler {
             overlay,
             unknown: Unknown::new(),
             grace: Grace::default(),
-            told: BTreeMap::new(),
+            routes: Routes::default(),
             collected_at: None,
             images_at: Instant::now(),
             looked_at: None,
@@ -155,7 +149,8 @@ impl Reconciler {
                 Err(error) => tracing::error!(lease = %lease.name, "{error:#}"),
             }
         }
-        let services = self.services(view, &turns);
+        let run_on = self.grace.leases();
+        let services = self.routes.services(view, &turns, run_on, &self.shared);
         if let Some(status) = self.ingress.plane_status() {
             self.overlay.note_plane(&status);
         }
@@ -167,42 +162,6 @@ impl Reconciler {
             }
         }
         self.close(over).await;
-    }
-
-    /// What the ingress is to lead to. A manifest that cannot be read now
-    /// takes nothing away.
-    fn services(
-        &mut self,
-        view: &View,
-        accepted: &[(&LeaseView, Arc<StoredManifest>)],
-    ) -> Vec<Service> {
-        for (lease, stored) in accepted {
-            let routed = self.routed(lease, stored);
-            self.told.insert(lease.name.clone(), Told::of(lease, &routed));
-        }
-        for lease in self.grace.leases() {
-            let (of, record) =
-                (deployment_of(&lease.id).text(), self.shared.leases.get(&lease.name));
-            let stored = record.accepted.map(|version| self.shared.manifests.get(&of, &version));
-            if let Some(Ok(Some(stored))) = stored {
-                self.told.insert(lease.name.clone(), Told::of(lease, &stored));
-            }
-        }
-        let runs_on: HashSet<&String> = self.grace.leases().map(|lease| &lease.name).collect();
-        self.told.retain(|name, _| view.leases.contains_key(name) || runs_on.contains(name));
-        self.told.values().flat_map(|told| told.services.iter().cloned()).collect()
-    }
-
-    /// The manifest by whose ports and names a lease is reached: while an
-    /// update has touched nothing yet, it is that of what serves.
-    fn routed(&self, lease: &LeaseView, stored: &Arc<StoredManifest>) -> Arc<StoredManifest> {
-        let record = self.shared.leases.get(&lease.name);
-        let touched =
-            record.rollout.is_some_and(|r| r.version == stored.version && !r.service.is_empty());
-        let before = record.serving.filter(|version| *version != stored.version && !touched);
-        let of = deployment_of(&lease.id).text();
-        let before = before.and_then(|version| self.shared.manifests.get(&of, &version).ok()?);
-        before.unwrap_or_else(|| Arc::clone(stored))
     }
 
     /// The live leases with the manifests by which their workloads are joined:
@@ -233,7 +192,7 @@ impl Reconciler {
             version: stored.version.clone(),
             seen: of_lease(seen, &lease.name),
             reach: self.ingress.reach(&lease.name),
-            routed: self.told.get(&lease.name).is_some_and(|told| told.version == stored.version),
+            routed: self.routes.follow(&lease.name, &stored.version),
         };
         let shared = Arc::clone(&self.shared);
         self.spawn(&lease.name, async move {
@@ -251,7 +210,7 @@ impl Reconciler {
     fn live(&self, view: &View) -> Live {
         let mut live = Live::default();
         for record in self.shared.leases.all().into_iter().filter(|r| r.closed_at.is_none()) {
-            let is_known = self.told.contains_key(&record.lease);
+            let is_known = self.routes.know(&record.lease);
             if is_known && record.rollout.is_none() && record.accepted == record.serving {
                 live.settled.insert(record.lease.clone());
             }
@@ -384,17 +343,6 @@ fn of_lease(
 ) -> BTreeMap<crate::runtime::InstanceKey, crate::runtime::ObservedInstance> {
     let own = seen.instances.iter().filter(|(key, _)| key.lease == lease);
     own.map(|(key, instance)| (key.clone(), instance.clone())).collect()
-}
-
-impl Told {
-    fn of(lease: &LeaseView, stored: &StoredManifest) -> Self {
-        let group = stored.manifest.group(&lease.spec.name);
-        let services = group.map(|group| group.services.as_slice()).unwrap_or_default();
-        let service =
-            |s: &stoa_manifest::Service| Service { lease: lease.name.clone(), service: s.clone() };
-        let services = services.iter().map(service).collect();
-        Self { version: stored.version.clone(), services }
-    }
 }
 
 /// Looks at once when the engine says that something happened.

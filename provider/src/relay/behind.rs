@@ -5,11 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{copy_bidirectional, split};
+use tokio::io::{copy_bidirectional, split, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{watch, Semaphore};
 use tokio::time::timeout;
 
+use super::whose::{self, Own};
 use super::wire::{Token, Word};
 use super::{ALPN, SILENCE, SOON};
 use crate::peers::Peers;
@@ -27,15 +28,15 @@ pub struct Behind {
     relay: String,
     /// The port of this provider's host_uri.
     wanted: u16,
-    /// Where its own gateway listens.
-    gateway: SocketAddr,
+    own: Own,
     port: watch::Sender<Option<u16>>,
 }
 
 impl Behind {
-    pub fn new(peers: Arc<Peers>, relay: &str, wanted: u16, gateway: SocketAddr) -> Self {
+    pub fn new(peers: Arc<Peers>, relay: &str, wanted: u16, own: Own) -> Self {
         let port = watch::channel(None).0;
-        Self { peers, relay: relay.into(), wanted, gateway: own_side(gateway), port }
+        let own = Own { gateway: own_side(own.gateway), tunnels: own_side(own.tunnels) };
+        Self { peers, relay: relay.into(), wanted, own, port }
     }
 
     /// The relay's port for this provider, while it listens there.
@@ -84,9 +85,9 @@ impl Behind {
                 Word::Incoming(token) => {
                     let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
                     let (peers, relay) = (Arc::clone(&self.peers), self.relay.clone());
-                    let gateway = self.gateway;
+                    let own = self.own;
                     tokio::spawn(async move {
-                        if let Err(error) = fetch(&peers, &relay, gateway, token).await {
+                        if let Err(error) = fetch(&peers, &relay, own, token).await {
                             tracing::debug!("a connection from the relay: {error}");
                         }
                         drop(permit);
@@ -98,17 +99,14 @@ impl Behind {
     }
 }
 
-/// Fetches a connection that waits, and leads it to the gateway.
-async fn fetch(
-    peers: &Peers,
-    relay: &str,
-    gateway: SocketAddr,
-    token: Token,
-) -> anyhow::Result<()> {
+/// Fetches a connection that waits, and leads it where it belongs.
+async fn fetch(peers: &Peers, relay: &str, own: Own, token: Token) -> anyhow::Result<()> {
     let mut stream = timeout(SOON, peers.stream(relay, ALPN)).await??;
     Word::Accept(token).write(&mut stream).await?;
-    let mut socket = timeout(SOON, TcpStream::connect(gateway)).await??;
+    let (begin, goes) = timeout(SOON, whose::of(&mut stream, own)).await??;
+    let mut socket = timeout(SOON, TcpStream::connect(goes)).await??;
     socket.set_nodelay(true)?;
+    socket.write_all(&begin).await?;
     match copy_bidirectional(&mut stream, &mut socket).await {
         Ok(_) => Ok(()),
         // As most programs end a TLS connection.

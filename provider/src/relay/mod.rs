@@ -8,12 +8,14 @@
 mod behind;
 mod ports;
 mod service;
+mod whose;
 mod wire;
 
 use std::time::Duration;
 
 pub use behind::Behind;
 pub use service::RelayService;
+pub use whose::Own;
 
 /// In the handshake.
 pub const ALPN: &[u8] = b"stoa-relay/1";

@@ -27,6 +27,7 @@ const ISOLATED_GATEWAY_SINCE: u64 = 28;
 /// The bridge driver's options.
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 const WITHOUT_HOST_ADDRESS: &str = "com.docker.network.bridge.inhibit_ipv4";
+const GATEWAY_MODE: &str = "com.docker.network.bridge.gateway_mode_ipv4";
 
 const MTU: &str = "com.docker.network.driver.mtu";
 /// What the engine gives a bridge unless told otherwise.
@@ -59,6 +60,9 @@ struct Wanted<'a> {
     /// Nothing is forwarded from it or to it.
     internal: bool,
     options: HashMap<String, String>,
+    /// Options of which one keeps the host off the bridge; it is made with
+    /// the first.
+    isolating: &'static [(&'static str, &'static str)],
 }
 
 impl DockerBackend {
@@ -136,17 +140,13 @@ impl DockerBackend {
     }
 
     fn own_network<'a>(&self, names: &'a InstanceNames) -> Wanted<'a> {
-        let isolation = if self.engine_major >= ISOLATED_GATEWAY_SINCE {
-            ("com.docker.network.bridge.gateway_mode_ipv4", "isolated")
-        } else {
-            (WITHOUT_HOST_ADDRESS, "true")
-        };
         Wanted {
             name: &names.network,
             bridge: &names.bridge,
             role: Role::Network,
             internal: true,
-            options: options(&[(BRIDGE_NAME, &names.bridge), isolation]),
+            options: options(&[(BRIDGE_NAME, &names.bridge)]),
+            isolating: isolating(self.engine_major),
         }
     }
 
@@ -162,9 +162,7 @@ impl DockerBackend {
             .as_ref()
             .and_then(|labels| labels.get(label::PROVIDER))
             .is_some_and(|provider| provider == self.names.provider_id());
-        let isolated = found.options.as_ref().is_some_and(|options| {
-            wanted.options.iter().all(|(name, value)| options.get(name) == Some(value))
-        });
+        let isolated = found.options.as_ref().is_some_and(|options| wanted.is_made_so(options));
         if !ours || !isolated || found.internal != Some(wanted.internal) {
             return Err(RuntimeError::Setup(format!(
                 "a network named {} exists but is not this provider's or is not isolated; \
@@ -240,11 +238,19 @@ impl Wanted<'_> {
     /// well: not every router tells that one was too large.
     fn options_when_made(&self) -> HashMap<String, String> {
         let mut options = self.options.clone();
+        let isolation = self.isolating.first();
+        options.extend(isolation.map(|(name, value)| ((*name).into(), (*value).into())));
         let smaller = uplink_mtu().filter(|mtu| !self.internal && *mtu < USUAL_MTU);
         if let Some(mtu) = smaller {
             options.insert(MTU.into(), mtu.to_string());
         }
         options
+    }
+
+    fn is_made_so(&self, options: &HashMap<String, String>) -> bool {
+        let has = |name: &str, value: &str| options.get(name).is_some_and(|has| has == value);
+        self.options.iter().all(|(name, value)| has(name, value))
+            && self.isolating.iter().any(|(name, value)| has(name, value))
     }
 
     fn at(&self, id: String, subnet: Subnet) -> WorkloadNetwork {
@@ -263,10 +269,20 @@ fn egress_network(names: &InstanceNames) -> Wanted<'_> {
         internal: false,
         options: options(&[
             (BRIDGE_NAME, &names.egress_bridge),
-            (WITHOUT_HOST_ADDRESS, "true"),
             ("com.docker.network.bridge.enable_ip_masquerade", "false"),
             ("com.docker.network.bridge.enable_icc", "false"),
         ]),
+        isolating: isolating(0),
+    }
+}
+
+/// What keeps the host off an internal bridge. A newer engine knows what an
+/// older one has made networks with, and not the other way round.
+fn isolating(engine_major: u64) -> &'static [(&'static str, &'static str)] {
+    const ALL: [(&str, &str); 2] = [(GATEWAY_MODE, "isolated"), (WITHOUT_HOST_ADDRESS, "true")];
+    match engine_major >= ISOLATED_GATEWAY_SINCE {
+        true => &ALL,
+        false => &ALL[1..],
     }
 }
 
@@ -330,6 +346,27 @@ fn is_overlap(error: &RuntimeError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_network_that_an_older_engine_made_is_taken_over_and_one_that_does_not_isolate_is_not() {
+        let wanted = |engine_major| Wanted {
+            name: "n",
+            bridge: "b",
+            role: Role::Network,
+            internal: true,
+            options: options(&[(BRIDGE_NAME, "b")]),
+            isolating: isolating(engine_major),
+        };
+        let (old, new) = (wanted(20), wanted(28));
+        let (of_old, of_new) = (old.options_when_made(), new.options_when_made());
+        assert_eq!(of_old, options(&[(BRIDGE_NAME, "b"), (WITHOUT_HOST_ADDRESS, "true")]));
+        assert_eq!(of_new, options(&[(BRIDGE_NAME, "b"), (GATEWAY_MODE, "isolated")]));
+        assert!(old.is_made_so(&of_old) && new.is_made_so(&of_new));
+        assert!(new.is_made_so(&of_old), "after an upgrade of the engine");
+        assert!(!old.is_made_so(&of_new), "an older engine gives such a bridge an address");
+        assert!(!new.is_made_so(&options(&[(BRIDGE_NAME, "b")])));
+        assert!(!new.is_made_so(&options(&[(BRIDGE_NAME, "c"), (GATEWAY_MODE, "isolated")])));
+    }
 
     #[test]
     fn the_uplink_is_where_the_default_route_leads() {

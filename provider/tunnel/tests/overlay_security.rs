@@ -16,8 +16,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::ClientConfig;
 use stoa_tunnel::overlay::{tunnel_name, Credential, TunnelState};
 use stoa_tunnel::routes::Transport;
-use support::overlay::{eventually, serve_tcp, tcp, Counts, Leaf, Root, World};
+use support::overlay::{eventually, serve_tcp, tcp, Declared, Leaf, Root, World};
 use support::tls::Blind;
+use support::Container;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsConnector;
 
@@ -78,11 +79,14 @@ impl<'a> Attempt<'a> {
     }
 }
 
-async fn refused(world: &World, counts: &Counts, attempt: Attempt<'_>, case: &str) {
-    let before = counts.read();
+/// What a workload can tell of what came to it.
+type Reading<'a> = &'a dyn Fn() -> (u64, u64);
+
+async fn refused(world: &World, reading: Reading<'_>, attempt: Attempt<'_>, case: &str) {
+    let before = reading();
     let answer = attempt.run(world).await;
     assert!(answer.is_err(), "{case}: {answer:?}");
-    assert_eq!(counts.read(), before, "{case}: something reached the workload");
+    assert_eq!(reading(), before, "{case}: something reached the workload");
 }
 
 #[tokio::test]
@@ -100,6 +104,45 @@ async fn nobody_but_the_tunnels_own_peer_gets_a_byte_to_the_workload() {
     let settled = || async { (counts.read() == (1, 18)).then_some(()) };
     eventually("the words are counted", settled).await;
 
+    let reading = || counts.read();
+    everyone_else_is_refused(&world, &reading, &good).await;
+    assert_eq!(other.read(), (0, 0));
+
+    // The lease closes; the certificate is as good as before.
+    world.plane_b.push(world.table_b(&[tcp(OTHER, 9090)])).await;
+    refused(&world, &reading, Attempt::with(&good), "replayed after its lease closed").await;
+    assert_eq!(counts.read().0, 1, "the one that was let in");
+}
+
+/// A container as a lease has it, by its own kernel's counts.
+#[tokio::test]
+async fn a_container_gets_no_byte_of_anybody_but_its_tunnels_own_peer() {
+    let world = World::new().await;
+    let container = Container::start();
+    let declared = Declared { target: Some(container.target.clone()), ..tcp(TUNNEL, 8080) };
+    world.plane_b.push(world.table_b(&[declared])).await;
+    let good = world.root_a.issue("x", &Leaf::of(TUNNEL));
+    let let_in = || async { Attempt::with(&good).run(&world).await.ok() };
+    let answer = eventually("its server listens", let_in).await;
+    assert_eq!(answer, [READY, b"HTT"].concat());
+    let mut last = container.tcp();
+    let settled = || {
+        let now = container.tcp();
+        let same = std::mem::replace(&mut last, now) == now;
+        async move { same.then_some(()) }
+    };
+    eventually("that connection is over", settled).await;
+
+    let reading = || container.tcp();
+    let before = reading();
+    everyone_else_is_refused(&world, &reading, &good).await;
+    world.plane_b.push(world.table_b(&[])).await;
+    refused(&world, &reading, Attempt::with(&good), "replayed after its lease closed").await;
+    assert_eq!(reading(), before);
+}
+
+/// All who show something else than `good`, which opens the tunnel.
+async fn everyone_else_is_refused(world: &World, reading: Reading<'_>, good: &Credential) {
     let stranger = Root::new("provider a");
     let of = |root: &Root, change: fn(&mut Leaf)| {
         let mut leaf = Leaf::of(TUNNEL);
@@ -121,33 +164,26 @@ async fn nobody_but_the_tunnels_own_peer_gets_a_byte_to_the_workload() {
         ("for clients alone", own(|leaf| leaf.uses = vec![ExtendedKeyUsagePurpose::ClientAuth])),
         ("for anything", own(|leaf| leaf.uses.clear())),
     ] {
-        refused(&world, &counts, Attempt::with(&credential), case).await;
+        refused(world, reading, Attempt::with(&credential), case).await;
     }
-    let nothing = Attempt { shows: None, ..Attempt::with(&good) };
-    refused(&world, &counts, nothing, "no certificate").await;
-    let silent = Attempt { speaks: b"", ..Attempt::with(&good) };
-    refused(&world, &counts, silent, "no protocol").await;
-    let web = Attempt { speaks: b"h2", ..Attempt::with(&good) };
-    refused(&world, &counts, web, "another protocol").await;
+    let nothing = Attempt { shows: None, ..Attempt::with(good) };
+    refused(world, reading, nothing, "no certificate").await;
+    let silent = Attempt { speaks: b"", ..Attempt::with(good) };
+    refused(world, reading, silent, "no protocol").await;
+    let web = Attempt { speaks: b"h2", ..Attempt::with(good) };
+    refused(world, reading, web, "another protocol").await;
     // The certificate of one tunnel does not open the other.
-    let sideways = Attempt { asks_for: OTHER, ..Attempt::with(&good) };
-    refused(&world, &counts, sideways, "another tunnel").await;
+    let sideways = Attempt { asks_for: OTHER, ..Attempt::with(good) };
+    refused(world, reading, sideways, "another tunnel").await;
     let undeclared = "web of 1 to api of 2 tcp 22";
     let ssh = world.root_a.issue("x", &Leaf::of(undeclared));
     let port = Attempt { asks_for: undeclared, ..Attempt::with(&ssh) };
-    refused(&world, &counts, port, "a port that is not declared").await;
-    assert_eq!(other.read(), (0, 0));
-
-    plain_tcp_is_refused(&world, &counts).await;
-
-    // The lease closes; the certificate is as good as before.
-    world.plane_b.push(world.table_b(&[tcp(OTHER, 9090)])).await;
-    refused(&world, &counts, Attempt::with(&good), "replayed after its lease closed").await;
-    assert_eq!(counts.read().0, 1, "the one that was let in");
+    refused(world, reading, port, "a port that is not declared").await;
+    plain_tcp_is_refused(world, reading).await;
 }
 
-async fn plain_tcp_is_refused(world: &World, counts: &Counts) {
-    let before = counts.read();
+async fn plain_tcp_is_refused(world: &World, reading: Reading<'_>) {
+    let before = reading();
     for words in
         [PREFACE, b"GET / HTTP/1.1\r\nHost: api\r\n\r\n", b"\x16\x03\x01\xff\xff", &[23; 64]]
     {
@@ -160,7 +196,7 @@ async fn plain_tcp_is_refused(world: &World, counts: &Counts) {
         let told = read.is_err() || answer.is_empty() || answer[0] == 21;
         assert!(told, "{words:?}: {answer:?}");
     }
-    assert_eq!(counts.read(), before, "plain TCP reached the workload");
+    assert_eq!(reading(), before, "plain TCP reached the workload");
 }
 
 /// The other way round: whom the dialling side believes.

@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::peers::Other;
 use super::*;
-use crate::relay::{Behind, ALPN};
+use crate::relay::{Behind, Own, ALPN};
 
 const WORDS: &str = "attack at dawn, and tell nobody of it";
 
@@ -91,13 +91,28 @@ async fn says_back(record: &Provider, tenant: &Identity) -> stoa_client::Result<
     Ok(text)
 }
 
+/// How a tunnel begins.
+fn tunnel_hello() -> Vec<u8> {
+    let mut config = rustls::ClientConfig::builder()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    config.alpn_protocols = vec![stoa_tunnel::overlay::TUNNEL_ALPN.to_vec()];
+    let name = "tunnel.example".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut bytes = vec![];
+    client.write_tls(&mut bytes).unwrap();
+    bytes
+}
+
 #[tokio::test]
 async fn a_provider_behind_a_relay_is_reached_and_verified_and_the_relay_sees_ciphertext_alone() {
     let (stage, other, port) = relay(|_| {}).await;
-    let gateway = gateway_of(&other).await;
+    let plane = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tunnels = plane.local_addr().unwrap();
+    let own = Own { gateway: gateway_of(&other).await, tunnels };
     let (address, root) = (other.address.clone(), other.root.clone());
     let peers = Arc::new(other.peers);
-    let behind = Behind::new(peers.clone(), &me(), port, gateway);
+    let behind = Behind::new(peers.clone(), &me(), port, own);
     let mut at = behind.port();
     let running = tokio::spawn(behind.run());
     at.wait_for(|at| *at == Some(port)).await.unwrap();
@@ -117,6 +132,18 @@ async fn a_provider_behind_a_relay_is_reached_and_verified_and_the_relay_sees_ci
         assert!(seen.len() > 3 * 2 * WORDS.len(), "{} bytes went by", seen.len());
         assert!(!seen.windows(6).any(|bytes| bytes == b"attack"));
     }
+    // A tunnel through the same port comes to the data plane, as it was sent.
+    let hello = tunnel_hello();
+    let mut dialled = TcpStream::connect(tapped).await.unwrap();
+    dialled.write_all(&hello).await.unwrap();
+    let (mut taken, _) = plane.accept().await.unwrap();
+    let mut came = vec![0; hello.len()];
+    taken.read_exact(&mut came).await.unwrap();
+    assert!(came == hello);
+    taken.write_all(b"back").await.unwrap();
+    let mut back = [0; 4];
+    dialled.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"back");
     // Whoever expects another provider there is not deceived.
     let wrong = Provider {
         root_certificate: provider_root(&address, 30).unwrap().certificate().to_vec(),
@@ -126,7 +153,7 @@ async fn a_provider_behind_a_relay_is_reached_and_verified_and_the_relay_sees_ci
 
     // After its daemon's restart it has the same port again.
     running.abort();
-    let again = Behind::new(peers, &me(), port, gateway);
+    let again = Behind::new(peers, &me(), port, own);
     let mut at = again.port();
     tokio::spawn(again.run());
     at.wait_for(|at| *at == Some(port)).await.unwrap();

@@ -1,7 +1,7 @@
 //! The ways from provider to provider: IPv4, IPv6, and through a relay.
 
 use super::*;
-use crate::relay::Behind;
+use crate::relay::{Behind, Own};
 
 const V6: &str = "[::1]:0";
 
@@ -47,7 +47,8 @@ async fn a_provider_behind_a_relay_serves_its_peers_through_it() {
     let a = market.set_up(82, Setup { host_uri, ..Setup::default() }).await;
     market.give(&a);
     a.see(true);
-    let behind = Behind::new(a.peers.clone(), &relay.address, port, a.gateway);
+    let own = Own { gateway: a.gateway, tunnels: a.gateway };
+    let behind = Behind::new(a.peers.clone(), &relay.address, port, own);
     let mut at = behind.port();
     tokio::spawn(behind.run());
     tokio::time::timeout(LONG, at.wait_for(|at| *at == Some(port))).await.unwrap().unwrap();

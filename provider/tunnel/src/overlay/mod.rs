@@ -48,6 +48,7 @@ pub use table::{
     MAX_BACKENDS, MAX_DESCRIPTOR, MAX_ENDPOINTS, MAX_LINKS, MAX_LINK_ENTRIES, MAX_OVERLAY_BYTES,
     MAX_TUNNELS,
 };
+pub use tls::ALPN as TUNNEL_ALPN;
 
 /// A listener that could not be had is tried again after this.
 const REBIND: Duration = Duration::from_secs(2);

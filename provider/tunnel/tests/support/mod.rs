@@ -586,6 +586,19 @@ impl Container {
         container
     }
 
+    /// Connections that its kernel has taken, and segments that came to it.
+    pub fn tcp(&self) -> (u64, u64) {
+        let read = ["exec", &self.name, "/bin/busybox", "cat", "/proc/net/snmp"];
+        let text = run("docker", &read);
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        let (names, values) = (lines.next().unwrap(), lines.next().unwrap());
+        let of = |wanted: &str| {
+            let mut both = names.split(' ').zip(values.split(' '));
+            both.find(|(name, _)| *name == wanted).unwrap().1.parse().unwrap()
+        };
+        (of("PassiveOpens"), of("InSegs"))
+    }
+
     fn import_image(&self) {
         let root = tempfile::tempdir().unwrap();
         let bin = root.path().join("bin");

@@ -26,7 +26,7 @@ pub(super) use verify::{Expected, Facts};
 use super::table::Credential;
 
 /// The protocol that both sides must name.
-pub(super) const ALPN: &[u8] = b"stoa-tunnel/1";
+pub const ALPN: &[u8] = b"stoa-tunnel/1";
 
 /// What this side shows in a tunnel, and whom it lets in; made anew when the
 /// table changes either.
