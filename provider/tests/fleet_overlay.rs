@@ -268,8 +268,11 @@ fn public_page(machine: &Machine) -> IpAddr {
     address
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+/// Two ports that nobody had a moment ago, and not the same one twice.
+fn free_ports() -> (u16, u16) {
+    let (one, other) = (TcpListener::bind("0.0.0.0:0"), TcpListener::bind("0.0.0.0:0"));
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    (port(&one.unwrap()), port(&other.unwrap()))
 }
 
 /// The data plane of the machine's links.
@@ -304,7 +307,7 @@ async fn a_workload_on_a_further_machine_dials_by_name_with_or_without_the_daemo
     let (web_lease, api_lease) = (lease(&address, "away", 1), lease(&address, "near", 2));
     let far_lease = lease(&b.id, "there", 3);
     let all = [&web_lease, &api_lease, &far_lease];
-    let (port_a, port_b) = (free_port(), free_port());
+    let (port_a, port_b) = free_ports();
     let dir_b = tempfile::tempdir().unwrap();
     write_known(dir.path(), &all, (&b.id, &root_b, &[format!("{host}:{port_b}")]));
     write_known(dir_b.path(), &all, (&address, &root_a, &[]));

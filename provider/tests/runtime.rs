@@ -108,7 +108,7 @@ async fn an_instance_is_made_adopted_replaced_and_removed() {
 
 /// What was started may not listen at once.
 async fn until_serving(backend: &DockerBackend, key: &InstanceKey) -> ObservedInstance {
-    for _ in 0..100 {
+    for _ in 0..600 {
         let seen = backend.observe_instance(key).await.unwrap();
         if seen.is_serving() {
             return seen;
@@ -190,6 +190,8 @@ async fn a_workload_reaches_neither_host_nor_neighbour_nor_internet() {
     let other_address = other.network.unwrap().workload_address.unwrap();
     let own_network = own.network.unwrap();
     let own_address = own_network.workload_address.unwrap();
+
+    until_serving(&provider.backend, &neighbour.key).await;
 
     // The neighbour serves: it reaches itself, which nobody else does.
     let page = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {other_address} 8080");
@@ -332,7 +334,7 @@ async fn logs_events_and_use_are_seen() {
     let stats = backend.stats(&spec.key).await.unwrap();
     assert!(stats.processes > 0 && stats.memory_bytes > 0, "{stats:?}");
     let mut over = false;
-    for _ in 0..50 {
+    for _ in 0..300 {
         let storage = backend.storage().await.unwrap();
         over = storage[0].used_bytes > storage[0].limit_bytes;
         if over {
@@ -359,11 +361,13 @@ async fn what_keeps_ending_can_be_stopped_in_between_and_is_counted_anew() {
     let provider = Provider::start("ends").await;
     let image = provider.busybox().await;
     let mut spec = provider.spec("ends-lease", "web", &image);
-    (spec.command, spec.args) = (vec!["/bin/sh".into(), "-c".into()], vec!["exit 3".into()]);
+    // Until it is told to stay, so that its number stands still while it is looked at.
+    let ends = "[ -e /stay ] && exec sleep 600; exit 3";
+    (spec.command, spec.args) = (vec!["/bin/sh".into(), "-c".into()], vec![ends.into()]);
     let backend = &provider.backend;
     backend.apply(&spec).await.unwrap();
     let mut found = None;
-    for _ in 0..100 {
+    for _ in 0..1200 {
         let workload = backend.observe_instance(&spec.key).await.unwrap().workload.unwrap();
         if workload.restarts >= 3 && workload.state == ContainerState::Restarting {
             found = Some(workload);
@@ -375,10 +379,12 @@ async fn what_keeps_ending_can_be_stopped_in_between_and_is_counted_anew() {
     assert_eq!(found.exit_code, 3);
     backend.stop(&spec.key).await.unwrap();
     let stopped = backend.observe_instance(&spec.key).await.unwrap().workload.unwrap();
-    assert_eq!((stopped.state, stopped.id), (ContainerState::Exited, found.id));
+    assert_eq!((stopped.state, stopped.id), (ContainerState::Exited, found.id.clone()));
+    let told = tempfile::NamedTempFile::new().unwrap();
+    docker(&["cp", told.path().to_str().unwrap(), &format!("{}:/stay", found.id)]);
     assert_eq!(backend.apply(&spec).await.unwrap(), Applied::Started);
     let again = backend.observe_instance(&spec.key).await.unwrap().workload.unwrap();
-    assert!(again.restarts < found.restarts, "{again:?}");
+    assert_eq!((again.state, again.restarts), (ContainerState::Running, 0), "{again:?}");
 }
 
 /// What the child does, and the step at which it dies.

@@ -395,9 +395,9 @@ mod tests {
     #[tokio::test]
     async fn a_script_out_of_time_is_killed_with_all_that_it_started() {
         let mut stage = Stage::new("sleep 1000 & echo $! > $DIR/pid; wait");
-        stage.bidding.script_timeout_seconds = 1;
+        stage.bidding.script_timeout_seconds = 5;
         assert!(matches!(stage.rate().await, Err(ScriptError::Timeout(_))));
-        let pid = stage.file("pid").trim().to_string();
+        let pid: u32 = stage.file("pid").trim().parse().unwrap();
         let alive = || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             Path::new(&format!("/proc/{pid}")).exists() && !stat.contains(") Z")

@@ -2,10 +2,11 @@
 //! behind it: what must not be reached listens there, and counts every packet
 //! that comes to it.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sched::{setns, CloneFlags};
 
@@ -30,6 +31,9 @@ pub fn host(line: &str) -> String {
     assert!(output.status.success(), "{line}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// How long its web server may take to listen.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Of the page `/large`.
 pub const LARGE_BYTES: u64 = 64 << 20;
@@ -99,7 +103,16 @@ impl World {
             .spawn()
             .unwrap();
         world.server = Some(server);
+        world.await_server();
         world
+    }
+
+    fn await_server(&self) {
+        let (page, begun) = ((self.public, 80).into(), Instant::now());
+        while let Err(error) = TcpStream::connect_timeout(&page, Duration::from_secs(1)) {
+            assert!(begun.elapsed() < PATIENCE, "the world's web server: {error}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// From now on what comes out of this bridge finds the barred addresses

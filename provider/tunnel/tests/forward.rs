@@ -33,6 +33,12 @@ fn free(transport: Transport) -> SocketAddr {
     }
 }
 
+/// As many TCP ports, no two the same: none is given back before all are known.
+fn free_tcp<const COUNT: usize>() -> [SocketAddr; COUNT] {
+    let bind = |()| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    [(); COUNT].map(bind).map(|listener| listener.local_addr().unwrap())
+}
+
 /// Says something over a connection of its own, ends its half, and reads all.
 async fn ask(port: SocketAddr, words: &[u8]) -> std::io::Result<String> {
     let asking = async {
@@ -125,7 +131,7 @@ async fn a_new_table_cuts_only_what_it_drops() {
     let namespace = Namespace::new();
     let echo = namespace.speak(1, Transport::Tcp, Speak::Echo);
     let other = namespace.speak(2, Transport::Tcp, Speak::AtTheEnd("other"));
-    let (kept, dropped) = (free(Transport::Tcp), free(Transport::Tcp));
+    let [kept, dropped] = free_tcp();
     let both =
         vec![forward(Transport::Tcp, kept, &[&echo]), forward(Transport::Tcp, dropped, &[&echo])];
     plane.push(table(1, both)).await;
@@ -154,7 +160,7 @@ async fn one_client_and_one_port_have_a_bounded_number_of_connections() {
     let plane = DataPlane::start_with(&["--max-port-connections", "3"]).await;
     let namespace = Namespace::new();
     let echo = namespace.speak(1, Transport::Tcp, Speak::Echo);
-    let (full, free_one) = (free(Transport::Tcp), free(Transport::Tcp));
+    let [full, free_one] = free_tcp();
     let both =
         vec![forward(Transport::Tcp, full, &[&echo]), forward(Transport::Tcp, free_one, &[&echo])];
     plane.push(table(1, both)).await;
@@ -309,7 +315,7 @@ async fn after_a_kill_every_port_is_back_from_what_is_on_disk() {
     let namespace = Namespace::new();
     let tcp = namespace.speak(1, Transport::Tcp, Speak::AtTheEnd("back"));
     let udp = namespace.speak(1, Transport::Udp, Speak::Echo);
-    let ports: Vec<SocketAddr> = (0..20).map(|_| free(Transport::Tcp)).collect();
+    let ports = free_tcp::<20>();
     let datagrams = free(Transport::Udp);
     let mut forwards: Vec<Forward> =
         ports.iter().map(|port| forward(Transport::Tcp, *port, &[&tcp])).collect();

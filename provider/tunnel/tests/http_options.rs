@@ -25,7 +25,25 @@ async fn plane(cases: Vec<(&str, HttpOptions, Vec<&Target>)>) -> DataPlane {
 }
 
 fn on(cases: &[NextCase]) -> HttpOptions {
-    HttpOptions { next_cases: cases.to_vec(), read_timeout: 300, ..HttpOptions::default() }
+    HttpOptions { next_cases: cases.to_vec(), ..HttpOptions::default() }
+}
+
+/// In milliseconds: how long one waits for an instance that says nothing.
+const SHORT: u32 = 2000;
+
+/// For instances that say nothing.
+fn soon(cases: &[NextCase]) -> HttpOptions {
+    HttpOptions { read_timeout: SHORT, ..on(cases) }
+}
+
+/// Asks all at once, for some wait for a silent instance, and holds the answers' codes against
+/// what is expected.
+async fn expect(plane: &DataPlane, cases: &[(&str, &str)]) {
+    let asked = cases.iter().map(|(host, _)| plane.get("/", host, ""));
+    let answers = futures::future::join_all(asked).await;
+    for ((host, expected), answer) in cases.iter().zip(answers) {
+        assert_eq!(status(&answer), *expected, "{host}");
+    }
 }
 
 fn status(answer: &str) -> &str {
@@ -70,18 +88,17 @@ async fn an_error_and_a_timeout_are_cases_of_their_own() {
     let plane = plane(vec![
         ("error.example", on(&[NextCase::Error]), vec![&broken, &good]),
         ("not-error.example", on(&[NextCase::Timeout]), vec![&broken, &good]),
-        ("timeout.example", on(&[NextCase::Timeout]), vec![&silent, &good]),
-        ("not-timeout.example", on(&[NextCase::Error]), vec![&silent, &good]),
+        ("timeout.example", soon(&[NextCase::Timeout]), vec![&silent, &good]),
+        ("not-timeout.example", soon(&[NextCase::Error]), vec![&silent, &good]),
     ])
     .await;
-    for (host, expected) in [
+    let cases = [
         ("error.example", "200"),
         ("not-error.example", "502"),
         ("timeout.example", "200"),
         ("not-timeout.example", "504"),
-    ] {
-        assert_eq!(status(&plane.get("/", host, "").await), expected, "{host}");
-    }
+    ];
+    expect(&plane, &cases).await;
 }
 
 #[tokio::test]
@@ -91,27 +108,26 @@ async fn tries_are_counted_and_their_time_is_bounded() {
     let bad = namespace.serve(2, Reply::Status(503));
     let silent = namespace.serve(3, Reply::Silence);
     let tries = |next_tries| HttpOptions { next_tries, ..on(&[NextCase::Status503]) };
-    let time = |next_timeout| HttpOptions { next_timeout, ..on(&[NextCase::Timeout]) };
+    let time = |next_timeout| HttpOptions { next_timeout, ..soon(&[NextCase::Timeout]) };
     let plane = plane(vec![
         ("two.example", tries(2), vec![&bad, &bad, &good]),
         ("three.example", tries(3), vec![&bad, &bad, &good]),
         ("all.example", tries(0), vec![&bad, &bad, &bad, &bad, &good]),
-        // The first instance alone takes 300 ms.
+        // The first instance alone takes SHORT.
         ("short.example", time(100), vec![&silent, &good]),
         ("long.example", time(60_000), vec![&silent, &good]),
         ("endless.example", time(0), vec![&silent, &good]),
     ])
     .await;
-    for (host, expected) in [
+    let cases = [
         ("two.example", "503"),
         ("three.example", "200"),
         ("all.example", "200"),
         ("short.example", "504"),
         ("long.example", "200"),
         ("endless.example", "200"),
-    ] {
-        assert_eq!(status(&plane.get("/", host, "").await), expected, "{host}");
-    }
+    ];
+    expect(&plane, &cases).await;
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ use super::peers::Other;
 use super::*;
 use crate::relay::{Behind, Own, ALPN};
 
+/// More than a relay takes on a busy machine.
+const LONG: std::time::Duration = std::time::Duration::from_secs(60);
 const WORDS: &str = "attack at dawn, and tell nobody of it";
 
 async fn free_port() -> u16 {
@@ -115,7 +117,7 @@ async fn a_provider_behind_a_relay_is_reached_and_verified_and_the_relay_sees_ci
     let behind = Behind::new(peers.clone(), &me(), port, own);
     let mut at = behind.port();
     let running = tokio::spawn(behind.run());
-    at.wait_for(|at| *at == Some(port)).await.unwrap();
+    tokio::time::timeout(LONG, at.wait_for(|at| *at == Some(port))).await.unwrap().unwrap();
 
     let (tapped, seen) = tap(port).await;
     let record = Provider {
@@ -156,7 +158,7 @@ async fn a_provider_behind_a_relay_is_reached_and_verified_and_the_relay_sees_ci
     let again = Behind::new(peers, &me(), port, own);
     let mut at = again.port();
     tokio::spawn(again.run());
-    at.wait_for(|at| *at == Some(port)).await.unwrap();
+    tokio::time::timeout(LONG, at.wait_for(|at| *at == Some(port))).await.unwrap().unwrap();
     assert_eq!(says_back(&record, &stage.tenant).await.unwrap(), WORDS);
 }
 

@@ -82,7 +82,7 @@ impl Relay {
             .spawn()
             .unwrap();
         let relay = Self { child, address, fingerprint, state };
-        for _ in 0..100 {
+        for _ in 0..600 {
             if TcpStream::connect(address).await.is_ok() {
                 return relay;
             }

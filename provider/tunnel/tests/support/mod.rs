@@ -188,7 +188,7 @@ fn spawn(
 }
 
 async fn await_ready(control: &ControlClient) -> SocketAddr {
-    for _ in 0..100 {
+    for _ in 0..600 {
         if let Ok(status) = control.status().await {
             return status.listen;
         }

@@ -57,7 +57,7 @@ impl Pebble {
             .spawn()
             .unwrap();
         let pebble = Self { api, management, directory, child, _dns: dns };
-        for _ in 0..200 {
+        for _ in 0..1200 {
             if tokio::net::TcpStream::connect(api).await.is_ok() {
                 return pebble;
             }
