@@ -33,6 +33,19 @@ use crate::store::{BlobStore, MAX_CHUNK};
 
 pub(crate) const NOW: u64 = 1_000_000;
 
+/// Writes a program and runs it once: a fork of another test may hold the fresh
+/// file open for a moment, and until then nobody can run it.
+pub(crate) fn program(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+    let run = || std::process::Command::new(path).stdout(std::process::Stdio::null()).status();
+    let busy = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ExecutableFileBusy;
+    while run().as_ref().is_err_and(busy) {
+        std::thread::yield_now();
+    }
+}
+
 pub(crate) fn tenant() -> String {
     Address::from([1; 20]).to_string()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use stoa_client::ids::TextId;
 use stoa_client::money::Dec;
-use stoa_client::proto::market::v1::{Order, OrderState};
+use stoa_client::proto::market::v1::{GpuOffer, Order, OrderState};
 use tokio::sync::watch;
 
 use super::eligibility::objections;
@@ -73,7 +73,9 @@ impl Screener {
             let rate = own.and_then(|own| own.rate.parse().ok());
             return Ok(Verdict { reasons, rate, has_bid: true });
         }
-        reasons.extend(against_time(order, view));
+        let late = against_time(order, view);
+        let takes_bids = late.is_none();
+        reasons.extend(late);
         let rules = Rules {
             config: &self.config,
             prices: &self.prices,
@@ -81,18 +83,25 @@ impl Screener {
             max_exposure: self.config.max_exposure()?,
             draining: status.draining,
         };
-        let rate = self.judge(order, view, &rules, &status.left, &mut reasons).await;
+        let gpus = self.judge(order, view, &rules, &status.left, &mut reasons);
+        let rate = match gpus {
+            Some(gpus) if takes_bids => self.price(order, &gpus, &mut reasons).await,
+            // No script runs for an order that takes no bids.
+            Some(gpus) => self.known_price(order, &gpus, &mut reasons),
+            None => None,
+        };
         Ok(Verdict { reasons, rate, has_bid: own.is_some() })
     }
 
-    async fn judge(
+    /// All but the price; the GPUs that it would be for.
+    fn judge(
         &self,
         order: &Order,
         view: &View,
         rules: &Rules<'_>,
         left: &Left,
         reasons: &mut Vec<Reason>,
-    ) -> Option<Dec> {
+    ) -> Option<Vec<GpuOffer>> {
         let Some(spec) = &order.spec else {
             reasons.push(Reason::Malformed("no spec".into()));
             return None;
@@ -107,8 +116,16 @@ impl Screener {
             Ok(wanted) => reasons.extend(left.check(view, order, wanted, rules).err()),
             Err(reason) => reasons.push(reason),
         }
-        let gpus = gpu_offers(spec, &offer.capacity.gpus, &self.config.pricing).ok()?;
-        match self.prices.quote(order, &gpus).await {
+        gpu_offers(spec, &offer.capacity.gpus, &self.config.pricing).ok()
+    }
+
+    async fn price(
+        &self,
+        order: &Order,
+        gpus: &[GpuOffer],
+        reasons: &mut Vec<Reason>,
+    ) -> Option<Dec> {
+        match self.prices.quote(order, gpus).await {
             Ok(rate) => {
                 reasons.extend(check_price(order, rate, self.prices.denom()).err());
                 Some(rate)
@@ -120,6 +137,17 @@ impl Screener {
                 None
             }
         }
+    }
+
+    fn known_price(
+        &self,
+        order: &Order,
+        gpus: &[GpuOffer],
+        reasons: &mut Vec<Reason>,
+    ) -> Option<Dec> {
+        let rate = self.prices.known(order, gpus)?;
+        reasons.extend(check_price(order, rate, self.prices.denom()).err());
+        Some(rate)
     }
 }
 
@@ -192,6 +220,34 @@ mod tests {
             verdict.reasons
         );
         assert!(verdict.rate.is_some());
+    }
+
+    /// It did, for anybody who asked: in the places that bids wait for.
+    #[tokio::test]
+    async fn no_script_runs_for_an_order_that_takes_no_bids_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let (script, ran) = (dir.path().join("price.sh"), dir.path().join("ran"));
+        let text = format!("#!/bin/sh\necho >> {}\necho 5\n", ran.display());
+        crate::tests_support::program(&script, &text);
+        std::fs::remove_file(&ran).unwrap();
+        let mut config = config();
+        config.bidding.strategy = crate::config::Strategy::Script;
+        config.bidding.script = script;
+        let screener = screener(config, BidStatus::default());
+        let mut closed = order(1);
+        closed.set_state(OrderState::Matched);
+        let mut late = order(2);
+        late.closes_at = view().time;
+        for order in [&closed, &late] {
+            let verdict = screener.screen(order, &view()).await.unwrap();
+            let [Reason::NotOpen(_) | Reason::TooLate(_)] = verdict.reasons[..] else {
+                panic!("{:?}", verdict.reasons);
+            };
+            assert_eq!(verdict.rate, None);
+        }
+        assert!(!ran.exists());
+        let open = screener.screen(&order(3), &view()).await.unwrap();
+        assert!(ran.exists() && open.rate.is_some(), "{:?}", open.reasons);
     }
 
     #[tokio::test]

@@ -71,11 +71,21 @@ impl Script {
 
     /// What an order costs a second, rounded up. Waits for its turn.
     pub async fn rate(&self, order: &Order, gpus: &[GpuOffer]) -> Result<Dec, ScriptError> {
+        // Never closed.
+        let _slot = self.slots.acquire().await;
+        self.rate_beside(order, gpus).await
+    }
+
+    /// The same at once, beside what has or waits for a turn: the caller
+    /// bounds how often.
+    pub(super) async fn rate_beside(
+        &self,
+        order: &Order,
+        gpus: &[GpuOffer],
+    ) -> Result<Dec, ScriptError> {
         let input = self.input_of(order, gpus);
         let order_id = order.id.as_ref().map(TextId::text).unwrap_or_default();
         let owner = order.id.as_ref().map(|id| id.owner.clone()).unwrap_or_default();
-        // Never closed.
-        let _slot = self.slots.acquire().await;
         let printed = tokio::time::timeout(self.timeout, self.run(&input, &owner, &order_id));
         let printed = printed.await.map_err(|_| ScriptError::Timeout(self.timeout))??;
         Ok(a_second(price(&printed)?, self.period))

@@ -47,7 +47,7 @@ const PEER_SECRETS: &str = "/stoa.peer.v1.Secrets/";
 const SECRETS: &str = "/stoa.gateway.v1.Secrets/";
 const TUNNELS: &str = "/stoa.peer.v1.Tunnels/";
 /// Calls for anybody.
-const PUBLIC: [&str; 2] = ["/stoa.gateway.v1.Gateway/Status", "/stoa.gateway.v1.Gateway/Screen"];
+const PUBLIC: [&str; 1] = ["/stoa.gateway.v1.Gateway/Status"];
 /// Calls that take as long as they take; each has bounds of its own.
 const STREAMS: [&str; 8] = [
     "/stoa.gateway.v1.Gateway/UploadBlob",

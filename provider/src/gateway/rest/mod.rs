@@ -92,18 +92,16 @@ impl Rest {
                 let version = env!("CARGO_PKG_VERSION");
                 return Ok(answer::json(&object!({ "version": version, "api": "v1" })));
             }
-            // For anybody, as over gRPC.
-            Route::Screen { order } => {
-                let wanted = ScreenRequest { order: Some(order) };
-                let said = screen::answer(&self.service.context, wanted).await?;
-                return Ok(answer::json(&json::of(&said)?));
-            }
             route => route,
         };
         let ask = Ask { caller: caller.ok_or_else(nobody)?, request, place };
         match route {
-            Route::Status | Route::Version | Route::Screen { .. } => {
-                Err(Status::internal("answered above"))
+            Route::Status | Route::Version => Err(Status::internal("answered above")),
+            Route::Screen { order } => {
+                ask.caller.may(Scope::Status)?;
+                let wanted = ScreenRequest { order: Some(order) };
+                let said = screen::answer(&self.service.context, wanted).await?;
+                Ok(answer::json(&json::of(&said)?))
             }
             Route::LeaseStatus { lease, follow } => self.lease_status(lease, follow, ask).await,
             Route::Logs { lease, wanted } => self.logs(lease, wanted, ask).await,

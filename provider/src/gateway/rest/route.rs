@@ -201,7 +201,7 @@ impl Route {
 
     /// What anybody may ask.
     pub fn is_public(&self) -> bool {
-        matches!(self, Self::Status | Self::Version | Self::Screen { .. })
+        matches!(self, Self::Status | Self::Version)
     }
 
     /// The path that it is read from, without its query.

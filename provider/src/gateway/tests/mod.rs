@@ -387,3 +387,26 @@ async fn any_tenant_learns_why_an_order_is_not_bid_on_and_its_price() {
     let mut stranger = connect(&stage.record, None).await.unwrap();
     refused(stranger.screen(ask(2)).await, Code::Unauthenticated, "certificate");
 }
+
+/// REST told it to anybody.
+#[tokio::test]
+async fn strangers_learn_nothing_about_orders_by_rest_either() {
+    use stoa_client::token::Scope;
+    let stage = Stage::set().await;
+    let mut seen = view();
+    seen.orders = vec![order(2)];
+    stage.views.send_replace(Some(Arc::new(seen)));
+    let path = format!("/order/{}/2/1/1/screen", tenant());
+    let nobody = stage.rest(None, http::Request::get(&path), b"").await;
+    assert_eq!(nobody.status, 401, "{}", nobody.text());
+    let own = stage.get(&path).await;
+    assert_eq!((own.status, &own.json()["eligible"]), (200, &true.into()), "{}", own.text());
+    // By a token: what reads a status may ask, nothing else.
+    stage.lease_of_signer();
+    for (scope, status) in [(Scope::Status, 200), (Scope::Logs, 403)] {
+        let token = format!("Bearer {}", stage.token(&[scope], vec![]));
+        let ask = http::Request::get(&path).header("authorization", token);
+        let answer = stage.rest(None, ask, b"").await;
+        assert_eq!(answer.status, status, "{scope}: {}", answer.text());
+    }
+}
