@@ -287,6 +287,8 @@ pub(crate) struct FakeEngine {
     /// Nothing can be observed or done.
     pub(crate) cut: AtomicBool,
     pub(crate) applied: AtomicUsize,
+    /// How often everything was looked at.
+    pub(crate) observed: AtomicUsize,
     pub(crate) loaded: AtomicUsize,
     /// So many removals of leases are refused.
     pub(crate) stuck: AtomicUsize,
@@ -368,6 +370,7 @@ impl Backend for FakeEngine {
     }
 
     async fn observe(&self) -> Result<Observation, RuntimeError> {
+        self.observed.fetch_add(1, Ordering::SeqCst);
         Ok(self.look()?.clone())
     }
 

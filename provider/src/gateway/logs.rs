@@ -27,20 +27,20 @@ type Lines = mpsc::Sender<Result<LogLine, Status>>;
 
 /// Begins streaming. Ends when all instances' logs do; with `follow`, when
 /// the lease is over; in any case when the reader goes.
-pub(super) async fn stream(
+pub(super) fn stream(
     context: &Arc<Context>,
     lease: BidId,
     request: LogsRequest,
 ) -> Result<mpsc::Receiver<Result<LogLine, Status>>, Status> {
     let name = lease.text();
-    let seen = context.backend.observe().await.map_err(engine_error)?;
-    let keys: Vec<InstanceKey> = seen
-        .instances
-        .iter()
-        .filter(|(key, instance)| key.lease == name && instance.workload.is_some())
-        .map(|(key, _)| key.clone())
-        .filter(|key| is_wanted(key, &request))
-        .collect();
+    let keys = instances(context, &name).map(|mut keys| {
+        keys.retain(|key| is_wanted(key, &request));
+        keys
+    });
+    let keys = match keys {
+        Err(_) if may_come(context, &name, &request) => vec![],
+        keys => keys?,
+    };
     if keys.is_empty() && !may_come(context, &name, &request) {
         return Err(Status::not_found(format!(
             "nothing{} runs for lease {name} yet; `stoa status` shows what does",
@@ -62,6 +62,14 @@ pub(super) async fn stream(
         tokio::spawn(newcomers(Arc::clone(context), name, request, known, lines));
     }
     Ok(receiver)
+}
+
+/// What there is of a lease, by the reconciler's last look: a call of a
+/// tenant's never costs a look at everybody's containers.
+pub(super) fn instances(context: &Context, lease: &str) -> Result<Vec<InstanceKey>, Status> {
+    context.board.instances(lease).ok_or_else(|| {
+        Status::unavailable("the container engine has not been looked at yet; try again soon")
+    })
 }
 
 fn is_wanted(key: &InstanceKey, request: &LogsRequest) -> bool {

@@ -262,7 +262,7 @@ impl Gateway for GatewayService {
         let slot = self.stream_slot(&caller)?;
         let mut request = request.into_inner();
         let lease = self.lease(request.lease.take(), &caller).await?;
-        Ok(Response::new(answers(logs::stream(&self.context, lease, request).await?, slot)))
+        Ok(Response::new(answers(logs::stream(&self.context, lease, request)?, slot)))
     }
 }
 

@@ -151,6 +151,7 @@ impl Tenant for GatewayService {
         request: Request<RestartRequest>,
     ) -> Result<Response<RestartResponse>, Status> {
         let caller = caller(&request, Scope::Restart)?;
+        let _slot = self.stream_slot(&caller)?;
         let request = request.into_inner();
         let lease = self.lease(request.lease, &caller).await?;
         let done =

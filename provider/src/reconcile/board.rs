@@ -1,6 +1,6 @@
 //! Where the state of each lease is posted for tenants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use stoa_client::gateway::phase_words;
@@ -9,12 +9,16 @@ use stoa_client::proto::gateway::v1::{EventKind, LeaseStatusResponse};
 use tokio::sync::watch;
 
 use crate::events::EventLog;
+use crate::runtime::{InstanceKey, Observation};
 use crate::transfers::Transfers;
 
 /// The newest status of each lease, by its id as text.
 #[derive(Debug)]
 pub struct Board {
     posted: RwLock<BTreeMap<String, LeaseStatusResponse>>,
+    /// Instances that have a workload's container; `None` before the first
+    /// look at the engine.
+    seen: RwLock<Option<BTreeSet<InstanceKey>>>,
     changes: watch::Sender<u64>,
     events: EventLog,
     transfers: Arc<Transfers>,
@@ -30,6 +34,7 @@ impl Board {
     pub fn new(transfers: Arc<Transfers>) -> Self {
         Self {
             posted: RwLock::default(),
+            seen: RwLock::default(),
             changes: transfers.teller(),
             events: EventLog::default(),
             transfers,
@@ -45,6 +50,23 @@ impl Board {
             }
             status
         })
+    }
+
+    /// Notes what one look at the engine found, so that nobody else needs to
+    /// look at everything.
+    pub fn saw(&self, seen: &Observation) {
+        let instances = seen.instances.iter().filter(|(_, instance)| instance.workload.is_some());
+        let keys = instances.map(|(key, _)| key.clone()).collect();
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(keys);
+    }
+
+    /// A lease's instances that have a workload's container, by the last look
+    /// at the engine; `None` before the first.
+    pub fn instances(&self, lease: &str) -> Option<Vec<InstanceKey>> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let first = InstanceKey { lease: lease.into(), service: String::new(), index: 0 };
+        let own = seen.as_ref()?.range(first..).take_while(|key| key.lease == lease);
+        Some(own.cloned().collect())
     }
 
     /// How far payloads are, and whom they came from.

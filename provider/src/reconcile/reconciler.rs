@@ -139,6 +139,7 @@ impl Reconciler {
         };
         self.shared.clock().settle_starts(&mut seen.instances, now(), Instant::now());
         self.shared.crashes().note(&mut seen.instances, now());
+        self.shared.board.saw(&seen);
         self.collect_garbage(view, &busy).await;
         let over = self.over(view, &seen, &busy).await;
         let mut turns = vec![];

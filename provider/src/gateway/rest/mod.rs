@@ -123,6 +123,7 @@ impl Rest {
             }
             Route::Restart { lease, service, instance } => {
                 ask.caller.may(Scope::Restart)?;
+                let _slot = self.service.stream_slot(&ask.caller)?;
                 let lease = self.lease(&lease, &ask.caller).await?;
                 let context = &self.service.context;
                 let done = sessions::restart(context, &lease, &service, instance).await?;
@@ -195,7 +196,7 @@ impl Rest {
             since: wanted.since,
             instance: wanted.instance,
         };
-        let lines = answers(logs::stream(&self.service.context, lease, wanted).await?, slot);
+        let lines = answers(logs::stream(&self.service.context, lease, wanted)?, slot);
         told(ask, lines.map(|line| line.map(|line| json::log_line(&line))))
     }
 

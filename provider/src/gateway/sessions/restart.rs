@@ -5,7 +5,7 @@ use stoa_client::proto::gateway::v1::EventKind;
 use stoa_client::proto::types::v1::BidId;
 use tonic::Status;
 
-use super::super::logs::engine_error;
+use super::super::logs::{engine_error, instances};
 use super::super::Context;
 use crate::runtime::{ContainerState, InstanceKey};
 
@@ -18,14 +18,14 @@ pub(in super::super) async fn restart(
     instance: Option<u32>,
 ) -> Result<Vec<u32>, Status> {
     let name = lease.text();
-    let seen = context.backend.observe().await.map_err(engine_error)?;
-    let found: Vec<(InstanceKey, ContainerState)> = seen
-        .instances
+    let wanted = instances(context, &name)?
         .into_iter()
-        .filter(|(key, _)| key.lease == name && key.service == service)
-        .filter(|(key, _)| instance.is_none_or(|index| key.index == index))
-        .filter_map(|(key, seen)| Some((key, seen.workload?.state)))
-        .collect();
+        .filter(|key| key.service == service && instance.is_none_or(|index| key.index == index));
+    let mut found: Vec<(InstanceKey, ContainerState)> = vec![];
+    for key in wanted {
+        let seen = context.backend.observe_instance(&key).await.map_err(engine_error)?;
+        found.extend(seen.workload.map(|workload| (key, workload.state)));
+    }
     if found.is_empty() {
         return Err(Status::not_found(format!(
             "lease {name} has no such instance of a service {service}; `stoa status` shows what \

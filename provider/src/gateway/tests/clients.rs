@@ -62,6 +62,7 @@ impl Stage {
         use crate::runtime::Backend;
         let spec = service_goal("web", 1, "1").instances.remove(0);
         self.engine.apply(&spec).await.unwrap();
+        self.board.saw(&self.engine.seen.lock().unwrap());
     }
 
     /// Puts a lease of the signer's on chain and gives its id.

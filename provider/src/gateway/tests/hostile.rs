@@ -165,6 +165,16 @@ async fn one_tenants_streams_leave_room_for_anothers() {
     assert_eq!(end.code(), Code::ResourceExhausted);
     assert!(end.message().contains("end some"), "{end}");
     assert_eq!(open.len(), 64);
+    // A restart takes a place as well.
+    let restart = stoa_client::proto::gateway::v1::RestartRequest {
+        lease: Some(stage.lease.clone()),
+        service: "web".into(),
+        instance: None,
+    };
+    let answer = stage.tenant_client().await.restart(restart).await;
+    refused(answer, Code::ResourceExhausted, "end some");
+    let post = http::Request::post(format!("{}/service/web/restart", stage.lease_path()));
+    assert_eq!(stage.rest(Some(&stage.tenant), post, b"").await.status, 429);
     let lease = stage.lease_of_signer();
     let token = stage.token(&[stoa_client::token::Scope::Status], vec![]);
     let path = format!("/lease/{}/{}/1/1/status?follow", lease.owner, lease.dseq);

@@ -98,6 +98,40 @@ async fn an_instance_that_is_not_there_or_does_not_run_is_no_place_to_go() {
     assert_eq!(*stage.engine.restarted.lock().unwrap(), [key]);
 }
 
+/// Each did: one tenant that called often kept the engine so busy that nobody's
+/// workloads could be looked at.
+#[tokio::test]
+async fn logs_and_restarts_never_look_at_everybodys_containers() {
+    let stage = Stage::set().await;
+    let (mut client, mut tenant_client) = (stage.client().await, stage.tenant_client().await);
+    let logs = || LogsRequest { lease: Some(stage.lease.clone()), ..LogsRequest::default() };
+    let restart = || RestartRequest {
+        lease: Some(stage.lease.clone()),
+        service: "web".into(),
+        instance: None,
+    };
+    refused(client.logs(logs()).await.map(drop), Code::Unavailable, "try again soon");
+    refused(tenant_client.restart(restart()).await, Code::Unavailable, "try again soon");
+    stage.run_web().await;
+    for _ in 0..20 {
+        client.logs(logs()).await.unwrap();
+        tenant_client.restart(restart()).await.unwrap();
+    }
+    let lease = stage.lease_path();
+    assert_eq!(stage.get(&format!("{lease}/logs")).await.status, 200);
+    let post = http::Request::post(format!("{lease}/service/web/restart"));
+    assert_eq!(stage.rest(Some(&stage.tenant), post, b"").await.status, 200);
+    assert_eq!(stage.engine.observed.load(std::sync::atomic::Ordering::SeqCst), 0);
+    // Another lease's instances are not this one's.
+    let mut spec = crate::tests_support::service_goal("web", 1, "1").instances.remove(0);
+    spec.key.lease.push('0');
+    use crate::runtime::Backend;
+    stage.engine.apply(&spec).await.unwrap();
+    stage.engine.seen.lock().unwrap().instances.retain(|key, _| *key == spec.key);
+    stage.board.saw(&stage.engine.seen.lock().unwrap());
+    refused(client.logs(logs()).await.map(drop), Code::NotFound, "nothing runs");
+}
+
 #[tokio::test]
 async fn a_port_is_forwarded_both_ways_and_each_way_ends_by_itself() {
     let stage = Stage::set().await;
