@@ -26,7 +26,7 @@ pub struct Overlay {
     /// of a `listen` that is there.
     pub advertise_inside: Vec<String>,
     /// DNS servers that workloads' questions for public names are sent to;
-    /// empty: the system's.
+    /// empty: the system's, of which only public addresses are passed on.
     pub resolvers: Vec<SocketAddr>,
     /// Connections that only the version before had are kept so long after
     /// an update.

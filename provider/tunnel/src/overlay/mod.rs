@@ -41,6 +41,7 @@ use link::{Common, Links};
 use serve::Serving;
 use tunnel::{Tunnel, Way};
 
+pub use dns::{host_resolvers, is_public_address};
 pub use name::{tunnel_name, TUNNEL_DOMAIN};
 pub use status::{Direction, LinkStatus, OverlayListener, TunnelState, TunnelStatus};
 pub use table::{

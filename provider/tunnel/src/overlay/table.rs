@@ -51,8 +51,8 @@ pub struct OverlayTable {
     /// What this side shows of itself, for each tunnel of its own.
     #[serde(default)]
     pub credentials: Vec<Credential>,
-    /// Where public names are looked up; the host's own resolvers where there
-    /// is none.
+    /// Where public names are looked up; where there is none, the host's own
+    /// resolvers, of which nothing but public addresses is passed on.
     #[serde(default)]
     pub resolvers: Vec<SocketAddr>,
 }

@@ -17,6 +17,8 @@ const MAX_JUMPS: usize = 32;
 pub(super) const A: u16 = 1;
 pub(super) const AAAA: u16 = 28;
 pub(super) const PTR: u16 = 12;
+pub(super) const CNAME: u16 = 5;
+const DNAME: u16 = 39;
 const OPT: u16 = 41;
 pub(super) const INTERNET: u16 = 1;
 
@@ -168,6 +170,7 @@ impl Query {
             count,
             records: vec![],
             addresses: vec![],
+            only_addresses: true,
             ttl: u32::MAX,
         };
         let mut at = start;
@@ -183,7 +186,8 @@ impl Query {
                     reply.addresses.extend(data.first_chunk::<16>().map(|v6| IpAddr::from(*v6)));
                 }
                 (A | AAAA, _) => return Err(Malformed),
-                _ => {}
+                (CNAME | DNAME, _) => {}
+                _ => reply.only_addresses = false,
             }
             at = record.end;
         }
@@ -192,8 +196,8 @@ impl Query {
     }
 }
 
-/// What a resolver answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a resolver answers; by default nothing, and well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) code: u8,
     pub(super) truncated: bool,
@@ -201,6 +205,8 @@ pub(super) struct Reply {
     /// The answers as they stand in the message.
     pub(super) records: Vec<u8>,
     pub(super) addresses: Vec<IpAddr>,
+    /// There are no records but addresses and other names of them.
+    pub(super) only_addresses: bool,
     /// The least of them, seconds.
     pub(super) ttl: u32,
 }

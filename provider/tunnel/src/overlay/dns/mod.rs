@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 
 use super::table::Link;
 use message::{Code, Query, A, AAAA, INTERNET, PTR};
+pub use public::is_public_address;
 use public::is_public_name;
+pub use resolver::host_resolvers;
 pub(super) use resolver::Resolver;
 
 /// Seconds that a declared name may be remembered: the table may change.

@@ -23,7 +23,7 @@ const INTERNAL: &[&str] = &[
 
 /// Whether an address belongs to the public internet. Others in the answer for
 /// a public name lead into somebody's network (DNS rebinding).
-pub(in crate::overlay) fn is_public_address(address: IpAddr) -> bool {
+pub fn is_public_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => is_public_v6(v6),
