@@ -1,14 +1,10 @@
-//! This machine without its engine: files, key, ports, disk.
+//! This machine without its engine: files, key, disk, data plane.
 
-use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::unistd::Uid;
-use stoa_client::gateway::GatewayAddress;
 use stoa_client::tls::{self, Identity};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::Finding;
 use crate::config::{Config, Strategy};
@@ -16,7 +12,6 @@ use crate::money::{Filter, Ledger};
 
 /// Less free space on the data directory's disk is little.
 const LITTLE_SPACE: u64 = 2 << 30;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The provider's address, where its key is found, and what was found.
 pub(super) fn look(config: &Config) -> (Option<String>, Vec<Finding>) {
@@ -149,62 +144,6 @@ fn script(config: &Config) -> Option<Finding> {
     })
 }
 
-/// Whether the listeners are there, or could be; and the gateway from
-/// outside.
-pub(super) async fn ports(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![
-        listener("gateway", config.gateway.listen).await,
-        listener("ingress", config.ingress.listen).await,
-    ];
-    if let Ok(Some(address)) = config.metrics_listen() {
-        findings.push(listener("metrics", address).await);
-    }
-    findings.push(host_uri(config).await);
-    findings
-}
-
-async fn listener(name: &str, address: SocketAddr) -> Finding {
-    let name = format!("port of the {name}");
-    let mut local = address;
-    if address.ip().is_unspecified() {
-        local.set_ip(IpAddr::from([127, 0, 0, 1]));
-    }
-    let connect = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(local)).await;
-    if matches!(connect, Ok(Ok(_))) {
-        return Finding::good(&name, format!("{address} answers"));
-    }
-    match TcpListener::bind(address).await {
-        Ok(_) => Finding::good(&name, format!("{address} is free; nobody answers there now")),
-        Err(error) => Finding::bad(
-            &name,
-            format!("{address}: {error}"),
-            "choose another address, or end what has it",
-        ),
-    }
-}
-
-async fn host_uri(config: &Config) -> Finding {
-    let (name, uri) = ("address for tenants", &config.gateway.host_uri);
-    let address = match GatewayAddress::parse(uri) {
-        Ok(address) => address,
-        Err(error) => return Finding::bad(name, error.to_string(), "correct gateway.host_uri"),
-    };
-    let connect = TcpStream::connect((address.host.as_str(), address.port));
-    match tokio::time::timeout(CONNECT_TIMEOUT, connect).await {
-        Ok(Ok(_)) => Finding::good(name, format!("{uri} takes connections")),
-        Ok(Err(error)) => unreached(name, uri, &error.to_string()),
-        Err(_) => unreached(name, uri, "no answer"),
-    }
-}
-
-fn unreached(name: &str, uri: &str, why: &str) -> Finding {
-    Finding::warning(
-        name,
-        format!("{uri} cannot be reached from here: {why}"),
-        "start the daemon; check the name's DNS record and the firewall",
-    )
-}
-
 /// What the running data plane says of itself.
 pub(super) async fn data_plane(config: &Config) -> Vec<Finding> {
     const NAME: &str = "data plane";
@@ -229,18 +168,6 @@ mod tests {
     use super::super::Verdict;
     use super::*;
     use crate::tests_support::config;
-
-    #[tokio::test]
-    async fn a_port_is_good_free_or_answered_and_bad_where_it_cannot_be_had() {
-        let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = taken.local_addr().unwrap();
-        assert!(listener("x", address).await.found.contains("answers"));
-        drop(taken);
-        assert_eq!(listener("x", address).await.verdict, Verdict::Good);
-        // An address of documentation's, which no machine has.
-        let foreign = listener("x", "192.0.2.1:80".parse().unwrap()).await;
-        assert_eq!(foreign.verdict, Verdict::Bad);
-    }
 
     #[test]
     fn what_is_missing_is_told_with_a_remedy() {

@@ -5,7 +5,9 @@
 mod chain;
 mod host;
 mod machine;
+mod names;
 mod peering;
+mod ports;
 
 use clap::Args;
 use comfy_table::Table;
@@ -91,7 +93,8 @@ async fn look(config: &Config) -> Vec<Finding> {
     let (provider, mut findings) = host::look(config);
     findings.extend(machine::look(config, &provider.clone().unwrap_or_default()).await);
     findings.extend(chain::look(config, provider.as_deref()).await);
-    findings.extend(host::ports(config).await);
+    findings.extend(ports::look(config).await);
+    findings.extend(names::look(config).await);
     findings.extend(host::data_plane(config).await);
     findings.extend(peering::look(config).await);
     findings
