@@ -176,6 +176,31 @@ async fn a_workload_is_confined() {
     assert_eq!(greedy, "exit 137\n", "killed for want of memory");
 }
 
+/// No container was ever made with a runtime, whatever the provider promised.
+#[tokio::test]
+async fn a_workload_runs_by_the_runtime_that_is_named_and_its_link_by_the_engines_own() {
+    let named = "io.containerd.runc.v2";
+    let choose = |config: &mut RuntimeConfig| config.runtime = Some(named.into());
+    let provider = Provider::start_with("by", choose).await;
+    let image = provider.busybox().await;
+    let spec = provider.spec("by-lease", "web", &image);
+    provider.backend.apply(&spec).await.unwrap();
+    let names = provider.backend.names().instance(&spec.key);
+    let runtime = |name: &str| docker(&["inspect", "-f", "{{.HostConfig.Runtime}}", name]);
+    assert_eq!(runtime(&names.workload).trim(), named);
+    assert_eq!(runtime(&names.link).trim(), docker(&["info", "-f", "{{.DefaultRuntime}}"]).trim());
+    until_serving(&provider.backend, &spec.key).await;
+
+    // One that the engine lacks is refused before anything runs by another.
+    let mut config = RuntimeConfig::new(&provider.id);
+    config.runtime = Some("no-such-runtime".into());
+    let Err(error) = DockerBackend::connect(config).await else { panic!("it was taken") };
+    assert!(
+        matches!(&error, RuntimeError::Setup(words) if words.contains("daemon.json")),
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn a_workload_reaches_neither_host_nor_neighbour_nor_internet() {
     let provider = Provider::start("alone").await;

@@ -16,6 +16,7 @@ use stoa_client::tls::{self, Identity};
 use stoa_client::tx::{any, TxOptions};
 use stoa_client::{Chain, Error};
 
+use super::features::{self, Features};
 use super::Globals;
 use crate::config::{render, Config, Setting};
 
@@ -158,13 +159,15 @@ async fn register(config: &Config, address: &str, root: &Identity) -> anyhow::Re
         Err(Error::NotFound(_)) => None,
         Err(error) => return Err(error.into()),
     };
+    let features = features(config, address).await;
+    let attributes = attributes(config, features.as_ref(), found.as_ref());
     let message = match &found {
-        None => any(&created(config, address, root)),
-        Some(record) if is_current(record, config, root) => {
+        None => any(&created(config, address, root, attributes)),
+        Some(record) if is_current(record, config, root, &attributes) => {
             println!("on chain: {address} is registered and up to date");
             return Ok(());
         }
-        Some(record) => any(&updated(record, config, root)),
+        Some(record) => any(&updated(record, config, root, attributes)),
     };
     let options = TxOptions::default();
     let key = config.secret_key()?;
@@ -174,43 +177,109 @@ async fn register(config: &Config, address: &str, root: &Identity) -> anyhow::Re
     Ok(())
 }
 
-fn attributes(config: &Config) -> Vec<Attribute> {
-    let pair =
-        |(key, value): (&String, &String)| Attribute { key: key.clone(), value: value.clone() };
-    config.attributes.iter().map(pair).collect()
+/// What the engines do for tenants; `None`, with a word, where they cannot be
+/// asked.
+async fn features(config: &Config, address: &str) -> Option<Features> {
+    match features::ask(config, address).await {
+        Ok(features) => Some(features),
+        Err(error) => {
+            println!(
+                "engine: {error:#}; the attributes {} stay as they are on chain until `init` is \
+                 run again",
+                features::KEYS.join(", ")
+            );
+            None
+        }
+    }
+}
+
+fn attributes(
+    config: &Config,
+    features: Option<&Features>,
+    record: Option<&Provider>,
+) -> Vec<Attribute> {
+    let record = record.map(|record| record.attributes.as_slice()).unwrap_or_default();
+    let all = features::attributes(config, features, record);
+    all.into_iter().map(|(key, value)| Attribute { key, value }).collect()
 }
 
 fn info(config: &Config) -> ProviderInfo {
     ProviderInfo { email: config.info.email.clone(), website: config.info.website.clone() }
 }
 
-fn created(config: &Config, address: &str, root: &Identity) -> MsgCreateProvider {
+fn created(
+    config: &Config,
+    address: &str,
+    root: &Identity,
+    attributes: Vec<Attribute>,
+) -> MsgCreateProvider {
     MsgCreateProvider {
         owner: address.into(),
         host_uri: config.gateway.host_uri.clone(),
-        attributes: attributes(config),
+        attributes,
         info: Some(info(config)),
         root_certificate: root.certificate().to_vec(),
     }
 }
 
-fn is_current(record: &Provider, config: &Config, root: &Identity) -> bool {
+fn is_current(
+    record: &Provider,
+    config: &Config,
+    root: &Identity,
+    attributes: &[Attribute],
+) -> bool {
     let mut listed = record.attributes.clone();
     listed.sort_by(|a, b| a.key.cmp(&b.key));
     record.host_uri == config.gateway.host_uri
-        && listed == attributes(config)
+        && listed == attributes
         && record.info.clone().unwrap_or_default() == info(config)
         && record.root_certificate == root.certificate()
 }
 
-fn updated(record: &Provider, config: &Config, root: &Identity) -> MsgUpdateProvider {
+fn updated(
+    record: &Provider,
+    config: &Config,
+    root: &Identity,
+    attributes: Vec<Attribute>,
+) -> MsgUpdateProvider {
     let same_root = record.root_certificate == root.certificate();
     MsgUpdateProvider {
         owner: record.owner.clone(),
         host_uri: config.gateway.host_uri.clone(),
-        attributes: attributes(config),
+        attributes,
         info: Some(info(config)),
         root_certificate: if same_root { vec![] } else { root.certificate().to_vec() },
         revoke_earlier: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Inventory;
+    use crate::tests_support::{config, machine, me};
+
+    /// What engines do was measured and told to nobody.
+    #[test]
+    fn the_record_is_brought_up_to_date_with_what_the_engines_do() {
+        stoa_client::install_crypto();
+        let (config, root) = (config(), tls::provider_root(&me(), 30).unwrap());
+        let plain = Features::of(&[machine()]);
+        let able = Features::of(&[Inventory { storage_quota: true, ..machine() }]);
+        let of = |features: &Features| attributes(&config, Some(features), None);
+        let before = created(&config, &me(), &root, of(&plain));
+        let record = Provider {
+            owner: me(),
+            host_uri: before.host_uri,
+            attributes: before.attributes,
+            info: before.info,
+            root_certificate: before.root_certificate,
+            ..Provider::default()
+        };
+        assert!(is_current(&record, &config, &root, &of(&plain)));
+        assert!(!is_current(&record, &config, &root, &of(&able)));
+        let told = updated(&record, &config, &root, of(&able)).attributes;
+        let quota = Attribute { key: "storage-quota".into(), value: "true".into() };
+        assert_eq!(told, [quota]);
     }
 }

@@ -5,6 +5,7 @@ mod daemon;
 mod doctor;
 mod drain;
 mod earnings;
+mod features;
 mod firewall;
 mod hosts;
 mod init;

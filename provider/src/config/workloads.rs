@@ -13,6 +13,9 @@ use crate::runtime::{EgressLimits, FirewallChoice, GpuNaming, RuntimeConfig, Vol
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workloads {
+    /// Which of the engine's runtimes runs them: `runsc` is gVisor. Empty: the
+    /// engine's own default.
+    pub runtime: String,
     /// Processes and threads of an instance.
     pub pids_limit: u32,
     /// Open files of a process; lowered to this process's own hard limit.
@@ -44,6 +47,7 @@ pub struct Workloads {
 impl Default for Workloads {
     fn default() -> Self {
         Self {
+            runtime: String::new(),
             pids_limit: 1024,
             open_files: 65_536,
             log_file_megabytes: 10,
@@ -60,6 +64,13 @@ impl Default for Workloads {
 
 impl Workloads {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        let clean = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !self.runtime.bytes().all(clean) {
+            return Err(ConfigError::Wrong(format!(
+                "workloads.runtime: `{}` is no runtime's name; right is such as runsc, or nothing",
+                self.runtime
+            )));
+        }
         for class in self.volumes.keys() {
             if !PERSISTENT_CLASSES.contains(&class.as_str()) {
                 return Err(ConfigError::Wrong(format!(
@@ -76,6 +87,7 @@ impl Workloads {
     }
 
     pub(crate) fn put_into(&self, runtime: &mut RuntimeConfig) {
+        runtime.runtime = Some(self.runtime.clone()).filter(|name| !name.is_empty());
         runtime.pids_limit = i64::from(self.pids_limit);
         runtime.open_files_limit = i64::from(self.open_files);
         runtime.log_file_megabytes = self.log_file_megabytes;
@@ -95,6 +107,7 @@ mod tests {
     #[test]
     fn places_of_volumes_are_directories_or_drivers() {
         let text = r#"
+            runtime = "runsc"
             [volumes]
             beta1 = { directory = "/mnt/ssd" }
             beta2 = { driver = "local", options = { type = "nfs", device = ":/x" } }
@@ -116,11 +129,16 @@ mod tests {
         assert_eq!(runtime.volume_places, workloads.volumes);
         assert_eq!((runtime.egress.megabits, runtime.egress.connections), (10, 8192));
         assert_eq!(runtime.firewall, Some(FirewallChoice::Auto));
+        assert_eq!(runtime.runtime.as_deref(), Some("runsc"));
+        Workloads::default().put_into(&mut runtime);
+        assert_eq!(runtime.runtime, None);
         assert_eq!(
             toml::from_str::<Workloads>(&toml::to_string(&workloads).unwrap()),
             Ok(workloads)
         );
 
+        let wrong: Workloads = toml::from_str("runtime = \"/usr/bin/runsc\"").unwrap();
+        assert!(wrong.validate().unwrap_err().to_string().contains("such as runsc"));
         let wrong: Workloads = toml::from_str("volumes.ram = { directory = \"/x\" }").unwrap();
         assert!(wrong.validate().unwrap_err().to_string().contains("beta3"));
         assert!(toml::from_str::<Workloads>("volumes.beta1 = { folder = \"/x\" }").is_err());

@@ -21,6 +21,7 @@ pub const CONTROL: &str = "control.stoa.invalid";
 /// certificate is recorded; so certificates themselves last.
 const DAYS: u32 = 3650;
 const AUTHORITY: &str = "authority.pem";
+const CONTROL_FILE: &str = "control.pem";
 const AUTHORITY_CERTIFICATE: &str = "authority.crt";
 
 /// Signs for the provider's machines.
@@ -84,7 +85,13 @@ impl Authority {
 
     /// The control daemon's own certificate and key, made anew.
     pub fn issue_control(&self) -> anyhow::Result<PathBuf> {
-        self.issue(CONTROL, "control.pem")
+        self.issue(CONTROL, CONTROL_FILE)
+    }
+
+    /// The files that a daemon has issued and that other commands speak to
+    /// agents with: certificate and key, and the authority's certificate.
+    pub fn files(dir: &Path) -> (PathBuf, PathBuf) {
+        (dir.join(CONTROL_FILE), dir.join(AUTHORITY_CERTIFICATE))
     }
 
     /// The front data plane's.

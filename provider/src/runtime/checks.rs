@@ -52,6 +52,9 @@ impl DockerBackend {
                          seccomp; `userns-remap` in daemon.json adds a wall";
             Check::warning("user namespaces", words.into())
         });
+        if inventory.gvisor {
+            checks.push(Check::good("gVisor", "workloads run in it, by runsc".into()));
+        }
         Ok(checks)
     }
 

@@ -25,6 +25,9 @@ pub struct RuntimeConfig {
     pub socket: PathBuf,
     /// Where the workloads' /28 networks come from.
     pub pool: AddressPool,
+    /// Which of the engine's runtimes runs workloads; its own default where
+    /// none is named.
+    pub runtime: Option<String>,
     /// Processes and threads a workload may have.
     pub pids_limit: i64,
     /// Open files a workload's process may have; lowered to this process's
@@ -132,6 +135,7 @@ impl RuntimeConfig {
             provider_id: provider_id.into(),
             socket: PathBuf::from("/var/run/docker.sock"),
             pool: AddressPool::default(),
+            runtime: None,
             pids_limit: 1024,
             open_files_limit: 65_536,
             log_file_megabytes: 10,

@@ -104,6 +104,7 @@ fn workload_host_config(
         nano_cpus: limits.nano_cpus,
         cpu_shares: limits.cpu_shares,
         device_requests: device_requests(gpus),
+        runtime: config.runtime.clone(),
         // In the container's memory, as all tmpfs: never more than that.
         shm_size: Some(clamped(SHARED_MEMORY_BYTES.min(spec.limits().memory_bytes))),
         pids_limit: Some(config.pids_limit),

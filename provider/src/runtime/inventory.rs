@@ -1,10 +1,14 @@
 //! What the engine's machine has, before any over-commit.
 
+use bollard::models::SystemInfo;
 use serde::{Deserialize, Serialize};
 
 use super::disk::file_system;
 use super::gpu::{self, GpuDevice};
 use super::{DockerBackend, RuntimeError};
+
+/// What gVisor's runtime is called.
+const GVISOR: &str = "runsc";
 
 /// The machine behind the engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +25,7 @@ pub struct Inventory {
     pub engine_version: String,
     /// The engine bounds a container's writable layer by itself.
     pub storage_quota: bool,
-    /// gVisor is there as `runsc`.
+    /// Workloads run in gVisor (`runsc`).
     pub gvisor: bool,
     /// Container root is not the host's root.
     pub user_namespaces: bool,
@@ -43,6 +47,7 @@ impl DockerBackend {
                 }
             })
         };
+        let gvisor = workloads_run_by(self.config.runtime.as_deref(), &info)? == GVISOR;
         let gpus = gpu::offered(&info, &self.config.gpu_names);
         let root = info.docker_root_dir.as_deref().unwrap_or("/var/lib/docker");
         let (disk_bytes, disk_free_bytes) =
@@ -60,10 +65,29 @@ impl DockerBackend {
                 info.driver_status.as_deref().unwrap_or_default(),
                 std::path::Path::new(root),
             ),
-            gvisor: info.runtimes.unwrap_or_default().contains_key("runsc"),
+            gvisor,
             user_namespaces: security.iter().any(|option| option.contains("name=userns")),
             gpus,
         })
+    }
+}
+
+/// The runtime of workloads. One that the settings name and the engine lacks is
+/// an error: no workload could be started, and none may run by another.
+fn workloads_run_by(wanted: Option<&str>, info: &SystemInfo) -> Result<String, RuntimeError> {
+    let Some(wanted) = wanted else {
+        return Ok(info.default_runtime.clone().unwrap_or_default());
+    };
+    let mut known: Vec<&str> =
+        info.runtimes.iter().flatten().map(|(name, _)| name.as_str()).collect();
+    known.sort_unstable();
+    match known.contains(&wanted) {
+        true => Ok(wanted.into()),
+        false => Err(RuntimeError::Setup(format!(
+            "the engine has no runtime {wanted} (it has {}); install it and name it under \
+             \"runtimes\" in daemon.json, or take workloads.runtime out",
+            known.join(", ")
+        ))),
     }
 }
 
@@ -101,6 +125,21 @@ fn has_project_quota(mounts: &str, path: &std::path::Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn workloads_run_by_the_runtime_that_is_named_or_not_at_all() {
+        let info: SystemInfo = serde_json::from_value(serde_json::json!({
+            "DefaultRuntime": "runc", "Runtimes": { "runc": {}, "runsc": {} },
+        }))
+        .unwrap();
+        assert_eq!(workloads_run_by(None, &info).unwrap(), "runc");
+        assert_eq!(workloads_run_by(Some("runsc"), &info).unwrap(), GVISOR);
+        let error = workloads_run_by(Some("kata"), &info).unwrap_err();
+        assert!(!error.is_unknown(), "it is not waited for");
+        assert!(error.to_string().contains("it has runc, runsc"), "{error}");
+        let only = SystemInfo { default_runtime: Some("runsc".into()), ..info };
+        assert_eq!(workloads_run_by(None, &only).unwrap(), GVISOR);
+    }
 
     #[test]
     fn project_quotas_are_those_of_the_nearest_mount() {

@@ -1,5 +1,6 @@
 //! Nodes, clock, registration, balance.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stoa_client::proto::provider::v1::QueryProviderResponse;
@@ -8,6 +9,7 @@ use stoa_client::rpc::RpcClient;
 use stoa_client::tls::Identity;
 use stoa_client::{Chain, Error};
 
+use super::super::features::{self, Features};
 use super::Finding;
 use crate::chain::{ChainReads, LiveChain};
 use crate::config::Config;
@@ -17,7 +19,11 @@ const CLOCK_WRONG: u64 = 30;
 /// A chain whose newest block is older stands still, in seconds.
 const STANDS_STILL: u64 = 120;
 
-pub(super) async fn look(config: &Config, provider: Option<&str>) -> Vec<Finding> {
+pub(super) async fn look(
+    config: &Config,
+    provider: Option<&str>,
+    features: Option<&Features>,
+) -> Vec<Finding> {
     let mut findings = vec![];
     for address in &config.chain.rpc {
         findings.push(rpc(config, address).await);
@@ -37,7 +43,7 @@ pub(super) async fn look(config: &Config, provider: Option<&str>) -> Vec<Finding
     match LiveChain::new(&config.client(), &chain, provider, (&config.chain).into()) {
         Ok(reads) => {
             findings.push(agreement(config, &reads).await);
-            findings.push(registration(config, &reads).await);
+            findings.extend(registration(config, &reads, features).await);
             findings.push(balance(config, &reads).await);
         }
         Err(error) => findings.push(Finding::bad("nodes", error.to_string(), "see [chain]")),
@@ -117,18 +123,48 @@ async fn agreement(config: &Config, reads: &LiveChain) -> Finding {
     }
 }
 
-async fn registration(config: &Config, reads: &LiveChain) -> Finding {
+async fn registration(
+    config: &Config,
+    reads: &LiveChain,
+    features: Option<&Features>,
+) -> Vec<Finding> {
     let name = "registration";
     match reads.provider().await {
-        Ok(answer) => registered(config, &answer),
-        Err(Error::NotFound(_)) => {
-            Finding::bad(name, "this provider is not on chain", "run `stoa-provider init`")
+        Ok(answer) => {
+            let mut findings = vec![registered(config, &answer, features)];
+            findings.extend(features.and_then(|features| claimed(&answer, features)));
+            findings
         }
-        Err(error) => Finding::bad(name, error.to_string(), "see the nodes above"),
+        Err(Error::NotFound(_)) => {
+            vec![Finding::bad(name, "this provider is not on chain", "run `stoa-provider init`")]
+        }
+        Err(error) => vec![Finding::bad(name, error.to_string(), "see the nodes above")],
     }
 }
 
-fn registered(config: &Config, answer: &QueryProviderResponse) -> Finding {
+/// Whether the record promises tenants what the engines do not do. Nothing
+/// where it does not.
+fn claimed(answer: &QueryProviderResponse, features: &Features) -> Option<Finding> {
+    let record = answer.provider.as_ref()?;
+    let told = record.attributes.iter().filter(|told| told.value == features::TRUE);
+    let own = told.map(|told| told.key.as_str()).filter(|key| features::KEYS.contains(key));
+    let lies: Vec<&str> = own.filter(|key| !features.hold(key)).collect();
+    (!lies.is_empty()).then(|| {
+        Finding::bad(
+            "engine's attributes",
+            format!("the chain says {}, and not all engines do it", lies.join(", ")),
+            "set the engines up for it (storage-quota: overlay2 on xfs with pquota; \
+             user-namespaces: userns-remap; gvisor: workloads.runtime), or take it out of \
+             [attributes] and run `stoa-provider init`",
+        )
+    })
+}
+
+fn registered(
+    config: &Config,
+    answer: &QueryProviderResponse,
+    features: Option<&Features>,
+) -> Finding {
     let (name, init) = ("registration", "run `stoa-provider init` to bring the record up to date");
     let record = answer.provider.clone().unwrap_or_default();
     if record.jailed {
@@ -144,8 +180,14 @@ fn registered(config: &Config, answer: &QueryProviderResponse) -> Finding {
         return Finding::warning(name, found, init);
     }
     let told = record.attributes.iter().map(|a| (a.key.clone(), a.value.clone()));
-    if told.collect::<std::collections::BTreeMap<_, _>>() != config.attributes {
-        return Finding::warning(name, "the chain has other attributes", init);
+    let told: BTreeMap<String, String> = told.collect();
+    let right = features::attributes(config, features, &record.attributes);
+    if told != right {
+        let keys = told.keys().chain(right.keys()).filter(|key| told.get(*key) != right.get(*key));
+        let keys: BTreeSet<&str> = keys.map(String::as_str).collect();
+        let keys: Vec<&str> = keys.into_iter().collect();
+        let found = format!("the chain has other attributes: {}", keys.join(", "));
+        return Finding::warning(name, found, init);
     }
     let words = format!("stake {}, reputation {}", record.stake, answer.reputation);
     Finding::good(name, words)
@@ -184,12 +226,47 @@ mod tests {
         assert_eq!(verdict(1_000, 1_121), Verdict::Bad, "the chain stands, or this clock is ahead");
     }
 
+    /// Nothing compared them.
+    #[test]
+    fn attributes_that_the_engines_do_not_keep_or_that_are_not_told_are_named() {
+        use crate::runtime::Inventory;
+        use crate::tests_support::machine;
+        use stoa_client::proto::provider::v1::Provider;
+        use stoa_client::proto::types::v1::Attribute;
+        let mut config = config();
+        config.data_dir = "/nonexistent".into();
+        let answer = |keys: &[&str]| {
+            let told =
+                keys.iter().map(|key| Attribute { key: (*key).into(), value: "true".into() });
+            let host_uri = config.gateway.host_uri.clone();
+            let record = Provider { host_uri, attributes: told.collect(), ..Provider::default() };
+            QueryProviderResponse { provider: Some(record), ..Default::default() }
+        };
+        let plain = Features::of(&[machine()]);
+        let able = Features::of(&[Inventory { storage_quota: true, ..machine() }]);
+        let registered = |keys: &[&str], features: Option<&Features>| {
+            registered(&config, &answer(keys), features)
+        };
+        assert_eq!(registered(&[], Some(&plain)).verdict, Verdict::Good);
+        let untold = registered(&[], Some(&able));
+        assert_eq!(untold.verdict, Verdict::Warning);
+        assert!(untold.found.ends_with(": storage-quota"), "{untold:?}");
+        assert!(untold.remedy.contains("init"), "{untold:?}");
+        assert_eq!(registered(&["storage-quota"], Some(&able)).verdict, Verdict::Good);
+        assert_eq!(registered(&["storage-quota"], None).verdict, Verdict::Good, "nobody knows");
+        let lie = claimed(&answer(&["gvisor", "storage-quota"]), &able).unwrap();
+        assert_eq!(lie.verdict, Verdict::Bad);
+        assert!(lie.found.contains("gvisor") && !lie.found.contains("quota"), "{lie:?}");
+        assert!(lie.remedy.contains("workloads.runtime"), "{lie:?}");
+        assert_eq!(claimed(&answer(&["storage-quota"]), &able), None);
+    }
+
     #[tokio::test]
     async fn nodes_that_do_not_answer_are_each_told() {
         let mut config = config();
         config.chain.rpc = vec!["http://127.0.0.1:1".into()];
         config.chain.grpc = vec!["http://127.0.0.1:1".into()];
-        let findings = look(&config, None).await;
+        let findings = look(&config, None, None).await;
         let bad = findings.iter().filter(|finding| finding.verdict == Verdict::Bad);
         assert_eq!(bad.count(), 2, "{findings:?}");
     }

@@ -8,7 +8,7 @@ use bollard::Docker;
 use super::Finding;
 use crate::bidding::Capacity;
 use crate::config::Config;
-use crate::runtime::{self, Backend, DockerBackend};
+use crate::runtime::{self, Backend, DockerBackend, RuntimeError};
 
 const ENGINE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Less free space than this part of the disk is little.
@@ -17,8 +17,19 @@ const LITTLE_SPACE: u64 = 10;
 pub(super) async fn look(config: &Config, provider: &str) -> Vec<Finding> {
     match tokio::time::timeout(ENGINE_TIMEOUT, look_at_engine(config, provider)).await {
         Ok(Ok(findings)) => findings,
-        Ok(Err(error)) => vec![unreached(config, &error.to_string())],
+        Ok(Err(error)) => vec![failed(config, &error)],
         Err(_) => vec![unreached(config, "no answer")],
+    }
+}
+
+/// What the engine lacks says itself what helps.
+fn failed(config: &Config, error: &anyhow::Error) -> Finding {
+    match error.downcast_ref::<RuntimeError>() {
+        Some(RuntimeError::Setup(words)) => {
+            let (found, remedy) = words.split_once("; ").unwrap_or((words, "see the guide"));
+            Finding::bad("engine", found, remedy)
+        }
+        _ => unreached(config, &error.to_string()),
     }
 }
 
@@ -161,6 +172,14 @@ mod tests {
         let findings = look(&config, "").await;
         assert_eq!((findings.len(), findings[0].verdict), (1, Verdict::Bad));
         assert!(findings[0].remedy.contains("Docker"));
+    }
+
+    #[test]
+    fn a_runtime_that_the_engine_lacks_is_told_with_its_own_remedy() {
+        let words = "the engine has no runtime runsc (it has runc); install it";
+        let finding = failed(&config(), &RuntimeError::Setup(words.into()).into());
+        assert_eq!((finding.verdict, finding.remedy.as_str()), (Verdict::Bad, "install it"));
+        assert!(finding.found.ends_with("(it has runc)"), "{finding:?}");
     }
 
     #[test]

@@ -92,7 +92,11 @@ pub(super) async fn run(globals: &Globals, arguments: &DoctorArguments) -> anyho
 async fn look(config: &Config) -> Vec<Finding> {
     let (provider, mut findings) = host::look(config);
     findings.extend(machine::look(config, &provider.clone().unwrap_or_default()).await);
-    findings.extend(chain::look(config, provider.as_deref()).await);
+    let features = match &provider {
+        Some(provider) => super::features::ask(config, provider).await.ok(),
+        None => None,
+    };
+    findings.extend(chain::look(config, provider.as_deref(), features.as_ref()).await);
     findings.extend(ports::look(config).await);
     findings.extend(names::look(config).await);
     findings.extend(host::data_plane(config).await);
