@@ -14,6 +14,7 @@ use tokio_rustls::{client::TlsStream, TlsConnector};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::{
+    connect,
     tls::{client_config, Identity, ProviderVerifier},
     Error, Result,
 };
@@ -135,7 +136,7 @@ impl Way {
     }
 
     async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let socket = TcpStream::connect((self.address.host.as_str(), self.address.port)).await?;
+        let socket = connect::connect(&self.address.host, self.address.port).await?;
         socket.set_nodelay(true)?;
         self.tls.connect(self.name.clone(), socket).await
     }

@@ -20,6 +20,7 @@
 pub mod address;
 pub mod chain;
 pub mod config;
+mod connect;
 pub mod convert;
 pub mod error;
 pub mod gateway;

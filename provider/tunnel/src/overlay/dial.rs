@@ -1,12 +1,12 @@
 //! Outgoing connections: a session in a tunnel whose peer has said that the
 //! workload is there, at the first backend in turn that gives one.
 
+mod connect;
+
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use tokio::net::TcpStream;
 
 use super::pool::ask;
 use super::preface::{Answer, Ask};
@@ -130,7 +130,7 @@ pub(super) async fn handshake(tunnel: &Arc<Tunnel>) -> io::Result<(Session, Hold
 
 async fn shake(tunnel: &Tunnel, endpoint: &str) -> io::Result<Session> {
     let material = tunnel.material()?;
-    let socket = TcpStream::connect(endpoint).await?;
+    let socket = connect::connect(endpoint).await?;
     socket.set_nodelay(true)?;
     let begin = Instant::now();
     let session = tls::connect(socket, &material).await?;
