@@ -199,7 +199,7 @@ pub(crate) fn hashes_of(bytes: &[u8]) -> Vec<u8> {
 /// Brings a blob as a tenant does.
 pub(crate) fn upload(store: &Arc<BlobStore>, bytes: &[u8]) {
     let blob = Blob { root: blake3::hash(bytes), bytes: bytes.len() as u64 };
-    let mut upload = store.begin(&blob).unwrap().unwrap();
+    let mut upload = store.begin(&blob, &format!("{}/1", tenant())).unwrap().unwrap();
     let hashes = hashes_of(bytes);
     if !hashes.is_empty() {
         upload.hashes(0, &hashes).unwrap();

@@ -15,7 +15,8 @@ pub struct Storage {
     pub max_blob_bytes: Size,
     /// Bytes of one.
     pub max_blob: Size,
-    /// Bytes of all blobs of one deployment.
+    /// Bytes of all blobs of one deployment, whichever of its versions named
+    /// them.
     pub max_deployment_bytes: Size,
     /// How long a closed lease's manifest, blobs and sealed secrets stay.
     #[serde(alias = "manifest_keep")]

@@ -13,7 +13,7 @@ use tonic::{Status, Streaming};
 use super::caller::Caller;
 use super::leases::{live_leases, own_deployment};
 use super::{quota, Context};
-use crate::store::{self, BlobError, BlobState, BlobStore, Upload};
+use crate::store::{self, BlobError, BlobState, Upload};
 use crate::transfers::Transfers;
 
 /// A client that sends nothing for so long is given up.
@@ -56,7 +56,7 @@ pub(super) async fn find(
             id.text()
         ))
     })?;
-    quota::admit(context, &all, &blob)?;
+    quota::admit(context, &id.text(), &all, &blob)?;
     Ok(Named { blob, deployment: id.text(), tenant: caller.tenant.clone() })
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn find(
 /// restart gets its name now.
 pub(super) async fn status_of(context: &Context, blob: Blob) -> Result<BlobStatusResponse, Status> {
     let store = Arc::clone(&context.blobs);
-    let state = blocking(move || settle(&store, blob)).await?;
+    let state = blocking(move || store.settle(&blob)).await?;
     if state.complete {
         context.wake.notify_one();
     }
@@ -75,17 +75,6 @@ pub(super) async fn status_of(context: &Context, blob: Blob) -> Result<BlobStatu
         complete: state.complete,
         ..BlobStatusResponse::default()
     })
-}
-
-fn settle(store: &Arc<BlobStore>, blob: Blob) -> Result<BlobState, BlobError> {
-    let state = store.state(&blob)?;
-    if state.complete || state.have < blob.bytes {
-        return Ok(state);
-    }
-    match store.begin(&blob)? {
-        Some(upload) => upload.finish(),
-        None => Ok(store.state(&blob)?),
-    }
 }
 
 /// The same with what is missing.
@@ -111,7 +100,8 @@ pub(super) async fn take(
     mut rest: Streaming<BlobChunk>,
 ) -> Result<BlobStatusResponse, Status> {
     let (store, blob) = (Arc::clone(&context.blobs), named.blob);
-    let begun = blocking(move || store.begin(&blob)).await?;
+    let deployment = named.deployment.clone();
+    let begun = blocking(move || store.begin(&blob, &deployment)).await?;
     let Some(upload) = begun else { return status_of(context, blob).await };
     let (chunks, waiting) = mpsc::channel(WAITING);
     let taker = Taker {

@@ -1,12 +1,13 @@
 //! How much of a deployment's blobs is taken: those of the groups leased here
 //! first, and those of the others, which are passed on, as far as the quota
-//! goes.
+//! goes. What earlier versions brought counts as long as it is here.
 
 use stoa_manifest::{Blob, Group, Manifest};
 use tonic::Status;
 
 use super::leases::OwnLease;
 use super::Context;
+use crate::store::YOUNG_SECONDS;
 
 /// All blobs of a manifest, each once, those of the groups leased here first.
 pub(super) fn ordered(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
@@ -38,20 +39,40 @@ pub(super) fn admit_own(
     }
 }
 
-/// Refuses a blob that goes over the quota, counted in the order of
-/// [`ordered`].
-pub(super) fn admit(context: &Context, blobs: &[Blob], wanted: &Blob) -> Result<(), Status> {
+/// Refuses a blob of a deployment (as text) that goes over the quota, counted
+/// in the order of [`ordered`], with all else that is here of the deployment.
+/// The store counts what is here once more when the blob is begun.
+pub(super) fn admit(
+    context: &Context,
+    deployment: &str,
+    blobs: &[Blob],
+    wanted: &Blob,
+) -> Result<(), Status> {
+    if context.blobs.path_of(wanted).is_some() {
+        return Ok(());
+    }
     let most = context.config.storage.max_deployment_bytes.0;
     let before = blobs.iter().position(|blob| blob == wanted).unwrap_or(blobs.len());
-    let bytes = sum(blobs.get(..=before).unwrap_or(blobs));
-    match bytes > most {
-        true => Err(Status::resource_exhausted(format!(
+    let first = blobs.get(..=before).unwrap_or(blobs);
+    let bytes = sum(first);
+    if bytes > most {
+        return Err(Status::resource_exhausted(format!(
             "with this one the deployment's files have {bytes} bytes, and this provider takes at \
              most {most} of one deployment (storage.max_deployment_bytes); send it to the provider \
              whose group uses it"
-        ))),
-        false => Ok(()),
+        )));
     }
+    let others = context.blobs.held_for(deployment, first);
+    if bytes.saturating_add(others) > most {
+        return Err(Status::resource_exhausted(format!(
+            "with this one the deployment's files have {bytes} bytes, {others} of other files of \
+             its are still here, and this provider takes at most {most} of one deployment \
+             (storage.max_deployment_bytes); those of earlier versions go some {} minutes after \
+             nothing runs them any more: try then",
+            YOUNG_SECONDS / 60
+        )));
+    }
+    Ok(())
 }
 
 fn sum(blobs: &[Blob]) -> u64 {

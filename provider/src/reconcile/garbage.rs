@@ -1,7 +1,7 @@
 //! What nobody needs any more: records, manifests and blobs of leases closed
-//! long ago, and images.
+//! long ago and of versions that were replaced, and images.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use stoa_client::ids::{deployment_of, TextId};
 use stoa_client::proto::types::v1::BidId;
@@ -9,6 +9,10 @@ use stoa_client::proto::types::v1::BidId;
 use super::shared::Shared;
 use super::work::now;
 use crate::chain::View;
+use crate::store::YOUNG_SECONDS;
+
+/// The versions that are in use, by deployment (as text).
+type InUse = BTreeMap<String, BTreeSet<String>>;
 
 /// Forgets what is past its time.
 pub(super) fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> {
@@ -19,33 +23,10 @@ pub(super) fn collect(view: &View, shared: &Shared) -> anyhow::Result<()> {
             shared.leases.remove(&record.lease)?;
         }
     }
-    let versions = versions_in_use(view, shared);
-    let deployments = deployments_in_use(view, shared);
-    let kept = |deployment: &str, version: &str| {
-        deployments.contains(deployment) && versions.contains(version)
-    };
-    shared.secrets.retain(kept)?;
-    shared.board.transfers().retain(|deployment| deployments.contains(deployment));
-    let mut blobs = BTreeSet::new();
-    for (deployment, version) in shared.manifests.list()? {
-        match shared.manifests.get(&deployment, &version)? {
-            Some(stored) if kept(&deployment, &version) => {
-                let roots = stored.manifest.blobs();
-                blobs.extend(roots.into_iter().map(|blob| blob.root.to_hex().to_string()));
-            }
-            // One that just came may be of a version newer than this view.
-            _ if shared.manifests.age(&deployment, &version) > keep => {
-                shared.manifests.remove(&deployment, &version)?;
-            }
-            _ => {}
-        }
-    }
-    for root in shared.blobs.list() {
-        if !blobs.contains(&root) && shared.blobs.age(&root) > keep {
-            shared.blobs.remove(&root)?;
-        }
-    }
-    Ok(())
+    let in_use = versions_in_use(view, shared);
+    shared.secrets.retain(|deployment, version| is_in_use(&in_use, deployment, version))?;
+    shared.board.transfers().retain(|deployment| in_use.contains_key(deployment));
+    collect_files(&in_use, shared)
 }
 
 /// Images that neither a lease's manifest names nor a container has.
@@ -57,22 +38,48 @@ pub(super) async fn collect_images(shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What live leases run or are to run, and what those ran that closed not long
-/// ago: their successors may come for it.
-fn versions_in_use(view: &View, shared: &Shared) -> BTreeSet<String> {
-    let mut versions: BTreeSet<String> = view.leases.values().map(|l| l.version()).collect();
-    for record in shared.leases.all() {
-        versions.extend(record.accepted);
-        versions.extend(record.serving);
-        versions.extend(record.wanted);
+/// Forgets manifests and blobs that no version in use names, but young ones:
+/// a manifest that just came may be of a version newer than this view, and
+/// name a blob that has been here for long.
+fn collect_files(in_use: &InUse, shared: &Shared) -> anyhow::Result<()> {
+    // One that came now would not be seen, nor what it names.
+    let _none_comes = shared.manifests.hold();
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (deployment, version) in shared.manifests.list()? {
+        let is_young = shared.manifests.age(&deployment, &version) <= YOUNG_SECONDS;
+        if !is_young && !is_in_use(in_use, &deployment, &version) {
+            shared.manifests.remove(&deployment, &version)?;
+        } else if let Some(stored) = shared.manifests.get(&deployment, &version)? {
+            let blobs = stored.manifest.blobs();
+            let roots = blobs.into_iter().map(|blob| blob.root.to_hex().to_string());
+            named.entry(deployment).or_default().extend(roots);
+        }
     }
-    versions
+    shared.blobs.set_named(&named);
+    let all: BTreeSet<&String> = named.values().flatten().collect();
+    for root in shared.blobs.list() {
+        if !all.contains(&root) && shared.blobs.age(&root) > YOUNG_SECONDS {
+            shared.blobs.remove(&root)?;
+        }
+    }
+    Ok(())
 }
 
-/// As text.
-fn deployments_in_use(view: &View, shared: &Shared) -> BTreeSet<String> {
-    let live = view.leases.values().map(|lease| lease.id.clone());
-    let known = shared.leases.all();
-    let known = known.iter().filter_map(|record| BidId::parse(&record.lease).ok());
-    live.chain(known).map(|lease| deployment_of(&lease).text()).collect()
+fn is_in_use(in_use: &InUse, deployment: &str, version: &str) -> bool {
+    in_use.get(deployment).is_some_and(|versions| versions.contains(version))
+}
+
+/// What live leases run or are to run, and what those ran that closed not long
+/// ago: their successors may come for it.
+fn versions_in_use(view: &View, shared: &Shared) -> InUse {
+    let mut in_use = InUse::new();
+    for lease in view.leases.values() {
+        in_use.entry(deployment_of(&lease.id).text()).or_default().insert(lease.version());
+    }
+    for record in shared.leases.all() {
+        let Ok(id) = BidId::parse(&record.lease) else { continue };
+        let versions = in_use.entry(deployment_of(&id).text()).or_default();
+        versions.extend(record.accepted.into_iter().chain(record.serving).chain(record.wanted));
+    }
+    in_use
 }

@@ -1,6 +1,7 @@
 //! The loop on a chain and an engine that are maps.
 
 mod data;
+mod garbage;
 mod manifests;
 mod secrets;
 

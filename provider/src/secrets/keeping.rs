@@ -16,8 +16,6 @@ use crate::store;
 /// Bundles in all, and of one deployment.
 pub(super) const MAX_BUNDLES: usize = 8192;
 const MAX_OF_DEPLOYMENT: usize = 128;
-/// One that just came may be of a version newer than what is looked at.
-pub(super) const YOUNG_SECONDS: u64 = 600;
 const SUFFIX: &str = "sealed";
 
 /// All that are there. One that is damaged is not.

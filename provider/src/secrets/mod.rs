@@ -31,7 +31,7 @@ pub use env::put_into;
 pub use fetch::Fetcher;
 
 use crate::peers::Peers;
-use crate::store;
+use crate::store::{self, YOUNG_SECONDS};
 
 /// In the data directory.
 pub const KEY_FILE: &str = "sealing.key";
@@ -188,7 +188,7 @@ impl Secrets {
         let gone: Vec<Slot> =
             known.keys().filter(|s| !keep(&s.deployment, &s.version)).cloned().collect();
         for slot in gone {
-            if keeping::age(&self.directory, &slot) > keeping::YOUNG_SECONDS {
+            if keeping::age(&self.directory, &slot) > YOUNG_SECONDS {
                 keeping::remove(&self.directory, &slot)?;
                 known.remove(&slot);
             }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 /// Writes a private file so that a crash leaves the old one or the new one;
 /// when this returns, the new one survives a power cut. Where it fails, as on
@@ -55,6 +56,11 @@ pub fn remove(path: &Path) -> io::Result<()> {
 pub(super) fn age(path: &Path) -> u64 {
     let written = fs::metadata(path).and_then(|metadata| metadata.modified());
     written.ok().and_then(|at| at.elapsed().ok()).map_or(0, |age| age.as_secs())
+}
+
+/// Makes a file as young as if it were written now.
+pub(super) fn renew(path: &Path) -> io::Result<()> {
+    File::open(path)?.set_modified(SystemTime::now())
 }
 
 /// Makes a directory that only this user may enter.

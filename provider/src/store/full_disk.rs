@@ -81,7 +81,7 @@ fn child_on_a_small_disk() {
     leases.update("lease", |record| record.accepted = Some("v1".into())).unwrap();
     let image = vec![7; 1 << 20];
     let blob = Blob { root: blake3::hash(&image), bytes: image.len() as u64 };
-    let mut upload = blobs.begin(&blob).unwrap().unwrap();
+    let mut upload = blobs.begin(&blob, "d/1").unwrap().unwrap();
     upload.hashes(0, &hashes_of(&image)).unwrap();
     upload.push(0, &image[..PIECE as usize]).unwrap();
     fill(&path("ballast"));
@@ -108,13 +108,13 @@ fn child_on_a_small_disk() {
     assert!(matches!(&error, BlobError::Io(error) if is_full(error)), "{error}");
     drop(upload);
     assert_eq!(blobs.state(&blob).unwrap().have, PIECE, "what was synced");
-    let error = blobs.begin(&blob).unwrap_err();
+    let error = blobs.begin(&blob, "d/1").unwrap_err();
     assert!(matches!(&error, BlobError::Quota(why) if why.contains("the disk has")), "{error}");
 
     fs::remove_file(path("ballast")).unwrap();
     manifests.put("stoa1mine/7", &bytes, manifest).unwrap();
     leases.write_rest().unwrap();
-    let mut upload = blobs.begin(&blob).unwrap().unwrap();
+    let mut upload = blobs.begin(&blob, "d/1").unwrap().unwrap();
     upload.push(PIECE, &image[PIECE as usize..]).unwrap();
     assert!(upload.finish().unwrap().complete);
     let after = LeaseStore::open(&path("leases")).unwrap().get("lease");

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use stoa_manifest::Manifest;
@@ -52,7 +52,7 @@ impl ManifestStore {
     }
 
     /// Keeps canonical bytes that were parsed and checked for a deployment;
-    /// doing so again changes nothing.
+    /// doing so again changes nothing but their age.
     pub fn put(
         &self,
         deployment: &str,
@@ -60,17 +60,25 @@ impl ManifestStore {
         manifest: Manifest,
     ) -> io::Result<Arc<StoredManifest>> {
         let version = hex::encode(Sha256::digest(bytes));
-        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = self.get(deployment, &version)? {
-            return Ok(known);
-        }
+        let _one = self.hold();
         let path = self.path(deployment, &version).ok_or(io::ErrorKind::InvalidInput)?;
+        if let Some(known) = self.get(deployment, &version)? {
+            // One that comes again may have been about to go.
+            if atomic::renew(&path).is_ok() {
+                return Ok(known);
+            }
+        }
         failpoint("manifest.before_store");
         atomic::write(&path, bytes)?;
         failpoint("manifest.after_store");
         let stored = StoredManifest::new(&version, bytes, manifest);
         self.known().insert((deployment.into(), version), Arc::clone(&stored));
         Ok(stored)
+    }
+
+    /// As long as this is held, none comes.
+    pub fn hold(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A deployment's manifest of a version. One whose bytes have changed on
@@ -131,7 +139,7 @@ impl ManifestStore {
         good.then(|| self.directory.join(name))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<StoredManifest>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<Key, Arc<StoredManifest>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -183,6 +191,21 @@ mod tests {
         assert_eq!(again.list().unwrap(), [(MINE.to_owned(), stored.version.clone())]);
         again.remove(MINE, &stored.version).unwrap();
         assert!(again.get(MINE, &stored.version).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_manifest_that_comes_again_is_young_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = ManifestStore::open(dir.path()).unwrap();
+        let manifest = one_service_manifest("nginx");
+        let version = hex::encode(manifest.version());
+        store.put(MINE, &manifest.canonical_json(), manifest.clone()).unwrap();
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(9000);
+        let file = std::fs::File::open(store.path(MINE, &version).unwrap()).unwrap();
+        file.set_modified(long_ago).unwrap();
+        assert!(store.age(MINE, &version) >= 9000);
+        store.put(MINE, &manifest.canonical_json(), manifest).unwrap();
+        assert!(store.age(MINE, &version) < 9000);
     }
 
     #[test]

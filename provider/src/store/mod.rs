@@ -13,6 +13,10 @@ pub use blobs::{BlobError, BlobState, BlobStore, Upload, MAX_CHUNK};
 pub use leases::{LeaseRecord, LeaseStore, Overuse, Rollout};
 pub use manifests::{ManifestStore, StoredManifest};
 
+/// What no version in use names goes when it has been here for so many
+/// seconds: younger, it may be of a version newer than what is looked at.
+pub const YOUNG_SECONDS: u64 = 600;
+
 /// Lower-case hex.
 pub fn hex_of(bytes: &[u8]) -> String {
     hex::encode(bytes)

@@ -274,8 +274,9 @@ impl Fetcher {
             if state.rests.get(&blob.root).is_some_and(|until| *until > Instant::now()) {
                 continue;
             }
-            let (store, wanted) = (Arc::clone(&self.parts.blobs), blob);
-            let begun = tokio::task::spawn_blocking(move || store.begin_fetch(&wanted)).await?;
+            let (store, wanted, of) = (Arc::clone(&self.parts.blobs), blob, name.to_owned());
+            let begun = move || store.begin_fetch(&wanted, &of);
+            let begun = tokio::task::spawn_blocking(begun).await?;
             let holding = match begun {
                 Ok(holding) => holding,
                 Err(error) => {

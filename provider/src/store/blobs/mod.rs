@@ -11,16 +11,17 @@ mod upload;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use stoa_manifest::Blob;
 use stoa_swarm::bits::Bits;
 use stoa_swarm::{Holding, Shape, Store, PIECE};
 
-use super::atomic;
+use super::{atomic, YOUNG_SECONDS};
 use crate::config::Storage;
 
 pub use upload::{Upload, MAX_CHUNK};
@@ -85,9 +86,25 @@ struct Inner {
     fetching: HashMap<String, Arc<Holding>>,
     /// How many take something of a blob in now.
     takers: HashMap<String, usize>,
+    /// For which deployments each blob is here, and since when that is known:
+    /// its bytes count for each of them, whichever version named it.
+    holders: HashMap<String, HashMap<String, Instant>>,
 }
 
 impl Inner {
+    fn note_holder(&mut self, root: &str, deployment: &str) {
+        let holders = self.holders.entry(root.into()).or_default();
+        holders.insert(deployment.into(), Instant::now());
+    }
+
+    /// Bytes, here or promised, of a deployment's blobs but some.
+    fn held_for(&self, deployment: &str, but: impl Fn(&str) -> bool) -> u64 {
+        let of_it = self.holders.iter().filter(|(_, holders)| holders.contains_key(deployment));
+        let size = |root: &str| self.complete.get(root).or_else(|| self.promised.get(root));
+        let sizes = of_it.filter(|(root, _)| !but(root)).filter_map(|(root, _)| size(root));
+        sizes.fold(0, |sum, size| sum.saturating_add(*size))
+    }
+
     fn add_taker(&mut self, root: &str) {
         *self.takers.entry(root.into()).or_default() += 1;
     }
@@ -150,24 +167,44 @@ impl BlobStore {
         self.is_complete(blob).then(|| self.path(&name_of(blob), "blob"))
     }
 
-    /// Begins or goes on to take a blob from its tenant. None: the blob is
-    /// whole already.
-    pub fn begin(self: &Arc<Self>, blob: &Blob) -> Result<Option<Upload>, BlobError> {
+    /// Begins or goes on to take a blob of a deployment (as text) from its
+    /// tenant. None: the blob is whole already.
+    pub fn begin(
+        self: &Arc<Self>,
+        blob: &Blob,
+        deployment: &str,
+    ) -> Result<Option<Upload>, BlobError> {
         if self.is_complete(blob) {
+            self.inner().note_holder(&name_of(blob), deployment);
             return Ok(None);
         }
-        let holding = self.take(blob)?;
+        let holding = self.take(blob, deployment)?;
         holding.set_first_hand();
         Ok(Some(Upload::new(Arc::clone(self), name_of(blob), holding)))
     }
 
-    /// Begins or goes on to take a blob from other providers.
-    pub fn begin_fetch(&self, blob: &Blob) -> Result<Arc<Holding>, BlobError> {
+    /// The same as [`BlobStore::state`]; one that came whole just before a
+    /// restart gets its last name first.
+    pub fn settle(self: &Arc<Self>, blob: &Blob) -> Result<BlobState, BlobError> {
+        let state = self.state(blob)?;
+        let holding = self.held(blob)?.filter(|_| !state.complete && state.have == blob.bytes);
+        let Some(holding) = holding else { return Ok(state) };
+        self.inner().add_taker(&name_of(blob));
+        Upload::new(Arc::clone(self), name_of(blob), holding).finish()
+    }
+
+    /// Begins or goes on to take a blob of a deployment (as text) from other
+    /// providers.
+    pub fn begin_fetch(&self, blob: &Blob, deployment: &str) -> Result<Arc<Holding>, BlobError> {
         let root = name_of(blob);
-        if let Some(holding) = self.inner().fetching.get(&root) {
-            return Ok(Arc::clone(holding));
+        {
+            let mut inner = self.inner();
+            if let Some(holding) = inner.fetching.get(&root).cloned() {
+                inner.note_holder(&root, deployment);
+                return Ok(holding);
+            }
         }
-        let holding = self.take(blob)?;
+        let holding = self.take(blob, deployment)?;
         let mut inner = self.inner();
         if inner.fetching.insert(root.clone(), Arc::clone(&holding)).is_some() {
             inner.remove_taker(&root);
@@ -192,7 +229,7 @@ impl BlobStore {
     }
 
     /// The place of a blob's pieces, where there is room for them.
-    fn take(&self, blob: &Blob) -> Result<Arc<Holding>, BlobError> {
+    fn take(&self, blob: &Blob, deployment: &str) -> Result<Arc<Holding>, BlobError> {
         let root = name_of(blob);
         let shape = Shape::new(blob.bytes)
             .ok_or_else(|| BlobError::Quota(format!("a blob of {} bytes", blob.bytes)))?;
@@ -200,6 +237,8 @@ impl BlobStore {
         let before = {
             let mut inner = self.inner();
             self.check_quota(&inner, &root, blob.bytes)?;
+            self.check_deployment(&inner, &root, blob.bytes, deployment)?;
+            inner.note_holder(&root, deployment);
             inner.add_taker(&root);
             inner.promised.insert(root.clone(), blob.bytes)
         };
@@ -245,6 +284,54 @@ impl BlobStore {
         Ok(())
     }
 
+    /// What a deployment has here counts whichever version named it: else
+    /// each update would bring another [`Storage::max_deployment_bytes`].
+    fn check_deployment(
+        &self,
+        inner: &Inner,
+        root: &str,
+        bytes: u64,
+        deployment: &str,
+    ) -> Result<(), BlobError> {
+        let most = self.limits.max_deployment_bytes.0;
+        let others = inner.held_for(deployment, |other| other == root);
+        match others.saturating_add(bytes) > most {
+            true => Err(BlobError::Quota(format!(
+                "{bytes} bytes are asked for, and of this deployment {others} of at most {most} \
+                 are here (storage.max_deployment_bytes); those of earlier versions go some \
+                 {} minutes after nothing runs them any more: try then",
+                YOUNG_SECONDS / 60
+            ))),
+            false => Ok(()),
+        }
+    }
+
+    /// Bytes, here or promised, of a deployment's blobs (as text), whichever
+    /// of its versions named them, but those given.
+    pub fn held_for(&self, deployment: &str, but: &[Blob]) -> u64 {
+        let names: BTreeSet<String> = but.iter().map(name_of).collect();
+        self.inner().held_for(deployment, |root| names.contains(root))
+    }
+
+    /// Learns which blobs (roots) the manifests name that are kept of each
+    /// deployment. Its others count for it no more, unless they just came.
+    pub fn set_named(&self, named: &BTreeMap<String, BTreeSet<String>>) {
+        let mut inner = self.inner();
+        let young = Duration::from_secs(YOUNG_SECONDS);
+        inner.holders.retain(|root, holders| {
+            let is_named =
+                |deployment: &str| named.get(deployment).is_some_and(|roots| roots.contains(root));
+            holders.retain(|deployment, since| is_named(deployment) || since.elapsed() < young);
+            !holders.is_empty()
+        });
+        for (deployment, roots) in named {
+            for root in roots {
+                let holders = inner.holders.entry(root.clone()).or_default();
+                holders.entry(deployment.clone()).or_insert_with(Instant::now);
+            }
+        }
+    }
+
     /// Forgets a blob, whole or not. One that is being taken in stays.
     pub fn remove(&self, root: &str) -> io::Result<()> {
         let mut inner = self.inner();
@@ -256,6 +343,7 @@ impl BlobStore {
         }
         inner.promised.remove(root);
         inner.complete.remove(root);
+        inner.holders.remove(root);
         Ok(())
     }
 

@@ -100,7 +100,7 @@ async fn an_upload_that_breaks_off_is_finished_by_peers_that_have_the_rest() {
     let (a, b) = (market.blind_site(61).await, market.site(62).await);
     // B has everything, as the provider before A had.
     market.give(&b);
-    let mut begun = a.blobs.begin(&market.blob).unwrap().unwrap();
+    let mut begun = a.blobs.begin(&market.blob, &market.deployment()).unwrap().unwrap();
     begun.hashes(0, &hashes_of(&market.image)).unwrap();
     begun.push(0, &market.image[..8 * PIECE as usize]).unwrap();
     drop(begun);
