@@ -110,11 +110,12 @@ mod tests {
         let able =
             Inventory { storage_quota: true, user_namespaces: true, gvisor: true, ..machine() };
         let quota = Inventory { storage_quota: true, ..machine() };
-        let region = pair("region", "athens");
-        assert_eq!(told(&config, std::slice::from_ref(&plain)), [region.clone()]);
-        assert_eq!(told(&config, &[able.clone(), plain]), [region.clone()]);
-        assert_eq!(told(&config, &[]), [region.clone()], "nobody does it");
+        let region = [pair("region", "athens")];
+        assert_eq!(told(&config, std::slice::from_ref(&plain)), region);
+        assert_eq!(told(&config, &[able.clone(), plain]), region);
+        assert_eq!(told(&config, &[]), region, "nobody does it");
         let quota_told = pair("storage-quota", "true");
+        let [region] = region;
         assert_eq!(told(&config, &[able.clone(), quota]), [region.clone(), quota_told.clone()]);
         let all = [pair("gvisor", "true"), region, quota_told, pair("user-namespaces", "true")];
         assert_eq!(told(&config, std::slice::from_ref(&able)), all);
