@@ -51,6 +51,8 @@ pub mod secrets;
 pub mod store;
 pub mod swarm;
 #[cfg(test)]
+mod tests_disk;
+#[cfg(test)]
 mod tests_inside;
 #[cfg(test)]
 mod tests_support;

@@ -88,7 +88,12 @@ impl Identity {
             file.sync_all()?;
             fs::rename(&temporary, path)
         };
-        write().map_err(Error::io(path))
+        write()
+            .inspect_err(|_| {
+                // Half a file takes room, of which there may be none.
+                let _ = fs::remove_file(&temporary);
+            })
+            .map_err(Error::io(path))
     }
 
     /// Reads what [`Self::save`] wrote.

@@ -1,10 +1,13 @@
 //! All parts together: start, readiness, end.
 
 mod chain;
+#[cfg(test)]
+mod full_disk;
 mod machines;
 mod parts;
 mod start;
 
+use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::store;
-use start::{start, Started};
+use start::start;
 
 /// Between tries of what the daemon cannot start without.
 const RETRY: Duration = Duration::from_secs(3);
@@ -36,9 +39,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         started = start(Arc::clone(&config), &mut parts) => started?,
         () = &mut ended => return Ok(()),
     };
-    announce(&config, &started)?;
     let result = tokio::select! {
         () = &mut ended => Ok(()),
+        never = announce(&config, &started.provider) => match never {},
         Some(finished) = parts.join_next() => Err(match finished {
             Ok(Ok(())) => anyhow::anyhow!("a part of the daemon ended by itself"),
             Ok(Err(error)) => error,
@@ -68,22 +71,27 @@ fn lock(data_dir: &Path) -> anyhow::Result<Flock<fs::File>> {
         .map_err(|_| anyhow::anyhow!("another daemon uses {}", data_dir.display()))
 }
 
-/// One line for people and a file for programs.
-fn announce(config: &Config, started: &Started) -> anyhow::Result<()> {
-    let ready = serde_json::json!({
-        "provider": started.provider,
-        "pid": std::process::id(),
-        "gateway": config.gateway.listen,
-        "ingress": config.ingress.listen,
-    });
-    store::write(&config.data_dir.join(READY), ready.to_string().as_bytes())?;
+/// One line for people and a file for programs, which waits for a disk that
+/// does not take it.
+async fn announce(config: &Config, provider: &str) -> Infallible {
     tracing::info!(
-        provider = %started.provider,
+        %provider,
         gateway = %config.gateway.listen,
         ingress = %config.ingress.listen,
         "ready"
     );
-    Ok(())
+    let ready = serde_json::json!({
+        "provider": provider,
+        "pid": std::process::id(),
+        "gateway": config.gateway.listen,
+        "ingress": config.ingress.listen,
+    });
+    let path = config.data_dir.join(READY);
+    while let Err(error) = store::write(&path, ready.to_string().as_bytes()) {
+        tracing::warn!("{}: {error}; again in {} s", path.display(), RETRY.as_secs());
+        tokio::time::sleep(RETRY).await;
+    }
+    std::future::pending().await
 }
 
 pub(crate) fn end_signal() -> anyhow::Result<impl std::future::Future<Output = ()>> {

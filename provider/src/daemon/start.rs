@@ -24,7 +24,7 @@ use crate::fleet::{Fleet, Planes};
 use crate::gateway::{self, Certificates, GatewayService, RawService};
 use crate::ingress::{DataPlane, Ingress};
 use crate::metrics::{self, Sources};
-use crate::money::{Bookkeeper, Collector, Ledger, LiveHistory};
+use crate::money::{keep_books, Books, Collector, LedgerFile, LiveHistory};
 use crate::nat;
 use crate::overlay::{Gatherer, Overlay};
 use crate::peers::Peers;
@@ -140,7 +140,9 @@ async fn lay(config: Arc<Config>, parts: &mut Parts) -> anyhow::Result<(Ground, 
 
 fn open_market(ground: &Ground, parts: &mut Parts) -> anyhow::Result<Market> {
     let config = &ground.config;
-    let (measuring, capacity) = CapacityWatch::new(Arc::clone(config), ground.fleet.clone());
+    let fleet = &ground.fleet;
+    let (measuring, capacity) =
+        CapacityWatch::new(Arc::clone(config), fleet.clone(), fleet.freed());
     parts.quiet(measuring.run());
     let prices = Arc::new(Prices::new(config)?);
     let (bidder, bids) = Bidder::open(BidderParts {
@@ -282,10 +284,15 @@ async fn open_books(
             Some(listener.await.with_context(|| format!("metrics.listen {address}"))?)
         }
     };
-    let ledger = Arc::new(Ledger::open(&config.ledger_path(), chain.chain_id(), provider)?);
+    let file = LedgerFile {
+        path: config.ledger_path(),
+        chain_id: chain.chain_id().into(),
+        provider: provider.clone(),
+    };
+    file.check()?;
     let history = Arc::new(LiveHistory::new(chain.clone(), provider));
-    let (bookkeeper, books) = Bookkeeper::new(Arc::clone(&ledger), history, provider);
-    parts.add(bookkeeper.run());
+    let (written, books) = watch::channel(Books::default());
+    parts.add(keep_books(file, history, written));
     let (collector, purse) = Collector::new(
         Arc::clone(config),
         ground.queue.clone(),
@@ -303,7 +310,6 @@ async fn open_books(
         bids: market.bids.clone(),
         books,
         purse,
-        ledger,
         leases: ground.stores.leases.clone(),
         board: shared.board.clone(),
         overlay: shared.overlay.clone(),

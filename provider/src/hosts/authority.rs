@@ -101,8 +101,16 @@ impl Authority {
 
     fn issue(&self, name: &str, file: &str) -> anyhow::Result<PathBuf> {
         let path = self.dir.join(file);
-        leaf(&self.root, name, &[], DAYS)?.save(&path)?;
-        Ok(path)
+        let saved = leaf(&self.root, name, &[], DAYS)?.save(&path);
+        match saved {
+            Ok(()) => Ok(path),
+            // On a full disk that of the last start does as well.
+            Err(error) if Identity::load(&path).is_ok() => {
+                tracing::warn!("{error}; the certificate of before is used");
+                Ok(path)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Signs a machine's certificate. Returns what goes back to it, and the

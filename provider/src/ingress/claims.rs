@@ -209,7 +209,12 @@ impl Claims {
     fn register(&self) -> io::Result<()> {
         let _lock = self.lock()?;
         let own = self.path.as_os_str().as_encoded_bytes();
-        store::write(&self.registry.join(registration(own)), own)
+        let entry = self.registry.join(registration(own));
+        match fs::read(&entry).is_ok_and(|known| known == own) {
+            // A full disk need not take it again.
+            true => Ok(()),
+            false => store::write(&entry, own),
+        }
     }
 
     /// The claims of the other providers. One whose directory is gone is

@@ -16,7 +16,7 @@ use crate::bidding::{BidStatus, Capacity, IntentState, Resources};
 use crate::chain::{View, Views};
 use crate::config::Config;
 use crate::fleet::HostReport;
-use crate::money::{Books, Ledger, Purse};
+use crate::money::{Books, Purse};
 use crate::overlay::{Overlay, Told};
 use crate::reconcile::Board;
 use crate::store::LeaseStore;
@@ -33,7 +33,6 @@ pub struct Sources {
     pub bids: watch::Receiver<BidStatus>,
     pub books: watch::Receiver<Books>,
     pub purse: watch::Receiver<Purse>,
-    pub ledger: Arc<Ledger>,
     pub leases: Arc<LeaseStore>,
     pub board: Arc<Board>,
     pub overlay: Arc<Overlay>,
@@ -73,6 +72,8 @@ pub struct Facts {
     pub earned: BTreeMap<String, String>,
     pub ledger_height: u64,
     pub ledger_mismatches: u64,
+    /// Why nothing can be booked now; empty: it can.
+    pub ledger_problem: String,
     /// Ends of tunnels that are here.
     pub tunnels: Vec<TunnelFacts>,
     /// What keeps workloads from being joined, in words.
@@ -186,9 +187,10 @@ impl Sources {
             bid_deposits: bids.left.deposits.to_string(),
             low_balance: purse.balance.is_some() && has < low,
             balance: shown(balance),
-            earned: shown(self.ledger.totals().unwrap_or_default()),
+            earned: shown(books.earned),
             ledger_height: books.height,
             ledger_mismatches: books.mismatches,
+            ledger_problem: books.problem.unwrap_or_default(),
             passed: bids.passed.clone(),
             tunnels: self.overlay.told_all().into_iter().map(TunnelFacts::from).collect(),
             overlay_problems: self.overlay.problems(),

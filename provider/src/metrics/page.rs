@@ -36,6 +36,10 @@ pub(super) fn html(facts: &Facts) -> String {
     if facts.ledger_mismatches > 0 {
         page.push_str("<p class=bad>the ledger and the chain differ");
     }
+    if !facts.ledger_problem.is_empty() {
+        let why = escaped(&facts.ledger_problem);
+        let _ = write!(page, "<p class=bad>payments cannot be booked: {why}");
+    }
     let money = |amounts: &std::collections::BTreeMap<String, String>| {
         let shown: Vec<String> =
             amounts.iter().map(|(denom, sum)| format!("{sum} {denom}")).collect();

@@ -124,7 +124,8 @@ mod tests {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         use tokio::sync::watch;
         let dir = tempfile::tempdir().unwrap();
-        let ledger = crate::money::Ledger::open(&dir.path().join("l.db"), "c", "p").unwrap();
+        let earned = [("ustoa".to_string(), 23)].into();
+        let books = crate::money::Books { earned, ..Default::default() };
         let mut config = crate::tests_support::config();
         config.data_dir = dir.path().into();
         let sources = Sources {
@@ -133,9 +134,8 @@ mod tests {
             views: watch::channel(Some(Arc::new(crate::tests_support::view()))).1,
             capacity: watch::channel(None).1,
             bids: watch::channel(Default::default()).1,
-            books: watch::channel(Default::default()).1,
+            books: watch::channel(books).1,
             purse: watch::channel(Default::default()).1,
-            ledger: Arc::new(ledger),
             leases: Arc::new(crate::store::LeaseStore::open(&dir.path().join("leases")).unwrap()),
             board: Arc::default(),
             overlay: crate::tests_support::overlay(&config, Arc::default()),
@@ -151,6 +151,8 @@ mod tests {
         socket.read_to_string(&mut text).await.unwrap();
         assert!(text.starts_with("HTTP/1.1 200"), "{text}");
         assert!(text.contains("stoa_provider_height 10"), "{text}");
+        let earned = r#"stoa_provider_earned_units{denom="ustoa"} 23"#;
+        assert!(text.contains(earned), "{text}");
         server.abort();
     }
 }

@@ -1,7 +1,8 @@
 //! Follows the chain's payments into the ledger, and holds the ledger against
 //! the chain's sums.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use stoa_client::proto::market::v1::market_event::Event;
 use stoa_client::proto::market::v1::{EventLeasePaid, Lease, WatchMarketResponse};
 use stoa_client::proto::types::v1::BidId;
 use tokio::sync::watch;
+use tokio::time::Interval;
 
 use super::history::History;
-use super::ledger::{Ledger, Settled};
+use super::ledger::{Ledger, LedgerError, Settled};
 use super::lines::{Kind, Payment};
 
 /// A new ledger reads so many blocks back for payments with their
@@ -23,7 +25,7 @@ use super::lines::{Kind, Payment};
 const LOOK_BACK: u64 = 20_000;
 /// How often all is held against the chain's sums.
 const AUDIT_EVERY: Duration = Duration::from_secs(600);
-/// Between tries of what the chain does not answer.
+/// Between tries of what the chain does not answer, or the disk does not take.
 const RETRY: Duration = Duration::from_secs(3);
 /// Tries for the names of transactions, which a payment can do without.
 const TRIES: u32 = 3;
@@ -42,6 +44,63 @@ pub struct Books {
     /// Holds against the chain's sum that found the ledger over it, since the
     /// start.
     pub mismatches: u64,
+    /// What leases earned in all: by denom, whole units.
+    pub earned: BTreeMap<String, u128>,
+    /// Why nothing can be booked now; none: it can.
+    pub problem: Option<String>,
+}
+
+/// Where the ledger lies, and whose it is.
+#[derive(Debug, Clone)]
+pub struct LedgerFile {
+    pub path: PathBuf,
+    pub chain_id: String,
+    /// The provider's address.
+    pub provider: String,
+}
+
+impl LedgerFile {
+    /// # Errors
+    /// It is another's or damaged, or its disk does not have it.
+    pub fn open(&self) -> Result<Ledger, LedgerError> {
+        Ledger::open(&self.path, &self.chain_id, &self.provider)
+    }
+
+    /// Refuses one that will never be ours; what its disk may give later is
+    /// waited for by [`keep_books`].
+    pub fn check(&self) -> Result<(), LedgerError> {
+        match self.open() {
+            Err(error) if !error.may_pass() => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Opens the ledger, as soon as its disk lets it, and books without end.
+///
+/// # Errors
+/// As [`Bookkeeper::run`].
+pub async fn keep_books(
+    file: LedgerFile,
+    history: Arc<dyn History>,
+    books: watch::Sender<Books>,
+) -> anyhow::Result<()> {
+    let mut told = false;
+    let ledger = loop {
+        match file.open() {
+            Ok(ledger) => break ledger,
+            Err(error) if error.may_pass() => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!("{}: {error}; it is tried until it opens", file.path.display());
+                }
+                books.send_modify(|books| books.problem = Some(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(RETRY).await;
+    };
+    books.send_modify(|books| books.problem = None);
+    Bookkeeper::new(Arc::new(ledger), history, &file.provider, books).run().await
 }
 
 /// The loop that books.
@@ -77,9 +136,9 @@ impl Bookkeeper {
         ledger: Arc<Ledger>,
         history: Arc<dyn History>,
         provider: &str,
-    ) -> (Self, watch::Receiver<Books>) {
-        let (books, told) = watch::channel(Books::default());
-        let bookkeeper = Self {
+        books: watch::Sender<Books>,
+    ) -> Self {
+        Self {
             ledger,
             history,
             provider: provider.into(),
@@ -88,40 +147,70 @@ impl Bookkeeper {
             time: 0,
             written: 0,
             books,
-        };
-        (bookkeeper, told)
+        }
     }
 
-    /// Books without end.
+    /// Books without end. A disk that does not take a payment is waited for:
+    /// the chain keeps it meanwhile.
     ///
     /// # Errors
-    /// The ledger cannot be written: money must not be earned unseen.
+    /// The ledger is damaged: money must not be earned unseen.
     pub async fn run(mut self) -> anyhow::Result<()> {
         let mut audit = tokio::time::interval(AUDIT_EVERY);
         audit.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let from = self.next_height().await?;
-            self.seen = self.seen.max(from.saturating_sub(1));
-            let mut follow = self.history.follow(from);
-            loop {
-                tokio::select! {
-                    told = follow.next() => match told {
-                        Ok(block) => self.take(block).await?,
-                        Err(error) => {
-                            tracing::warn!("following payments from {}: {error}", self.seen + 1);
-                            break;
-                        }
-                    },
-                    _ = audit.tick() => self.audit().await?,
+            match self.follow(&mut audit).await {
+                Ok(()) => tokio::time::sleep(RETRY).await,
+                Err(error) if error.may_pass() => {
+                    self.await_room(&error).await;
+                    audit.reset_immediately();
                 }
+                Err(error) => return Err(error.into()),
             }
-            tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// Follows for as long as the nodes tell.
+    async fn follow(&mut self, audit: &mut Interval) -> Result<(), LedgerError> {
+        let from = self.next_height().await?;
+        self.seen = self.seen.max(from.saturating_sub(1));
+        self.tell_earned()?;
+        let mut follow = self.history.follow(from);
+        loop {
+            tokio::select! {
+                told = follow.next() => match told {
+                    Ok(block) => self.take(block).await?,
+                    Err(error) => {
+                        tracing::warn!("following payments from {}: {error}", self.seen + 1);
+                        return Ok(());
+                    }
+                },
+                _ = audit.tick() => self.audit().await?,
+            }
+        }
+    }
+
+    /// Waits until the ledger can be written, and forgets all that is not in
+    /// it: it is followed, and asked, anew.
+    async fn await_room(&mut self, why: &LedgerError) {
+        tracing::error!("{why}; payments are booked once it can be written");
+        self.books.send_modify(|books| books.problem = Some(why.to_string()));
+        loop {
+            tokio::time::sleep(RETRY).await;
+            match self.ledger.try_write() {
+                Ok(()) => break,
+                Err(error) => tracing::debug!("the ledger: {error}"),
+            }
+        }
+        tracing::info!("the ledger can be written again");
+        self.books.send_modify(|books| books.problem = None);
+        self.claims.clear();
+        (self.seen, self.written) = (0, 0);
     }
 
     /// Where to go on: after what is booked, or where the nodes' memory
     /// begins.
-    async fn next_height(&self) -> anyhow::Result<u64> {
+    async fn next_height(&self) -> Result<u64, LedgerError> {
         let (latest, earliest) = loop {
             match self.history.kept().await {
                 Ok(kept) => break kept,
@@ -152,7 +241,7 @@ impl Bookkeeper {
     }
 
     /// Books one block.
-    pub(super) async fn take(&mut self, block: WatchMarketResponse) -> anyhow::Result<()> {
+    pub(super) async fn take(&mut self, block: WatchMarketResponse) -> Result<(), LedgerError> {
         let events: Vec<Event> = block.events.into_iter().filter_map(|e| e.event).collect();
         let mine: Vec<&EventLeasePaid> =
             events.iter().filter_map(|e| self.own_payment(e)).collect();
@@ -240,7 +329,7 @@ impl Bookkeeper {
     }
 
     /// Asks for everything that may differ.
-    pub(super) async fn audit(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn audit(&mut self) -> Result<(), LedgerError> {
         let mut names: BTreeSet<String> = self.ledger.unsettled()?.into_iter().collect();
         match self.history.leases().await {
             Ok(leases) => names.extend(leases.iter().map(TextId::text)),
@@ -271,7 +360,7 @@ impl Bookkeeper {
         self.settle()
     }
 
-    async fn ask(&mut self, lease: &str) -> anyhow::Result<()> {
+    async fn ask(&mut self, lease: &str) -> Result<(), LedgerError> {
         let Ok(id) = BidId::parse(lease) else { return Ok(()) };
         match self.history.lease_at(&id).await {
             Ok(Some((height, lease))) => self.claims.push(Claim::Lease(height, Box::new(lease))),
@@ -282,13 +371,13 @@ impl Bookkeeper {
     }
 
     /// The next audit asks again.
-    fn unheard(&self, error: &stoa_client::Error) -> anyhow::Result<()> {
+    fn unheard(&self, error: &stoa_client::Error) -> Result<(), LedgerError> {
         tracing::warn!("the ledger could not be held against the chain: {error}");
         Ok(())
     }
 
     /// Settles the claims whose height is booked.
-    fn settle(&mut self) -> anyhow::Result<()> {
+    fn settle(&mut self) -> Result<(), LedgerError> {
         let seen = self.seen;
         self.books.send_modify(|books| books.height = seen);
         let (ready, waiting) =
@@ -312,6 +401,13 @@ impl Bookkeeper {
                 }
             }
         }
+        self.tell_earned()
+    }
+
+    /// All that was to be written is written.
+    fn tell_earned(&self) -> Result<(), LedgerError> {
+        let earned = self.ledger.totals()?;
+        self.books.send_modify(|books| books.earned = earned);
         Ok(())
     }
 

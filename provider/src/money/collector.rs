@@ -14,6 +14,7 @@ use stoa_client::TxQueue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::schedule::Schedule;
 use crate::chain::{ChainReads, View, Views};
 use crate::config::Config;
 use crate::failpoint::failpoint;
@@ -43,8 +44,6 @@ pub struct Collector {
     views: Views,
     reads: Arc<dyn ChainReads>,
     purse: watch::Sender<Purse>,
-    /// The end for which each lease was withdrawn from already.
-    fetched: HashMap<String, u64>,
     /// Leases whose money was told to end.
     told: HashMap<String, u64>,
 }
@@ -57,15 +56,14 @@ impl Collector {
         reads: Arc<dyn ChainReads>,
     ) -> (Self, watch::Receiver<Purse>) {
         let (purse, told) = watch::channel(Purse::default());
-        let (fetched, seen) = (HashMap::new(), HashMap::new());
-        (Self { config, queue, views, reads, purse, fetched, told: seen }, told)
+        (Self { config, queue, views, reads, purse, told: HashMap::new() }, told)
     }
 
     /// Fetches until the views end.
     pub async fn run(mut self) {
         let every = Duration::from_secs(self.config.timing.withdraw_seconds);
-        // Of the monotonic clock: steps of the other do not matter.
-        let mut next = Instant::now() + every;
+        let before_end = self.config.money.before_end_seconds;
+        let mut schedule = Schedule::new(every, before_end, Instant::now());
         let mut look = Instant::now();
         while self.views.changed().await.is_ok() {
             let Some(view) = self.views.borrow_and_update().clone() else { continue };
@@ -73,38 +71,19 @@ impl Collector {
                 self.look(&view).await;
                 look = Instant::now() + LOOK_EVERY;
             }
-            let due = match Instant::now() >= next {
-                true => {
-                    next = Instant::now() + every;
-                    paid_leases(&view)
-                }
-                false => self.ending(&view),
-            };
-            if due.is_empty() {
+            let due = schedule.due(&view, &self.purse.borrow().exhausts_at, Instant::now());
+            if due.leases.is_empty() {
                 continue;
             }
-            if let Err(error) = withdraw(&self.queue, &due).await {
-                meters().withdrawals_failed.inc();
-                tracing::warn!("withdrawing: {error}; it is tried again in {} s", every.as_secs());
+            match withdraw(&self.queue, &due.leases).await {
+                Ok(_) => schedule.done(due, Instant::now()),
+                Err(error) => {
+                    meters().withdrawals_failed.inc();
+                    let pause = schedule.failed(Instant::now());
+                    tracing::warn!("withdrawing: {error}; again in {} s", pause.as_secs());
+                }
             }
         }
-    }
-
-    /// Leases that end soon and were not withdrawn from for this end.
-    fn ending(&mut self, view: &View) -> Vec<BidId> {
-        let exhausts = self.purse.borrow().exhausts_at.clone();
-        let before = self.config.money.before_end_seconds;
-        self.fetched.retain(|lease, _| view.leases.contains_key(lease));
-        let mut due = vec![];
-        for lease in view.leases.values().filter(|lease| !lease.is_pending()) {
-            let Some(end) = end_of(lease, exhausts.get(&lease.name).copied()) else { continue };
-            let is_near = view.time.saturating_add(before) >= end;
-            if is_near && self.fetched.get(&lease.name) != Some(&end) {
-                self.fetched.insert(lease.name.clone(), end);
-                due.push(lease.id.clone());
-            }
-        }
-        due
     }
 
     /// Reads balances; what cannot be read stays as it was.
@@ -160,12 +139,6 @@ impl Collector {
     }
 }
 
-/// The next end that is known of a paid lease, in Unix seconds.
-fn end_of(lease: &crate::chain::LeaseView, exhausts_at: Option<u64>) -> Option<u64> {
-    let ends = [lease.lease.expires_at, lease.lease.reclaimed_at, exhausts_at.unwrap_or(0)];
-    ends.into_iter().filter(|end| *end > 0).min()
-}
-
 /// All leases that are paid.
 pub fn paid_leases(view: &View) -> Vec<BidId> {
     let paid = view.leases.values().filter(|lease| !lease.is_pending());
@@ -192,22 +165,4 @@ pub async fn withdraw(queue: &TxQueue, leases: &[BidId]) -> stoa_client::Result<
         amounts.extend(paid);
     }
     Ok(amounts)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tests_support::{lease_view, order};
-
-    #[test]
-    fn the_first_of_the_ends_that_are_known_counts() {
-        let mut lease = lease_view(&order(1));
-        assert_eq!(end_of(&lease, None), None);
-        assert_eq!(end_of(&lease, Some(0)), None, "0 is never");
-        lease.lease.expires_at = 50;
-        assert_eq!(end_of(&lease, Some(70)), Some(50));
-        assert_eq!(end_of(&lease, Some(30)), Some(30));
-        lease.lease.reclaimed_at = 20;
-        assert_eq!(end_of(&lease, Some(30)), Some(20));
-    }
 }

@@ -5,16 +5,19 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{params, Connection, OpenFlags, OptionalExtension, Transaction};
+use rusqlite::{params, Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 use stoa_client::ids::TextId;
 use stoa_client::money::Dec;
 use stoa_client::proto::market::v1::{CloseReason, Lease, LeaseState};
 
 use super::lines::{Kind, Payment};
+use super::totals;
 use crate::failpoint::failpoint;
 
-/// The layout below; another one's file is refused.
-const VERSION: i64 = 1;
+/// The layout below; a file of a later one is refused.
+const VERSION: &str = "2";
+/// It had no totals.
+const FIRST_VERSION: &str = "1";
 const LAYOUT: &str = "
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS leases (
@@ -39,7 +42,8 @@ CREATE TABLE IF NOT EXISTS payments (
     kind TEXT NOT NULL,
     PRIMARY KEY (kind, height, place, lease, denom)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS payments_of_lease ON payments (lease);
+DROP INDEX IF EXISTS payments_of_lease;
+CREATE INDEX IF NOT EXISTS payments_of_lease_by_height ON payments (lease, height);
 ";
 
 /// Why the ledger cannot be used.
@@ -51,6 +55,16 @@ pub enum LedgerError {
     Other(String, String),
     #[error("the ledger holds `{0}` where an amount belongs")]
     Damaged(String),
+}
+
+impl LedgerError {
+    /// Whether it may pass by itself, as a full disk does; damage does not.
+    pub fn may_pass(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.sqlite_error_code().is_some_and(|code| {
+            !matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        })
+    }
 }
 
 /// What came of holding it against the chain's sum.
@@ -74,12 +88,12 @@ impl Ledger {
     /// Opens the ledger of one provider on one chain; makes it where it is
     /// not there.
     pub fn open(path: &Path, chain_id: &str, provider: &str) -> Result<Self, LedgerError> {
-        let sql = Connection::open(path)?;
+        let mut sql = Connection::open(path)?;
         let _ = sql.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()));
         sql.execute_batch("PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000;")?;
-        sql.execute_batch(LAYOUT)?;
+        lay_out(&mut sql)?;
         let ledger = Self { sql: Mutex::new(sql) };
-        ledger.check("layout", &VERSION.to_string())?;
+        ledger.check("layout", VERSION)?;
         ledger.check("chain", chain_id)?;
         ledger.check("provider", provider)?;
         restrict(path);
@@ -106,6 +120,14 @@ impl Ledger {
                 Ok(())
             }
         }
+    }
+
+    /// Whether something can be written now, as on a disk with room.
+    pub fn try_write(&self) -> Result<(), LedgerError> {
+        let tried = "INSERT INTO meta (key, value) VALUES ('tried', '') ON CONFLICT (key) DO UPDATE
+                     SET value = excluded.value";
+        self.sql().execute(tried, [])?;
+        Ok(())
     }
 
     /// All payments up to this height stand in it; none: it is new.
@@ -219,7 +241,7 @@ impl Ledger {
     ) -> Result<Settled, LedgerError> {
         let mut sql = self.sql();
         let step = sql.transaction()?;
-        let known = sum(&step, "denom = ?1 AND lease != '' AND height <= ?2", denom, height)?;
+        let known = totals::paid_to_all(&step, denom, height)?;
         let rest = paid.saturating_sub(known);
         let settled = match known > paid {
             true => Settled::Over(known - paid),
@@ -230,15 +252,36 @@ impl Ledger {
     }
 
     fn meta(&self, key: &str) -> Result<Option<String>, LedgerError> {
-        let sql = self.sql();
-        let found =
-            sql.query_row("SELECT value FROM meta WHERE key = ?1", params![key], |row| row.get(0));
-        Ok(found.optional()?)
+        meta(&self.sql(), key)
     }
 
     pub(super) fn sql(&self) -> MutexGuard<'_, Connection> {
         self.sql.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Makes the tables that are not there, and the totals of a ledger that was
+/// begun without.
+fn lay_out(sql: &mut Connection) -> Result<(), LedgerError> {
+    let step = sql.transaction()?;
+    step.execute_batch(LAYOUT)?;
+    step.execute_batch(totals::TABLE)?;
+    match meta(&step, "layout")? {
+        Some(found) if found == FIRST_VERSION => {
+            totals::compute(&step)?;
+            step.execute("UPDATE meta SET value = ?1 WHERE key = 'layout'", params![VERSION])?;
+        }
+        // Nothing of it is changed.
+        Some(found) if found != VERSION => return Err(LedgerError::Other(found, VERSION.into())),
+        _ => {}
+    }
+    Ok(step.commit()?)
+}
+
+fn meta(sql: &Connection, key: &str) -> Result<Option<String>, LedgerError> {
+    let found =
+        sql.query_row("SELECT value FROM meta WHERE key = ?1", params![key], |row| row.get(0));
+    Ok(found.optional()?)
 }
 
 /// Makes a lease's lines up to a height add up to what the chain says: by one
@@ -251,8 +294,8 @@ fn equalize(
     denom: &str,
     paid: u128,
 ) -> Result<Settled, LedgerError> {
-    let seen = sum(step, "lease = ?1 AND height <= ?2 AND kind = 'paid'", lease, height)?;
-    let rebuilt = sum_rebuilt(step, lease, denom)?;
+    let seen = totals::paid_to(step, lease, height)?;
+    let rebuilt = totals::read(step, lease, Kind::Rebuilt, denom)?;
     // The sum over all has no lines of its own besides the rebuilt one.
     let Some(missing) = paid.checked_sub(seen) else {
         return Ok(Settled::Over(seen.saturating_sub(paid)));
@@ -264,6 +307,7 @@ fn equalize(
         "DELETE FROM payments WHERE kind = 'rebuilt' AND lease = ?1 AND denom = ?2",
         params![lease, denom],
     )?;
+    totals::take(step, lease, Kind::Rebuilt, denom, rebuilt)?;
     if missing > 0 {
         let line = Payment {
             height,
@@ -280,8 +324,9 @@ fn equalize(
     Ok(Settled::Added(missing.saturating_sub(rebuilt)))
 }
 
+/// One that stands there already stays as it is.
 fn insert(step: &Transaction<'_>, payment: &Payment) -> Result<(), LedgerError> {
-    step.execute(
+    let new = step.execute(
         "INSERT OR IGNORE INTO payments (height, place, time, lease, denom, amount, tx, kind)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
@@ -295,7 +340,10 @@ fn insert(step: &Transaction<'_>, payment: &Payment) -> Result<(), LedgerError> 
             payment.kind.text()
         ],
     )?;
-    Ok(())
+    match new {
+        0 => Ok(()),
+        _ => totals::add(step, payment),
+    }
 }
 
 /// The height only grows.
@@ -309,20 +357,9 @@ fn set_height(step: &Transaction<'_>, height: u64) -> Result<(), LedgerError> {
 }
 
 /// SQLite's integers end at 64 bits; sums of money are made here.
-fn sum(step: &Transaction<'_>, which: &str, by: &str, height: u64) -> Result<u128, LedgerError> {
-    let mut query = step.prepare(&format!("SELECT amount FROM payments WHERE {which}"))?;
-    let rows = query.query_map(params![by, stored(height)], |row| row.get::<_, String>(0))?;
-    total(rows)
-}
-
-fn sum_rebuilt(step: &Transaction<'_>, lease: &str, denom: &str) -> Result<u128, LedgerError> {
-    let which = "SELECT amount FROM payments WHERE kind = 'rebuilt' AND lease = ?1 AND denom = ?2";
-    let mut query = step.prepare(which)?;
-    let rows = query.query_map(params![lease, denom], |row| row.get::<_, String>(0))?;
-    total(rows)
-}
-
-fn total(rows: impl Iterator<Item = Result<String, rusqlite::Error>>) -> Result<u128, LedgerError> {
+pub(super) fn sum(
+    rows: impl Iterator<Item = Result<String, rusqlite::Error>>,
+) -> Result<u128, LedgerError> {
     let mut sum = 0_u128;
     for row in rows {
         sum = sum.saturating_add(amount(&row?)?);

@@ -12,15 +12,19 @@
 
 mod bookkeeper;
 mod collector;
+#[cfg(test)]
+mod full_disk;
 mod history;
 mod ledger;
 mod lines;
 mod live;
 mod report;
+mod schedule;
 #[cfg(test)]
 mod tests;
+mod totals;
 
-pub use bookkeeper::{Bookkeeper, Books};
+pub use bookkeeper::{keep_books, Bookkeeper, Books, LedgerFile};
 pub use collector::{paid_leases, withdraw, Collector, Purse, MAX_LEASES};
 pub use history::{Follow, History};
 pub use ledger::{Ledger, LedgerError, Settled};

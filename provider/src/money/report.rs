@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::ledger::{amount, stored, Ledger, LedgerError};
 use super::lines::{Kind, LeaseLine, Payment};
+use super::totals;
 
 /// What is wanted of the ledger.
 #[derive(Debug, Clone, Default)]
@@ -57,16 +58,7 @@ impl Ledger {
 
     /// What was earned in all, by denom, in whole units.
     pub fn totals(&self) -> Result<BTreeMap<String, u128>, LedgerError> {
-        let sql = self.sql();
-        let mut query = sql.prepare("SELECT denom, amount FROM payments")?;
-        let rows = query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let mut totals: BTreeMap<String, u128> = BTreeMap::new();
-        for row in rows {
-            let (denom, text): (String, String) = row?;
-            let total = totals.entry(denom).or_default();
-            *total = total.saturating_add(amount(&text)?);
-        }
-        Ok(totals)
+        totals::of_all(&self.sql())
     }
 
     fn payments(&self, filter: &Filter) -> Result<Vec<Payment>, LedgerError> {

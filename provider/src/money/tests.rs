@@ -13,9 +13,9 @@ use stoa_client::proto::market::v1::{
 };
 use stoa_client::proto::types::v1::BidId;
 use stoa_client::{Error, Result};
-use tokio::sync::Notify;
+use tokio::sync::{watch, Notify};
 
-use super::{Bookkeeper, Filter, Follow, History, Kind, Ledger, Settled};
+use super::{Bookkeeper, Books, Filter, Follow, History, Kind, Ledger, LedgerError, Settled};
 use crate::tests_support::{lease_view, me, order, tenant};
 
 /// A market that is a list of blocks.
@@ -40,7 +40,7 @@ impl Market {
     }
 
     /// The next block.
-    fn block(&self, events: Vec<Event>) -> u64 {
+    pub(super) fn block(&self, events: Vec<Event>) -> u64 {
         let mut state = self.look();
         for event in &events {
             state.apply(event);
@@ -58,8 +58,12 @@ impl Market {
         state.blocks.retain(|height, _| *height >= earliest);
     }
 
-    fn paid(&self) -> u128 {
+    pub(super) fn paid(&self) -> u128 {
         self.look().paid
+    }
+
+    pub(super) fn tip(&self) -> u64 {
+        self.look().tip()
     }
 }
 
@@ -128,7 +132,7 @@ impl Follow for Reader {
 }
 
 /// `History` is of the market in an `Arc`.
-struct Past(Arc<Market>);
+pub(super) struct Past(pub(super) Arc<Market>);
 
 #[async_trait]
 impl History for Past {
@@ -169,12 +173,12 @@ fn lease(dseq: u64) -> String {
     lease_view(&order(dseq)).name
 }
 
-fn created(dseq: u64) -> Event {
+pub(super) fn created(dseq: u64) -> Event {
     let (owner, provider) = (tenant(), me());
     Event::LeaseCreated(EventLeaseCreated { lease: lease(dseq), owner, provider, rate: "2".into() })
 }
 
-fn paid(dseq: u64, units: u128) -> Event {
+pub(super) fn paid(dseq: u64, units: u128) -> Event {
     Event::LeasePaid(EventLeasePaid {
         lease: lease(dseq),
         owner: tenant(),
@@ -210,19 +214,28 @@ impl Stage {
 
     /// Runs a bookkeeper until all that is on chain is booked and held against it.
     async fn catch_up(&self) {
-        let tip = self.market.look().tip();
+        let tip = self.market.tip();
         let past = Arc::new(Past(self.market.clone()));
-        let (bookkeeper, mut books) = Bookkeeper::new(self.ledger(), past, &me());
+        let (told, mut books) = watch::channel(Books::default());
+        let bookkeeper = Bookkeeper::new(self.ledger(), past, &me(), told);
         let run = tokio::spawn(bookkeeper.run());
         books.wait_for(|books| books.height >= tip && books.held_at >= tip).await.unwrap();
         let mismatches = books.borrow().mismatches;
         run.abort();
         let _ = run.await;
         assert_eq!(mismatches, 0);
+        assert_eq!(books.borrow().earned.values().sum::<u128>(), self.total());
     }
 
+    /// What the ledger says was earned, which is the sum of its lines.
     fn total(&self) -> u128 {
-        self.ledger().totals().unwrap().values().sum()
+        let ledger = self.ledger();
+        let mut sums: BTreeMap<String, u128> = BTreeMap::new();
+        for line in ledger.earnings(&Filter::default()).unwrap().payments {
+            *sums.entry(line.denom).or_default() += line.amount;
+        }
+        assert_eq!(ledger.totals().unwrap(), sums);
+        sums.values().sum()
     }
 }
 
@@ -317,6 +330,58 @@ fn a_block_is_booked_once_and_the_height_only_grows() {
     assert_eq!(stage.total(), 20, "what was seen is not taken back");
     state.withdrawn = Some(Coin { denom: "ustoa".into(), amount: "20".into() });
     assert_eq!(ledger.settle(5, 1, &state).unwrap(), Settled::Equal);
+}
+
+/// As a ledger was laid out before it had totals.
+const FIRST_LAYOUT: &str = "
+DROP TABLE totals;
+DROP INDEX payments_of_lease_by_height;
+CREATE INDEX payments_of_lease ON payments (lease);
+UPDATE meta SET value = '1' WHERE key = 'layout';
+";
+
+#[tokio::test]
+async fn the_totals_are_the_sum_of_the_lines_also_of_a_ledger_that_had_none() {
+    let stage = Stage::new();
+    stage.market.block(vec![created(1), created(2)]);
+    stage.market.block(vec![paid(1, 100), paid(2, 7), paid(1, 100)]);
+    stage.catch_up().await;
+    // Two blocks of which no line is seen, one of a lease that is forgotten.
+    stage.market.block(vec![paid(1, 3)]);
+    stage.market.block(vec![paid(2, 4), closed(2)]);
+    stage.market.block(vec![]);
+    stage.market.prune(5);
+    stage.market.look().leases.remove(&lease(2));
+    stage.catch_up().await;
+    assert_eq!((stage.total(), stage.market.paid()), (214, 214));
+
+    stage.ledger().sql().execute_batch(FIRST_LAYOUT).unwrap();
+    assert_eq!(stage.total(), 214);
+    stage.market.block(vec![paid(1, 1)]);
+    stage.catch_up().await;
+    assert_eq!((stage.total(), stage.market.paid()), (215, 215));
+
+    // A height before the last lines counts these out.
+    let ledger = stage.ledger();
+    let tip = stage.market.tip();
+    assert_eq!(ledger.settle_all(tip - 1, 1, "ustoa", 214).unwrap(), Settled::Equal);
+    let state = |units: &str| Lease {
+        id: Some(lease_view(&order(1)).id),
+        withdrawn: Some(Coin { denom: "ustoa".into(), amount: units.into() }),
+        ..Lease::default()
+    };
+    assert_eq!(ledger.settle(tip - 1, 1, &state("203")).unwrap(), Settled::Equal);
+    assert_eq!(ledger.settle(tip, 1, &state("204")).unwrap(), Settled::Equal);
+    assert_eq!(stage.total(), 215);
+
+    let later = "UPDATE meta SET value = '3' WHERE key = 'layout'; DROP TABLE totals;";
+    ledger.sql().execute_batch(later).unwrap();
+    let path = stage.dir.path().join("ledger.db");
+    let refused = Ledger::open(&path, "test-1", &me()).unwrap_err();
+    assert!(matches!(refused, LedgerError::Other(..)), "{refused}");
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name = 'totals'";
+    let count: i64 = ledger.sql().query_row(tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 0, "nothing of a later layout's is touched");
 }
 
 #[test]

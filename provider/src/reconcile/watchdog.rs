@@ -47,13 +47,14 @@ impl Watchdog {
         Self { backend, leases, wake, every }
     }
 
-    /// Goes on for ever. What cannot be measured changes nothing.
+    /// Goes on for ever, at once first: the disk may have been filled before
+    /// the start. What cannot be measured changes nothing.
     pub async fn run(self) {
         loop {
-            tokio::time::sleep(self.every).await;
             if let Err(error) = self.check().await {
                 tracing::warn!("{error}; again in {} s", self.every.as_secs());
             }
+            tokio::time::sleep(self.every).await;
         }
     }
 
