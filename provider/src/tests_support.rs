@@ -25,9 +25,9 @@ use crate::config::{render, Config};
 use crate::reconcile::{ImageEngine, ServiceGoal};
 use crate::runtime::{
     Applied, Backend, Check, Connection, ContainerState, EngineEvent, ExecRequest, ExecSession,
-    Health, ImageRef, InstanceKey, InstanceStats, Inventory, LoadedImage, LogPiece, LogRequest,
-    Observation, ObservedContainer, ObservedInstance, ObservedNetwork, PortSpec, Protocol,
-    RegistryCredentials, RuntimeError, StorageUse, WorkloadSpec,
+    GpuDevice, Health, ImageRef, InstanceKey, InstanceStats, Inventory, LoadedImage, LogPiece,
+    LogRequest, Observation, ObservedContainer, ObservedInstance, ObservedNetwork, PortSpec,
+    Protocol, RegistryCredentials, RuntimeError, StorageUse, WorkloadSpec,
 };
 use crate::store::{BlobStore, MAX_CHUNK};
 
@@ -290,6 +290,8 @@ pub(crate) struct FakeEngine {
     /// How often everything was looked at.
     pub(crate) observed: AtomicUsize,
     pub(crate) loaded: AtomicUsize,
+    /// What its machine has.
+    pub(crate) gpus: Mutex<Vec<GpuDevice>>,
     /// So many removals of leases are refused.
     pub(crate) stuck: AtomicUsize,
     pub(crate) storage: Mutex<Vec<StorageUse>>,
@@ -323,7 +325,7 @@ impl FakeEngine {
 #[async_trait]
 impl Backend for FakeEngine {
     async fn inventory(&self) -> Result<Inventory, RuntimeError> {
-        Ok(machine())
+        Ok(Inventory { gpus: self.gpus.lock().unwrap().clone(), ..machine() })
     }
 
     async fn apply(&self, spec: &WorkloadSpec) -> Result<Applied, RuntimeError> {

@@ -45,7 +45,7 @@ async fn a_provider_over_three_machines_places_serves_waits_and_recovers() {
     n2.join(&config, "900m");
     n1.run_agent();
     n2.run_agent();
-    let daemon = Daemon::start(dir, config, &address).await;
+    let mut daemon = Daemon::start(dir, config, &address).await;
     let mut front = Front::start(root.path()).await;
     daemon.await_state("n1", HostState::Up).await;
     daemon.await_state("n2", HostState::Up).await;
@@ -96,6 +96,11 @@ async fn a_provider_over_three_machines_places_serves_waits_and_recovers() {
     assert!(seen.instances[&web.key].place.unknown);
     assert!(daemon.fleet.apply(&web).await.unwrap_err().is_unknown());
     assert!(daemon.fleet.remove_lease("fleet-lease").await.unwrap_err().is_unknown());
+    // A daemon that starts meanwhile leads there all the same.
+    daemon.again().await;
+    daemon.await_state("n1", HostState::Unknown).await;
+    let answer = front.get(&daemon.fleet, &web.key).await;
+    assert!(answer.ends_with("hello\n"), "{answer}");
     n1.run_agent();
     daemon.await_state("n1", HostState::Up).await;
     let seen = daemon.fleet.observe().await.unwrap();

@@ -10,7 +10,7 @@ use stoa_client::ids::{bid_on, TextId};
 use stoa_client::money::{show_dec_coin, Dec};
 use stoa_client::proto::cosmos::base::v1beta1::DecCoin;
 use stoa_client::proto::market::v1::{
-    MsgCommitBid, MsgCreateBid, MsgRevealBid, MsgWithdrawBid, Order,
+    GpuOffer, MsgCommitBid, MsgCreateBid, MsgRevealBid, MsgWithdrawBid, Order,
 };
 use stoa_client::proto::Any;
 use stoa_client::tx::any;
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::capacity::Capacity;
 use super::intents::{Intent, IntentState, Intents};
+use super::parts::counted;
 use super::resources::Resources;
 use super::round::{plan_round, Left, Planned, Rules};
 use super::screen::{BidStatus, OwnBid};
@@ -257,7 +258,8 @@ impl Bidder {
                 // The journal was lost: without an entry it would be bid again.
                 let order =
                     view.orders.iter().find(|order| order.id.as_ref() == Some(&regret.order));
-                let entry = order.map(|order| (name, entry_of(order)));
+                let gpus = view.bids.get(&name).map(|bid| bid.gpus.as_slice()).unwrap_or_default();
+                let entry = order.map(|order| (name, entry_of(order, gpus)));
                 self.intents.intend(entry)?;
             }
             in_time.push(regret);
@@ -310,13 +312,14 @@ impl Bidder {
 }
 
 /// A journal's entry for a bid that only the chain knows.
-fn entry_of(order: &Order) -> Intent {
+fn entry_of(order: &Order, gpus: &[GpuOffer]) -> Intent {
     let deposit = order.bid_deposit.as_ref().and_then(|coin| coin.amount.parse().ok());
     let resources = order.spec.as_ref().and_then(|spec| Resources::of_group(spec).ok());
     Intent {
         rate: String::new(),
         closes_at: order.match_at.max(order.closes_at),
         resources: resources.unwrap_or_default(),
+        parts: order.spec.as_ref().map(|spec| counted(spec, gpus)).unwrap_or_default(),
         deposit: deposit.unwrap_or_default(),
         state: IntentState::Placed,
         seal: None,

@@ -4,20 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use stoa_client::ids::TextId;
-use tokio::sync::watch;
+use tokio::sync::{watch, Notify};
 
 use super::gpu::GpuKind;
 use super::intents::Intents;
 use super::machines::MachineRooms;
 use super::resources::Resources;
+use super::standing::{may_win, unknown};
 use crate::chain::View;
 use crate::config::Config;
 use crate::runtime::{Backend, Inventory, Machine};
 
-/// A bid's room is kept so many seconds past its order's closing, for the
-/// lease to be seen.
-const RESERVED_AFTER_CLOSING: u64 = 15;
 /// How often the machine is measured.
 const EVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(5);
@@ -87,30 +84,17 @@ impl Capacity {
         self.total.minus(self.used(view, intents))
     }
 
-    /// What is leased or bid for.
+    /// What is leased or bid for, and what still has its place of leases that
+    /// are over.
     pub fn used(&self, view: &View, intents: &Intents) -> Resources {
-        let mut used = Resources::default();
+        let mut used = self.machines.left_behind(view);
         let mut take = |resources: Resources| used = used.plus(resources).unwrap_or(self.total);
         for lease in view.leases.values() {
             take(Resources::of_group(&lease.spec).unwrap_or_default());
         }
-        let leased: Vec<String> = view.leases.values().map(|lease| order_name(&lease.id)).collect();
-        for (order, intent) in intents.iter() {
-            let waits = intent.holds_room()
-                && view.time < intent.closes_at.saturating_add(RESERVED_AFTER_CLOSING);
-            let lost = view.time >= intent.closes_at && !view.bids.contains_key(order);
-            if waits && !lost && !leased.contains(order) {
-                take(intent.resources);
-            }
-        }
-        // Bids of which the journal knows nothing: it was lost.
-        for order in &view.orders {
-            let Some(name) = order.id.as_ref().map(TextId::text) else { continue };
-            if let (true, None, Some(spec)) =
-                (view.bids.contains_key(&name), intents.get(&name), &order.spec)
-            {
-                take(Resources::of_group(spec).unwrap_or_default());
-            }
+        may_win(view, intents).for_each(|intent| take(intent.resources));
+        for spec in unknown(view, intents).filter_map(|(order, _)| order.spec.as_ref()) {
+            take(Resources::of_group(spec).unwrap_or_default());
         }
         used
     }
@@ -133,10 +117,6 @@ fn kinds(machine: &Inventory) -> Vec<GpuKind> {
     kinds
 }
 
-fn order_name(lease: &stoa_client::proto::types::v1::BidId) -> String {
-    stoa_client::ids::order_of(lease).text()
-}
-
 fn scale(amount: u64, factor: f64) -> u64 {
     // A float's conversion saturates; more than a machine has is no danger.
     (amount as f64 * factor) as u64
@@ -147,6 +127,8 @@ fn scale(amount: u64, factor: f64) -> u64 {
 pub struct CapacityWatch {
     config: Arc<Config>,
     backend: Arc<dyn Backend>,
+    /// Tells that something has given its place up.
+    freed: Arc<Notify>,
     out: watch::Sender<Option<Capacity>>,
 }
 
@@ -154,9 +136,10 @@ impl CapacityWatch {
     pub fn new(
         config: Arc<Config>,
         backend: Arc<dyn Backend>,
+        freed: Arc<Notify>,
     ) -> (Self, watch::Receiver<Option<Capacity>>) {
         let (out, capacity) = watch::channel(None);
-        (Self { config, backend, out }, capacity)
+        (Self { config, backend, freed, out }, capacity)
     }
 
     pub async fn run(self) {
@@ -173,7 +156,10 @@ impl CapacityWatch {
                     RETRY
                 }
             };
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.freed.notified() => {}
+            }
         }
     }
 }

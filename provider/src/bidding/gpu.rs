@@ -1,10 +1,15 @@
-//! GPUs: what is here, and which model is offered for what is asked.
+//! GPUs: what is here, and which model is offered for what is asked. They are
+//! counted by model and machine: no other model serves in one's place.
 
+use stoa_client::money::Dec;
 use stoa_client::proto::market::v1::GpuOffer;
 use stoa_client::proto::types::v1::{Gpu, GpuModel, GroupSpec, ResourceUnit};
 
+use super::parts::{each, part_of};
+use super::resources::Resources;
 use super::Reason;
 use crate::config::Pricing;
+use crate::fleet::{pack, Part, Room};
 
 /// GPUs of one kind that the engine reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +36,48 @@ pub fn gpu_offers(
     offers.map(|(unit, gpu)| offer(unit.id, gpu, here, pricing)).collect()
 }
 
+/// The same, of models of which enough are left: the cheapest with which the
+/// unit's instances fit on the machines, each on one.
+pub fn gpu_offers_left(
+    spec: &GroupSpec,
+    here: &[GpuKind],
+    pricing: &Pricing,
+    rooms: &[Room],
+) -> Result<Vec<GpuOffer>, Reason> {
+    let mut left = rooms.to_vec();
+    let mut offers = vec![];
+    for resource in &spec.resources {
+        let Some((unit, gpu)) = resource.unit.as_ref().and_then(|unit| Some((unit, wanted(unit)?)))
+        else {
+            continue;
+        };
+        let models = priced(gpu, here, pricing)?.into_iter().map(|kind| &kind.model);
+        let ways: Vec<(GpuOffer, Vec<Part>)> = models
+            .map(|model| {
+                let offer = GpuOffer { unit: unit.id, model: model.clone() };
+                let part = part_of(resource, std::slice::from_ref(&offer));
+                (offer, each(&[(resource.count, part)]))
+            })
+            .collect();
+        let fits = |parts: &[Part]| pack(&mut left.clone(), parts);
+        let all = ways.iter().find(|(_, parts)| fits(parts));
+        // Where it is other room that lacks, that is what is to be told.
+        let found = all.or_else(|| ways.iter().find(|(_, parts)| fits(&only_gpus(parts))));
+        let Some((offer, parts)) = found else { return Err(Reason::GpuRoom(words(gpu))) };
+        pack(&mut left, parts);
+        offers.push(offer.clone());
+    }
+    Ok(offers)
+}
+
+fn only_gpus(parts: &[Part]) -> Vec<Part> {
+    let only = |part: &Part| Part {
+        size: Resources { gpu: part.size.gpu, ..Resources::default() },
+        gpu: part.gpu.clone(),
+    };
+    parts.iter().map(only).collect()
+}
+
 /// What a unit asks for, where it asks for any.
 pub(super) fn wanted(unit: &ResourceUnit) -> Option<&Gpu> {
     unit.gpu.as_ref().filter(|gpu| gpu.units > 0)
@@ -42,22 +89,37 @@ pub(super) fn price_of<'a>(pricing: &'a Pricing, model: &str) -> Option<&'a Stri
 }
 
 fn offer(unit: u32, gpu: &Gpu, here: &[GpuKind], pricing: &Pricing) -> Result<GpuOffer, Reason> {
+    let cheapest = priced(gpu, here, pricing)?.into_iter().next();
+    let model = cheapest.map(|kind| kind.model.clone()).unwrap_or_default();
+    Ok(GpuOffer { unit, model })
+}
+
+/// Those that are asked for and have a price, the cheapest first; at least
+/// one.
+fn priced<'a>(
+    gpu: &Gpu,
+    here: &'a [GpuKind],
+    pricing: &Pricing,
+) -> Result<Vec<&'a GpuKind>, Reason> {
     if here.is_empty() {
         return Err(Reason::Gpu);
     }
     let fitting = here.iter().filter(|kind| accepts(gpu, kind));
-    let priced = fitting.filter_map(|kind| {
-        let price: stoa_client::money::Dec = price_of(pricing, &kind.model)?.parse().ok()?;
-        Some((price, kind))
-    });
-    match priced.min_by_key(|(price, _)| *price) {
-        Some((_, kind)) => Ok(GpuOffer { unit, model: kind.model.clone() }),
-        None => {
-            let models: Vec<&str> = gpu.models.iter().map(|model| model.model.as_str()).collect();
-            let models = if models.is_empty() { "*".into() } else { models.join(", ") };
-            Err(Reason::GpuModel(format!("{} {models}", gpu.vendor)))
-        }
+    let mut priced: Vec<(Dec, &GpuKind)> = fitting
+        .filter_map(|kind| Some((price_of(pricing, &kind.model)?.parse().ok()?, kind)))
+        .collect();
+    priced.sort_by_key(|(price, _)| *price);
+    match priced.is_empty() {
+        true => Err(Reason::GpuModel(words(gpu))),
+        false => Ok(priced.into_iter().map(|(_, kind)| kind).collect()),
     }
+}
+
+/// What is asked for, for people.
+fn words(gpu: &Gpu) -> String {
+    let models: Vec<&str> = gpu.models.iter().map(|model| model.model.as_str()).collect();
+    let models = if models.is_empty() { "*".into() } else { models.join(", ") };
+    format!("{} {models}", gpu.vendor)
 }
 
 /// As the chain sees it: no list is any model of the vendor.

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::parts::{each, Counted};
 use super::resources::Resources;
+use crate::fleet::Part;
 use crate::store;
 
 /// How long after an order's closing its entry is kept.
@@ -22,6 +24,9 @@ pub struct Intent {
     pub closes_at: u64,
     /// What it reserves.
     pub resources: Resources,
+    /// What its instances need, each of one machine.
+    #[serde(default)]
+    pub parts: Vec<Counted>,
     /// Whole units that the order's bids bring along.
     pub deposit: u128,
     pub state: IntentState,
@@ -55,6 +60,18 @@ impl Intent {
     /// Whether room is kept for it.
     pub fn holds_room(&self) -> bool {
         !matches!(self.state, IntentState::Refused(_) | IntentState::Withdrawn(_))
+    }
+
+    /// What each of its instances needs; all at one machine where a former
+    /// version did not write that down.
+    pub(super) fn instances(&self) -> Vec<Part> {
+        match self.parts.is_empty() {
+            true => {
+                let size = Resources { ports: 0, ips: 0, ..self.resources };
+                vec![Part { size, gpu: None }]
+            }
+            false => each(&self.parts),
+        }
     }
 }
 
@@ -151,6 +168,7 @@ mod tests {
             rate: "1".into(),
             closes_at: 100,
             resources: Resources::default(),
+            parts: vec![],
             deposit: 5,
             state,
             seal: None,

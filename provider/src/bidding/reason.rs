@@ -39,6 +39,8 @@ pub enum Reason {
     Gpu,
     #[error("it asks for the GPUs {0}, and none of them is offered")]
     GpuModel(String),
+    #[error("it asks for the GPUs {0}, and no machine has as many of them free")]
+    GpuRoom(String),
     #[error("it asks for {0} processors, and these are {1}")]
     Architecture(String, String),
     #[error("it asks for storage of the class {0}, which is not offered")]
@@ -59,7 +61,7 @@ pub enum Reason {
     Price { price: String, maximum: String },
     #[error("{0} bids are open, the most that limits.max_open_bids allows")]
     OpenBids(usize),
-    #[error("{0} leases are live, the most that limits.max_leases allows")]
+    #[error("{0} leases are live or bid for, the most that limits.max_leases allows")]
     Leases(usize),
     #[error("its deposit would bring those in open bids to {0}, over limits.max_exposure")]
     Exposure(u128),

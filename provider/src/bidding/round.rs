@@ -6,17 +6,21 @@ use std::sync::Arc;
 use stoa_client::ids::TextId;
 use stoa_client::money::{show_dec_coin, Dec};
 use stoa_client::proto::market::v1::{GpuOffer, Order};
-use stoa_client::proto::types::v1::OrderId;
+use stoa_client::proto::types::v1::{GroupSpec, OrderId};
 
 use super::capacity::Capacity;
 use super::eligibility::{check_order, Offer};
-use super::gpu::gpu_offers;
+use super::gpu::gpu_offers_left;
 use super::intents::{Intent, IntentState, Intents, Seal};
+use super::machines::fits;
+use super::parts::{counted, each};
 use super::prices::Prices;
 use super::resources::Resources;
+use super::standing::{may_win, unknown};
 use super::Reason;
 use crate::chain::View;
 use crate::config::Config;
+use crate::fleet::{pack, Room};
 
 /// A bid in the next block still counts; later ones may not.
 pub(super) const LEAST_SECONDS: u64 = 1;
@@ -61,7 +65,11 @@ pub struct Round {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Left {
     pub room: Resources,
+    /// The same machine by machine.
+    pub machines: Vec<Room>,
     pub open_bids: usize,
+    /// Bids that may still become leases.
+    pub may_win: usize,
     /// In open bids, in whole units.
     pub deposits: u128,
 }
@@ -79,9 +87,6 @@ pub fn plan_round(view: &View, intents: &Intents, rules: &Rules<'_>) -> Round {
             }
             Err(reason) => round.passed.push((id.text(), reason)),
         }
-    }
-    if let Some(capacity) = rules.capacity {
-        capacity.machines.keep_what_fits(view, intents, &mut round);
     }
     round
 }
@@ -110,15 +115,20 @@ fn plan_one(
     let spec = order.spec.as_ref().ok_or_else(|| malformed("no spec"))?;
     let offer = rules.offer().ok_or(Reason::CapacityUnknown)?;
     check_order(order, spec, &view.standing, &offer)?;
-    let gpus = gpu_offers(spec, &offer.capacity.gpus, &rules.config.pricing)?;
     let resources = Resources::of_group(spec)?;
     left.check(view, order, resources, rules)?;
+    let gpus = left.gpu_offers(spec, rules)?;
     let rate = rules.prices.rate(order, &gpus)?;
     check_price(order, rate, rules.prices.denom())?;
+    let parts = counted(spec, &gpus);
+    if !fits(&left.machines, &each(&parts)) {
+        return Err(Reason::Machine);
+    }
     let intent = Intent {
         rate: rate.to_string(),
         closes_at: order.match_at.max(order.closes_at),
         resources,
+        parts,
         deposit: deposit_of(order)?,
         state: IntentState::Intended,
         seal: order.sealed.then(Seal::draw),
@@ -149,16 +159,21 @@ impl Left {
         let open = || {
             intents.iter().filter(|(_, intent)| intent.holds_room() && intent.closes_at > view.time)
         };
+        let machines = rules.capacity.map(|capacity| capacity.machines.left(view, intents));
         Self {
             room: room.unwrap_or_default(),
+            machines: machines.unwrap_or_default(),
             open_bids: open().count(),
+            may_win: may_win(view, intents).count() + unknown(view, intents).count(),
             deposits: open().fold(0, |sum, (_, i)| sum.saturating_add(i.deposit)),
         }
     }
 
     fn take(&mut self, intent: &Intent) {
         self.room = self.room.minus(intent.resources);
+        pack(&mut self.machines, &intent.instances());
         self.open_bids += 1;
+        self.may_win += 1;
         self.deposits = self.deposits.saturating_add(intent.deposit);
     }
 
@@ -177,23 +192,34 @@ impl Left {
         if self.open_bids >= limits.max_open_bids {
             return Err(Reason::OpenBids(self.open_bids));
         }
-        if view.leases.len() >= limits.max_leases {
-            return Err(Reason::Leases(view.leases.len()));
+        let leases = view.leases.len().saturating_add(self.may_win);
+        if leases >= limits.max_leases {
+            return Err(Reason::Leases(leases));
         }
         let exposed = self.deposits.saturating_add(deposit_of(order)?);
-        match rules.max_exposure {
-            Some(most) if exposed > most => Err(Reason::Exposure(exposed)),
+        if rules.max_exposure.is_some_and(|most| exposed > most) {
+            return Err(Reason::Exposure(exposed));
+        }
+        match order.spec.as_ref().map(|spec| self.gpu_offers(spec, rules)) {
+            Some(Err(reason @ Reason::GpuRoom(_))) => Err(reason),
+            // Which are here at all is not for here.
             _ => Ok(()),
         }
+    }
+
+    /// Of those that are left.
+    fn gpu_offers(&self, spec: &GroupSpec, rules: &Rules<'_>) -> Result<Vec<GpuOffer>, Reason> {
+        let here = rules.capacity.map(|capacity| capacity.gpus.as_slice()).unwrap_or_default();
+        gpu_offers_left(spec, here, &rules.config.pricing, &self.machines)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use stoa_client::proto::types::v1::Endpoint;
+    use stoa_client::proto::types::v1::{Endpoint, Gpu, GpuModel};
 
     use super::*;
-    use crate::runtime::Machine;
+    use crate::runtime::{self, GpuDevice, Machine};
     use crate::tests_support::{bid, config, lease_view, machine, order, view};
 
     struct Case {
@@ -213,11 +239,14 @@ mod tests {
         }
 
         fn round(&self) -> Round {
-            let capacity = Capacity::new(&self.config, &machine());
+            self.round_on(&Capacity::new(&self.config, &machine()))
+        }
+
+        fn round_on(&self, capacity: &Capacity) -> Round {
             let rules = Rules {
                 config: &self.config,
                 prices: &Arc::new(Prices::new(&self.config).unwrap()),
-                capacity: Some(&capacity),
+                capacity: Some(capacity),
                 max_exposure: self.config.max_exposure().unwrap(),
                 draining: false,
             };
@@ -332,6 +361,89 @@ mod tests {
         let round = round(&whole);
         assert_eq!(round.bids.len(), 0);
         assert_eq!(round.passed[0].1, Reason::Machine);
+    }
+
+    /// An order for GPUs of a model; `*` is any.
+    fn gpu_order(dseq: u64, units: u32, model: &str) -> Order {
+        let mut order = order(dseq);
+        let unit = order.spec.as_mut().unwrap().resources[0].unit.as_mut().unwrap();
+        let models = vec![GpuModel { model: model.into(), ..GpuModel::default() }];
+        unit.gpu = Some(Gpu { units, vendor: "nvidia".into(), models });
+        order
+    }
+
+    /// Machines with GPUs of these models each.
+    fn with_gpus(case: &mut Case, machines: &[&[&str]]) -> Capacity {
+        case.config.capacity.gpu = 99;
+        case.config.pricing.gpu =
+            [("a100", "3"), ("t4", "1")].map(|(m, p)| (m.into(), p.into())).into();
+        let device = |model: &&str| GpuDevice {
+            id: String::new(),
+            vendor: "nvidia".into(),
+            model: runtime::GpuModel { model: (*model).into(), ..Default::default() },
+        };
+        let of = |(number, models): (usize, &&[&str])| {
+            let gpus = models.iter().map(device).collect();
+            let alone = Machine::alone(runtime::Inventory { gpus, ..machine() });
+            Machine { name: number.to_string(), ..alone }
+        };
+        let machines: Vec<Machine> = machines.iter().enumerate().map(of).collect();
+        Capacity::of_machines(&case.config, &machines).unwrap()
+    }
+
+    #[test]
+    fn a_gpu_that_is_bid_for_is_not_sold_again_because_one_of_another_model_is_free() {
+        let orders = vec![gpu_order(1, 1, "a100"), gpu_order(2, 1, "a100"), gpu_order(3, 1, "*")];
+        let mut case = Case::new(orders);
+        let capacity = with_gpus(&mut case, &[&["a100", "t4"]]);
+        let round = case.round_on(&capacity);
+        let offered: Vec<_> = round.bids.iter().map(|bid| bid.gpus[0].model.as_str()).collect();
+        assert_eq!(offered, ["a100", "t4"], "{:?}", round.passed);
+        assert_eq!(round.passed[0].1, Reason::GpuRoom("nvidia a100".into()));
+        // The journal remembers the model when its order is not told any more.
+        let bid = &round.bids[0];
+        case.intents.intend([(bid.order.text(), bid.intent.clone())]).unwrap();
+        case.view.orders = vec![gpu_order(2, 1, "a100")];
+        let passed = case.round_on(&capacity).passed;
+        assert_eq!(passed[0].1, Reason::GpuRoom("nvidia a100".into()));
+        // So does a lease, by what its bid named.
+        case.intents.settle([(bid.order.text(), None)]).unwrap();
+        let mut lease = lease_view(&gpu_order(3, 1, "*"));
+        lease.lease.gpus = vec![GpuOffer { unit: 1, model: "a100".into() }];
+        case.view.leases.insert(lease.name.clone(), lease.clone());
+        assert_eq!(case.round_on(&capacity).passed[0].1, Reason::GpuRoom("nvidia a100".into()));
+        case.view.leases.get_mut(&lease.name).unwrap().lease.gpus[0].model = "t4".into();
+        assert_eq!(case.round_on(&capacity).bids.len(), 1);
+    }
+
+    #[test]
+    fn the_cheapest_model_is_offered_of_which_enough_are_left_on_one_machine() {
+        let mut case = Case::new(vec![gpu_order(1, 2, "*"), gpu_order(2, 1, "*")]);
+        let capacity = with_gpus(&mut case, &[&["t4", "a100", "a100"], &["t4"]]);
+        let round = case.round_on(&capacity);
+        let offered: Vec<_> = round.bids.iter().map(|bid| bid.gpus[0].model.as_str()).collect();
+        assert_eq!(offered, ["a100", "t4"], "two t4 are not on one machine: {:?}", round.passed);
+        case.view.orders = vec![gpu_order(1, 3, "*")];
+        assert_eq!(case.round_on(&capacity).passed[0].1, Reason::GpuRoom("nvidia *".into()));
+    }
+
+    #[test]
+    fn open_bids_count_against_the_most_leases() {
+        let mut case = Case::new(vec![order(1), order(2), order(3)]);
+        case.config.limits.max_leases = 3;
+        let lease = lease_view(&order(9));
+        case.view.leases.insert(lease.name.clone(), lease);
+        let round = case.round();
+        assert_eq!(round.bids.len(), 2, "each may be won");
+        assert_eq!(round.passed[0].1, Reason::Leases(3));
+        let entries = round.bids.iter().map(|p| (p.order.text(), p.intent.clone()));
+        case.intents.intend(entries).unwrap();
+        assert!(case.reasons().contains(&Reason::Leases(3)));
+        // Lost, both of them.
+        case.view.time = order(1).closes_at;
+        case.view.orders = vec![order(3)];
+        case.view.orders[0].closes_at += 60;
+        assert_eq!(case.round().bids.len(), 1);
     }
 
     #[test]

@@ -108,6 +108,7 @@ mod tests {
             rate: "1.5".into(),
             closes_at: sealed.match_at,
             resources: Resources::default(),
+            parts: vec![],
             deposit: 1,
             state: IntentState::Placed,
             seal: Some(Seal { salt: "ab".repeat(32) }),

@@ -31,9 +31,10 @@ impl Fleet {
         all.unreadable.extend(seen.unreadable);
     }
 
-    /// What has its place on a machine that does not answer, as it was.
+    /// What has its place on a machine that does not answer, as it was when it
+    /// last did, though that was told to a former run.
     fn merge_unknown(&self, all: &mut Observation, host: &Host) {
-        self.merge(all, host, host.last().unwrap_or_default(), true);
+        self.merge(all, host, host.last_known().unwrap_or_default(), true);
         for placement in self.placements.on(&host.name) {
             all.instances.entry(placement.key).or_insert_with(|| ObservedInstance {
                 place: host.place(true),
@@ -44,7 +45,7 @@ impl Fleet {
 
     /// Machines that have, or may have, something of a lease.
     fn concerned(&self, host: &Host, lease: &str) -> bool {
-        let seen = host.last().is_some_and(|last| {
+        let seen = host.last_known().is_some_and(|last| {
             last.leases_with_volumes.contains(lease)
                 || last.instances.keys().any(|key| key.lease == lease)
         });
@@ -117,7 +118,9 @@ impl Backend for Fleet {
     async fn remove_instance(&self, key: &InstanceKey) -> Result<(), RuntimeError> {
         self.host_of(key)?.engine.remove_instance(key).await?;
         self.note_removal();
-        self.placements.remove(key).map_err(|error| super::not_written(&error))
+        self.placements.remove(key).map_err(|error| super::not_written(&error))?;
+        self.freed.notify_one();
+        Ok(())
     }
 
     /// Done only when every machine that has something of it said so.
@@ -134,7 +137,9 @@ impl Backend for Fleet {
         });
         join_all(removals).await.into_iter().collect::<Result<(), RuntimeError>>()?;
         self.note_removal();
-        self.placements.remove_lease(lease).map_err(|error| super::not_written(&error))
+        self.placements.remove_lease(lease).map_err(|error| super::not_written(&error))?;
+        self.freed.notify_one();
+        Ok(())
     }
 
     /// An error only where no machine at all answers.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use stoa_tunnel::hop::Hop;
 use stoa_tunnel::overlay::OverlayTable;
 
+use super::memory::Memory;
 use super::planes::OverlaySaid;
 use crate::hosts::{HostOrder, LOCAL};
 use crate::reconcile::ImageEngine;
@@ -47,6 +48,7 @@ pub(super) struct Host {
     /// The data plane's way there; `None`: it is this machine.
     pub(super) hop: Option<Hop>,
     pub(super) declared: Option<[Option<u64>; 3]>,
+    memory: Option<Memory>,
     state: Mutex<State>,
 }
 
@@ -58,6 +60,12 @@ struct State {
     why: String,
     inventory: Option<Inventory>,
     last: Option<Observation>,
+    /// What a former run saw, until it is seen anew.
+    remembered: Option<Observation>,
+    /// What is on disk of it; none: not known.
+    written: Option<Vec<u8>>,
+    /// It was looked at since that was written.
+    fresh: bool,
 }
 
 impl Host {
@@ -67,6 +75,7 @@ impl Host {
         hop: Option<Hop>,
         declared: Option<[Option<u64>; 3]>,
         order: HostOrder,
+        memory: Option<Memory>,
     ) -> Self {
         let state = State {
             order,
@@ -77,8 +86,11 @@ impl Host {
             why: "it was not reached yet".into(),
             inventory: None,
             last: None,
+            remembered: memory.as_ref().and_then(Memory::read),
+            written: None,
+            fresh: false,
         };
-        Self { name: name.into(), engine, hop, declared, state: Mutex::new(state) }
+        Self { name: name.into(), engine, hop, declared, memory, state: Mutex::new(state) }
     }
 
     pub(super) fn is_local(&self) -> bool {
@@ -144,13 +156,45 @@ impl Host {
             return Err(self.unknown("observing it"));
         }
         let seen = self.engine.observe().await?;
-        self.state().last = Some(seen.clone());
+        let mut state = self.state();
+        (state.last, state.fresh) = (Some(seen.clone()), true);
         Ok(seen)
     }
 
-    /// What was there when it last answered; `None` where it never has.
+    /// What was there when this run last looked; `None` where it has not.
     pub(super) fn last(&self) -> Option<Observation> {
         self.state().last.clone()
+    }
+
+    /// The same, or what a former run saw: to be believed of a machine that is
+    /// silent, and of no other.
+    pub(super) fn last_known(&self) -> Option<Observation> {
+        let state = self.state();
+        state.last.clone().or_else(|| state.remembered.clone())
+    }
+
+    /// Writes down what was seen last, where that is news.
+    pub(super) fn remember(&self) {
+        let Some(memory) = &self.memory else { return };
+        let (seen, written) = {
+            let mut state = self.state();
+            if !std::mem::take(&mut state.fresh) {
+                return;
+            }
+            (state.last.clone().unwrap_or_default(), state.written.clone())
+        };
+        let news = memory.bytes(seen).and_then(|bytes| match written.as_ref() == Some(&bytes) {
+            true => Ok(None),
+            false => memory.write(&bytes).map(|()| Some(bytes)),
+        });
+        match news {
+            Ok(None) => {}
+            Ok(written) => self.state().written = written,
+            // The next look is another try.
+            Err(error) => {
+                tracing::warn!(host = %self.name, "writing down what is there: {error}");
+            }
+        }
     }
 
     /// What it has; as it was last told where it does not answer.

@@ -10,8 +10,9 @@ use stoa_tunnel::hop::Hop;
 use tokio::task::JoinSet;
 
 use super::host::{Host, GREET_EVERY};
+use super::memory::{self, Memory};
 use super::{planes, Fleet};
-use crate::hosts::{host_certificate_name, HostEntry, LOCAL};
+use crate::hosts::{self, host_certificate_name, HostEntry, LOCAL};
 use crate::runtime::{EngineEvent, InstanceKey, Observation, RuntimeError};
 
 /// The roster is looked at this often.
@@ -41,6 +42,7 @@ impl Fleet {
                         begin(&mut tasks, host);
                     }
                     self.write_state();
+                    self.remember();
                 }
                 _ = sweep.tick() => self.sweep().await,
             }
@@ -60,7 +62,14 @@ impl Fleet {
         let mut hosts = self.hosts.write().unwrap_or_else(PoisonError::into_inner);
         let mut new = vec![];
         let mut changed = false;
-        hosts.retain(|name, _| name == LOCAL || roster.hosts.contains_key(name));
+        let dir = hosts::directory(&self.config.data_dir);
+        hosts.retain(|name, _| {
+            let stays = name == LOCAL || roster.hosts.contains_key(name);
+            if !stays {
+                memory::forget(&dir, name);
+            }
+            stays
+        });
         for (name, entry) in &roster.hosts {
             let hop = self.hop(name, entry);
             let declared = declared(entry);
@@ -73,7 +82,9 @@ impl Fleet {
             }
             match (self.connect)(name, entry) {
                 Ok(engine) => {
-                    let host = Host::new(name, engine, Some(hop), declared, entry.order);
+                    let memory = Memory::new(&dir, name, &entry.fingerprint);
+                    let memory = Some(memory);
+                    let host = Host::new(name, engine, Some(hop), declared, entry.order, memory);
                     let host = Arc::new(host);
                     hosts.insert(name.clone(), Arc::clone(&host));
                     new.push(host);
@@ -88,6 +99,11 @@ impl Fleet {
             self.tell("the roster changed");
         }
         new
+    }
+
+    /// Writes down what was seen on each of the other machines.
+    pub(super) fn remember(&self) {
+        self.hosts().iter().for_each(|host| host.remember());
     }
 
     fn hop(&self, name: &str, entry: &HostEntry) -> Hop {

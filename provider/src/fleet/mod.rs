@@ -12,10 +12,12 @@
 #![allow(clippy::result_large_err)]
 
 mod backend;
+mod gpus;
 mod host;
 mod images;
 mod inside;
 mod keeper;
+mod memory;
 mod placements;
 mod planes;
 mod remote;
@@ -31,16 +33,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, Notify};
 
 pub use host::HostEngine;
 pub use placements::{Placement, Placements};
 pub use planes::{digest, OverlaySaid, Planes, Tables};
 pub use remote::RemoteBackend;
 pub use report::{HostReport, HostState};
-pub use rooms::{best_fit, pack, sellable, taken, Room};
+pub use rooms::{best_fit, pack, sellable, taken, Part, Room};
 
-use crate::bidding::Resources;
 use crate::config::Config;
 use crate::hosts::{self, HostEntry, HostOrder, RosterFile, LOCAL};
 use crate::runtime::{EngineEvent, InstanceKey, Machine, Need, Observation, RuntimeError};
@@ -81,6 +82,7 @@ pub struct Fleet {
     placing: tokio::sync::Mutex<()>,
     /// Counts removals: who looked before one may still see what it removed.
     removals: AtomicU64,
+    freed: Arc<Notify>,
 }
 
 impl Fleet {
@@ -91,7 +93,7 @@ impl Fleet {
         std::fs::create_dir_all(&dir)?;
         let roster = RosterFile::new(&dir);
         let order = roster.read()?.local;
-        let local = Arc::new(Host::new(LOCAL, parts.local, None, None, order));
+        let local = Arc::new(Host::new(LOCAL, parts.local, None, None, order, None));
         let fleet = Self {
             placements: Placements::open(&dir.join("placements.json"))?,
             state_file: hosts::state_file(&parts.config.data_dir),
@@ -105,9 +107,15 @@ impl Fleet {
             events: broadcast::channel(EVENTS_WAITING).0,
             placing: tokio::sync::Mutex::default(),
             removals: AtomicU64::new(0),
+            freed: Arc::default(),
         };
         fleet.follow_roster();
         Ok(Arc::new(fleet))
+    }
+
+    /// Tells that something has given its place up.
+    pub fn freed(&self) -> Arc<Notify> {
+        Arc::clone(&self.freed)
     }
 
     /// All of them, the dead too.
@@ -125,7 +133,7 @@ impl Fleet {
         let during = "looking for an instance's machine";
         let name = self.placements.host_of(key).or_else(|| {
             let seen =
-                |host: &Arc<Host>| host.last().is_some_and(|last| last.instances.contains_key(key));
+                |host: &Arc<Host>| host.last_known().is_some_and(|l| l.instances.contains_key(key));
             self.hosts().into_iter().find(seen).map(|host| host.name.clone())
         });
         let name = name.as_deref().unwrap_or(LOCAL);
@@ -163,9 +171,9 @@ impl Fleet {
                 placed: self.placements.taken_on(&host.name),
                 usable: true,
             };
-            let total = sellable(&self.config, &machine);
-            let free = machine.placed.iter().fold(total, |free, placed| free.minus(taken(placed)));
-            rooms.push(Room { name: machine.name, total, free });
+            let mut room = Room::new(&self.config, &machine);
+            machine.placed.iter().for_each(|placed| room.take(&Part::of(placed)));
+            rooms.push(room);
         }
         rooms
     }
@@ -189,7 +197,8 @@ impl Fleet {
         if !open.is_empty() {
             let mut rooms = self.rooms().await;
             open.sort_by_key(|(need, _)| {
-                std::cmp::Reverse((need.memory_bytes, need.cpu_millis, need.storage_bytes))
+                let gpu = need.gpu.is_some();
+                std::cmp::Reverse((gpu, need.memory_bytes, need.cpu_millis, need.storage_bytes))
             });
             for (need, before) in open {
                 changed.extend(self.choose(need, before, &mut rooms)?);
@@ -216,28 +225,24 @@ impl Fleet {
         before: Option<Placement>,
         rooms: &mut [Room],
     ) -> Result<Option<Placement>, RuntimeError> {
-        let size = Resources {
-            cpu: need.cpu_millis,
-            memory: need.memory_bytes,
-            storage: need.storage_bytes,
-            gpu: need.gpus,
-            ..Resources::default()
-        };
+        let part = Part::of(&need.placed());
         let drains = |placement: &Placement| {
             self.host(&placement.host).is_some_and(|host| host.order() == HostOrder::Draining)
         };
-        let fitting = best_fit(rooms, size);
+        let fitting = best_fit(rooms, &part);
         if fitting.is_none() && before.as_ref().is_some_and(drains) {
             return Ok(None);
         }
-        let index = fitting.or_else(|| rooms::widest(rooms));
+        let index = fitting.or_else(|| rooms::widest(rooms, part.gpu.as_ref()));
         let Some(room) = index.and_then(|index| rooms.get_mut(index)) else {
-            return Err(RuntimeError::Unknown {
-                during: format!("giving {} a machine", need.key),
-                cause: "no machine answers that may get something new".into(),
-            });
+            let cause = match &part.gpu {
+                Some(gpu) => format!("no machine that answers has {gpu}"),
+                None => "no machine answers that may get something new".into(),
+            };
+            let during = format!("giving {} a machine", need.key);
+            return Err(RuntimeError::Unknown { during, cause });
         };
-        room.free = room.free.minus(size);
+        room.take(&part);
         let from = before.map(|placement| placement.host);
         tracing::info!(instance = %need.key, host = %room.name, ?from, "placed");
         Ok(Some(Placement::new(need, &room.name)))

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::{InstanceKey, Need, Placed};
+use crate::runtime::{GpuRequest, InstanceKey, Need, Placed};
 use crate::store;
 
 /// One instance's place.
@@ -19,8 +19,8 @@ pub struct Placement {
     pub cpu_millis: u64,
     pub memory_bytes: u64,
     pub storage_bytes: u64,
-    #[serde(default)]
-    pub gpus: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<GpuRequest>,
     /// Its persistent volumes are there.
     pub has_volumes: bool,
 }
@@ -39,7 +39,7 @@ impl Placement {
             cpu_millis: need.cpu_millis,
             memory_bytes: need.memory_bytes,
             storage_bytes: need.storage_bytes,
-            gpus: need.gpus,
+            gpu: need.gpu.clone(),
             has_volumes: need.has_volumes,
         }
     }
@@ -52,7 +52,7 @@ impl Placement {
             cpu_millis: 0,
             memory_bytes: 0,
             storage_bytes: 0,
-            gpus: 0,
+            gpu: None,
             // To be on the safe side until its manifest is looked at.
             has_volumes: true,
         }
@@ -95,7 +95,7 @@ impl Placements {
             cpu_millis: one.cpu_millis,
             memory_bytes: one.memory_bytes,
             storage_bytes: one.storage_bytes,
-            gpus: one.gpus,
+            gpu: one.gpu,
         };
         self.on(host).into_iter().map(of).collect()
     }

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use stoa_tunnel::overlay::OverlayTable;
 
 use super::*;
-use crate::runtime::{Backend, InstanceKey, WorkloadSpec};
-use crate::tests_support::{config, service_goal, FakeEngine};
+use crate::ingress::{build, Service};
+use crate::runtime::{Backend, GpuDevice, GpuModel, GpuRequest, InstanceKey, WorkloadSpec};
+use crate::tests_support::{config, one_service_manifest, service_goal, FakeEngine};
 
 #[async_trait]
 impl HostEngine for FakeEngine {
@@ -76,6 +77,7 @@ impl Stage {
                 host.note(host.engine.greet().await);
             }
         }
+        self.fleet.remember();
     }
 
     /// The daemon starts anew.
@@ -136,7 +138,7 @@ fn need(spec: &WorkloadSpec, has_volumes: bool) -> Need {
         cpu_millis: spec.cpu_millis,
         memory_bytes: spec.memory_bytes,
         storage_bytes: spec.ephemeral_bytes,
-        gpus: 0,
+        gpu: spec.gpu.clone(),
         has_volumes,
     }
 }
@@ -199,7 +201,7 @@ async fn a_silent_machine_is_unknown_and_nothing_moves() {
     for restarted in [false, true] {
         let seen = stage.fleet.observe().await.unwrap();
         assert!(seen.instances[&web.key].place.unknown);
-        assert_eq!(seen.instances[&web.key].workload.is_some(), !restarted, "as last seen");
+        assert!(seen.instances[&web.key].is_serving(), "as last seen, restarted: {restarted}");
         stage.fleet.place(&[need(&web, false)]).await.unwrap();
         assert_eq!(stage.fleet.placements.host_of(&web.key).as_deref(), Some("n1"));
         assert!(stage.fleet.apply(&web).await.unwrap_err().is_unknown());
@@ -219,6 +221,54 @@ async fn a_silent_machine_is_unknown_and_nothing_moves() {
     assert!(seen.instances[&web.key].is_serving());
     stage.fleet.remove_lease(&web.key.lease).await.unwrap();
     assert!(stage.on("n1").is_empty());
+}
+
+#[tokio::test]
+async fn a_daemon_that_starts_while_a_machine_is_silent_leads_requests_there() {
+    let mut stage = Stage::set().await;
+    let web = spec("web", 6_000);
+    assert_eq!(stage.run(&web, false).await, "n1");
+    stage.fleet.observe().await.unwrap();
+    stage.cut("n1", true).await;
+    stage.again().await;
+    let seen = stage.fleet.observe().await.unwrap();
+    let service = one_service_manifest("nginx:1.27").groups[0].services[0].clone();
+    let service = Service { lease: web.key.lease.clone(), service };
+    let table = build(&[service], &seen, "p0.test", &|_, _| true);
+    let [target] = &table.routes[0].targets[..] else { panic!("{table:?}") };
+    assert_eq!(target.hop.as_ref().unwrap().host, "n1");
+    // What it is told by is not what is there: a sweep believes only its eyes.
+    stage.cut("n1", false).await;
+    assert!(stage.fleet.host("n1").unwrap().last().is_none());
+    // Once it is no machine of the provider's, it is forgotten.
+    let forget = |roster: &mut hosts::Roster| Ok(roster.hosts.remove("n1"));
+    stage.fleet.roster.update(forget).unwrap();
+    stage.follow().await;
+    assert!(!hosts::directory(stage.dir.path()).join("seen-n1.json").exists());
+}
+
+#[tokio::test]
+async fn an_instance_with_a_gpu_goes_where_that_model_is_and_nowhere_else() {
+    let stage = Stage::set().await;
+    for (name, model) in [("n1", "t4"), ("n2", "a100")] {
+        let model = GpuModel { model: model.into(), ..GpuModel::default() };
+        let device = GpuDevice { id: name.into(), vendor: "nvidia".into(), model };
+        stage.engines[name].gpus.lock().unwrap().push(device);
+    }
+    let of_model = |service: &str, model: &str| {
+        let models = vec![GpuModel { model: model.into(), ..GpuModel::default() }];
+        let gpu = Some(GpuRequest { units: 1, vendor: "nvidia".into(), models });
+        WorkloadSpec { gpu, ..spec(service, 100) }
+    };
+    // Both machines have one GPU; by best fit alone it would be the first.
+    assert_eq!(stage.run(&of_model("large", "a100"), false).await, "n2");
+    assert_eq!(stage.run(&of_model("small", "t4"), false).await, "n1");
+    let waits = of_model("waits", "a100");
+    assert_eq!(stage.run(&waits, false).await, "n2", "there it becomes free some day");
+    let nowhere = need(&of_model("nowhere", "h100"), false);
+    let error = stage.fleet.place(std::slice::from_ref(&nowhere)).await.unwrap_err();
+    assert!(error.to_string().contains("1 GPUs of nvidia, h100"), "{error}");
+    assert_eq!(stage.fleet.placements.host_of(&nowhere.key), None);
 }
 
 #[tokio::test]

@@ -79,17 +79,19 @@ pub fn services(
         .collect()
 }
 
-/// What a group's instances take, whatever their images.
-pub(super) fn needs(lease: &str, group: &Group) -> Vec<Need> {
+/// What a group's instances take, whatever their images. `offers` as for
+/// [`services`], which also tells of a GPU that is not understood.
+pub(super) fn needs(lease: &str, group: &Group, offers: &[GpuOffer]) -> Vec<Need> {
     let needs = group.services.iter().flat_map(|service| {
         let on_disk = service.resources.storage.iter().filter(|s| class(s) != VolumeClass::Ram);
         let storage = on_disk.fold(0, |sum: u64, storage| sum.saturating_add(storage.size));
+        let gpu = gpu_request(service, offers).unwrap_or_default();
         (0..service.count).map(move |index| Need {
             key: InstanceKey { lease: lease.into(), service: service.name.clone(), index },
             cpu_millis: service.resources.cpu.units,
             memory_bytes: service.resources.memory.size,
             storage_bytes: storage,
-            gpus: service.resources.gpu.units,
+            gpu: gpu.clone(),
             has_volumes: volumes(service).iter().any(|v| v.class == VolumeClass::Persistent),
         })
     });

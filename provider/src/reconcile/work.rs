@@ -92,7 +92,8 @@ impl Turn {
 
     /// Places, images and secrets: all that containers are made of.
     async fn prepare(&self, shared: &Shared) -> anyhow::Result<Vec<ServiceGoal>> {
-        shared.backend.place(&goal::needs(&self.lease.name, &self.group)).await?;
+        let needs = goal::needs(&self.lease.name, &self.group, &self.lease.lease.gpus);
+        shared.backend.place(&needs).await?;
         if !shared.images.knows(&self.lease.name, &self.group) {
             self.post(shared, LeasePhase::Starting, "loading images");
         }

@@ -3,6 +3,7 @@
 //! settings say.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 use bollard::models::{DeviceRequest, SystemInfo};
@@ -45,16 +46,32 @@ pub struct GpuNaming {
     pub interface: String,
 }
 
+impl GpuRequest {
+    /// Whether a GPU of a vendor and model is one of those asked for.
+    pub fn takes(&self, vendor: &str, model: &GpuModel) -> bool {
+        let same = |wanted: &str, own: &str| wanted.is_empty() || wanted == "*" || wanted == own;
+        let fits = |wanted: &GpuModel| {
+            same(&wanted.model, &model.model)
+                && same(&wanted.memory, &model.memory)
+                && same(&wanted.interface, &model.interface)
+        };
+        let vendors_fit = self.vendor.is_empty() || self.vendor == vendor;
+        vendors_fit && (self.models.is_empty() || self.models.iter().any(fits))
+    }
+}
+
+impl fmt::Display for GpuRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let vendor = if self.vendor.is_empty() { "any vendor" } else { &self.vendor };
+        let models: Vec<&str> = self.models.iter().map(|model| model.model.as_str()).collect();
+        let models = if models.is_empty() { "any model".into() } else { models.join(" or ") };
+        write!(f, "{} GPUs of {vendor}, {models}", self.units)
+    }
+}
+
 impl GpuDevice {
     fn serves(&self, request: &GpuRequest) -> bool {
-        let same = |wanted: &str, own: &str| wanted.is_empty() || wanted == "*" || wanted == own;
-        let vendor = request.vendor.is_empty() || request.vendor == self.vendor;
-        let model = |wanted: &GpuModel| {
-            same(&wanted.model, &self.model.model)
-                && same(&wanted.memory, &self.model.memory)
-                && same(&wanted.interface, &self.model.interface)
-        };
-        vendor && (request.models.is_empty() || request.models.iter().any(model))
+        request.takes(&self.vendor, &self.model)
     }
 
     fn is_cdi(&self) -> bool {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use stoa_tunnel::hop::Hop;
 
 use super::names::InstanceKey;
+use super::spec::GpuRequest;
 use super::Inventory;
 
 /// On which machine an instance was found, and whether it was found now.
@@ -26,7 +27,8 @@ pub struct Need {
     pub cpu_millis: u64,
     pub memory_bytes: u64,
     pub storage_bytes: u64,
-    pub gpus: u64,
+    /// Of the models that were leased.
+    pub gpu: Option<GpuRequest>,
     /// It has persistent volumes, which do not move.
     pub has_volumes: bool,
 }
@@ -53,7 +55,20 @@ pub struct Placed {
     pub cpu_millis: u64,
     pub memory_bytes: u64,
     pub storage_bytes: u64,
-    pub gpus: u64,
+    pub gpu: Option<GpuRequest>,
+}
+
+impl Need {
+    /// What it will take where it has its place.
+    pub fn placed(&self) -> Placed {
+        Placed {
+            lease: self.key.lease.clone(),
+            cpu_millis: self.cpu_millis,
+            memory_bytes: self.memory_bytes,
+            storage_bytes: self.storage_bytes,
+            gpu: self.gpu.clone(),
+        }
+    }
 }
 
 impl Machine {

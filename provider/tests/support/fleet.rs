@@ -314,7 +314,7 @@ impl Daemon {
             cpu_millis: spec.cpu_millis,
             memory_bytes: spec.memory_bytes,
             storage_bytes: spec.ephemeral_bytes,
-            gpus: 0,
+            gpu: None,
             has_volumes: false,
         };
         self.fleet.place(&[need]).await.unwrap();
