@@ -75,11 +75,10 @@ impl Fault {
     pub fn ban(self) -> Option<Duration> {
         match self {
             // A lie about content does not get better with time.
-            Self::WrongBytes | Self::SizeLie | Self::FalseClaim | Self::Protocol => {
-                Some(Duration::MAX)
-            }
+            Self::WrongBytes | Self::SizeLie | Self::Protocol => Some(Duration::MAX),
             Self::Flood => Some(Duration::from_secs(3600)),
-            Self::Stalled => Some(Duration::from_secs(300)),
+            // Its disk or its link may be to blame.
+            Self::FalseClaim | Self::Stalled => Some(Duration::from_secs(300)),
             _ => None,
         }
     }

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use stoa_swarm::bits::Bits;
 use stoa_swarm::wire::{self, Message, Refusal};
-use stoa_swarm::{Fault, Hash, Limits, Shape, Store, Wanted, PIECE};
+use stoa_swarm::{Fault, Hash, Holding, Limits, Shape, Store, Wanted, PIECE};
 use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::sync::Notify;
 
 use support::liars::{all_fetch, answers, hear, hello, liar, say, Answer, LONG};
 use support::{
@@ -370,4 +371,191 @@ fn dies_half_way(net: &Net, name: &str, source: &Arc<stoa_swarm::Holding>) {
         };
         tokio::spawn(answers(stream, Arc::clone(&source), answer));
     });
+}
+
+/// A peer of which an update has made a blob pointless: it takes back what it
+/// announced, answers what was asked before, and goes on with another blob.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_gives_a_blob_up_is_kept_and_what_was_asked_of_it_comes_from_others() {
+    let net = Net::default();
+    let (bytes, next) = (content(20 * PIECE as usize), content(3 * PIECE as usize));
+    let (origin, other) = (whole(&bytes), whole(&next));
+    let (root, shape) = (origin.root(), origin.shape());
+    let gave_up = Arc::new(Notify::new());
+    let telling = Arc::clone(&gave_up);
+    net.listen("updated", move |_, mut stream| {
+        let (other, telling) = (Arc::clone(&other), Arc::clone(&telling));
+        tokio::spawn(async move {
+            let all = |shape: Shape| Bits::all(shape.pieces()).to_bytes();
+            let have = Message::Have { root, size: shape.size(), pieces: all(shape) };
+            say(&mut stream, &[hello(), have]).await;
+            let mut lacks = false;
+            while let Some(message) = hear(&mut stream).await {
+                match message {
+                    Message::Ask { root: of, piece } if of == root => {
+                        if !lacks {
+                            say(&mut stream, &[Message::Lack { root }]).await;
+                            telling.notify_one();
+                        }
+                        lacks = true;
+                        let why = Refusal::NotHere;
+                        say(&mut stream, &[Message::Refuse { root, piece, why }]).await;
+                    }
+                    Message::Want { root: of } if of == other.root() => {
+                        let (root, shape) = (of, other.shape());
+                        let have = Message::Have { root, size: shape.size(), pieces: all(shape) };
+                        say(&mut stream, &[have]).await;
+                    }
+                    Message::Ask { root, piece } => {
+                        let encoded = other.encode(piece).unwrap();
+                        say(&mut stream, &[Message::Piece { root, piece, encoded }]).await;
+                    }
+                    _ => {}
+                }
+            }
+        });
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let engine = net.engine("a", limits());
+    let (fetch, _) = engine.fetch(&Store::open(dir.path()), root, shape.size());
+    tokio::time::timeout(LONG, gave_up.notified()).await.unwrap();
+    net.engine("source", limits()).hold(origin);
+    engine.swarm.set_peers(DEPLOYMENT, net.names());
+    finished(fetch).await;
+    assert!(read_blob(dir.path(), root) == bytes);
+
+    let to = tempfile::tempdir().unwrap();
+    let (fetch, _) = engine.fetch(&Store::open(to.path()), blake3::hash(&next), next.len() as u64);
+    finished(fetch).await;
+    let peers = engine.swarm.peers(DEPLOYMENT);
+    let updated = peers.iter().find(|peer| peer.peer == "updated").unwrap();
+    assert_eq!((updated.connected, updated.dropped, updated.last), (true, None, None));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_small_blob_that_is_given_up_while_its_last_piece_is_under_way_bans_nobody() {
+    let net = Net::default();
+    let bytes = content(2 * PIECE as usize + 5);
+    let source = whole(&bytes);
+    let root = source.root();
+    net.listen("updated", move |_, mut stream| {
+        let source = Arc::clone(&source);
+        tokio::spawn(async move {
+            let (size, pieces) = (source.shape().size(), Bits::all(3).to_bytes());
+            let have = Message::Have { root, size, pieces };
+            say(&mut stream, &[hello(), have.clone()]).await;
+            let mut asked = 0;
+            while let Some(message) = hear(&mut stream).await {
+                let Message::Ask { piece, .. } = message else { continue };
+                asked += 1;
+                let encoded = source.encode(piece).unwrap();
+                let answer = Message::Piece { root, piece, encoded };
+                match asked {
+                    // It was on its way already; later it has the blob again.
+                    1 => say(&mut stream, &[Message::Lack { root }, answer, have.clone()]).await,
+                    _ => say(&mut stream, &[answer]).await,
+                }
+            }
+        });
+    });
+    let engine = net.engine("a", limits());
+    engine.swarm.set_peers(DEPLOYMENT, net.names());
+    let fetch = engine.swarm.fetch(DEPLOYMENT, Wanted::Unsized { root, most: 1 << 20 });
+    assert_eq!(finished(fetch).await.to_bytes().unwrap(), bytes);
+    assert_eq!(engine.swarm.counters().ended(Fault::Protocol), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gives_a_blob_up_says_so_to_all_who_were_told_of_it() {
+    let net = Net::default();
+    let bytes = content(8 * PIECE as usize);
+    let origin = whole(&bytes);
+    let root = origin.root();
+    let source = net.engine("source", limits());
+    let part = Holding::in_memory(root, origin.shape()).unwrap();
+    part.accept(3, &origin.encode(3).unwrap()).unwrap();
+    source.swarm.set_peers(DEPLOYMENT, []);
+    source.swarm.fetch(DEPLOYMENT, Wanted::Blob(Arc::new(part)));
+    let mut peer = net.connect("b", "source").unwrap();
+    say(&mut peer, &[hello(), Message::Want { root }]).await;
+    while !matches!(hear(&mut peer).await.unwrap(), Message::Have { .. }) {}
+    source.swarm.forget(DEPLOYMENT, &root);
+    while hear(&mut peer).await.unwrap() != (Message::Lack { root }) {}
+    // What comes to it later, it tells: the peer looks for it still.
+    source.hold(Arc::clone(&origin));
+    loop {
+        match hear(&mut peer).await.unwrap() {
+            Message::Have { root: of, .. } if of == root => break,
+            _ => continue,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn news_of_a_blob_that_was_given_up_is_no_flood() {
+    let net = Net::default();
+    let bytes = content(300 * PIECE as usize);
+    let root = blake3::hash(&bytes);
+    let few = Limits { messages: 20, ..limits() };
+    let source = net.engine("source", few);
+    let shape = Shape::new(bytes.len() as u64).unwrap();
+    let part = Arc::new(Holding::in_memory(root, shape).unwrap());
+    source.swarm.set_peers(DEPLOYMENT, []);
+    source.swarm.fetch(DEPLOYMENT, Wanted::Blob(part));
+    let mut peer = net.connect("b", "source").unwrap();
+    let pieces = Bits::none(shape.pieces()).to_bytes();
+    let have = Message::Have { root, size: shape.size(), pieces };
+    say(&mut peer, &[hello(), have]).await;
+    while !matches!(hear(&mut peer).await.unwrap(), Message::Have { .. }) {}
+    source.swarm.forget(DEPLOYMENT, &root);
+    while hear(&mut peer).await.unwrap() != (Message::Lack { root }) {}
+    let news = |piece| Message::Got { root, pieces: vec![piece] };
+    say(&mut peer, &(0..shape.pieces()).map(news).collect::<Vec<_>>()).await;
+    let unknown = blake3::hash(b"another");
+    say(&mut peer, &[Message::Want { root: unknown }]).await;
+    while hear(&mut peer).await.expect("it goes on") != (Message::Lack { root: unknown }) {}
+    assert_eq!(source.swarm.counters().ended(Fault::Flood), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_piece_costs_its_holder_nothing_but_that_piece() {
+    let net = Net::default();
+    let (bytes, second) = (content(12 * PIECE as usize), content(5 * PIECE as usize));
+    let (good, other) = (whole(&bytes), whole(&second));
+    let root = good.root();
+    let stored = tempfile::tempdir().unwrap();
+    let path = stored.path().join(format!("{}.blob", root.to_hex()));
+    std::fs::write(&path, &bytes).unwrap();
+    // Its hashes are made while it is whole.
+    let damaged = Store::open(stored.path()).find(root).unwrap().unwrap();
+    let mut content = bytes.clone();
+    content[7 * PIECE as usize + 9] ^= 1;
+    std::fs::write(&path, &content).unwrap();
+    let holder = net.engine("holder", limits());
+    holder.hold(damaged);
+    holder.hold(other);
+
+    let (dir, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let engine = net.engine("a", limits());
+    let (fetch, holding) = engine.fetch(&Store::open(dir.path()), root, bytes.len() as u64);
+    let mut gained = holding.watch();
+    let most = tokio::time::timeout(LONG, gained.wait_for(|have| *have >= 11)).await;
+    most.unwrap().unwrap();
+    assert!(!holding.has(7));
+    let next = blake3::hash(&second);
+    finished(engine.fetch(&Store::open(to.path()), next, second.len() as u64).0).await;
+    net.engine("whole", limits()).hold(good);
+    engine.swarm.set_peers(DEPLOYMENT, net.names());
+    finished(fetch).await;
+    assert!(read_blob(dir.path(), root) == bytes);
+    assert_eq!(engine.swarm.counters().ended(Fault::FalseClaim), 0);
+    let peers = engine.swarm.peers(DEPLOYMENT);
+    let holder = peers.iter().find(|peer| peer.peer == "holder").unwrap();
+    assert_eq!((holder.connected, holder.dropped, holder.last), (true, None, None));
+}
+
+#[test]
+fn a_claim_that_may_have_been_honest_keeps_a_peer_out_for_minutes_only() {
+    assert!(Fault::FalseClaim.ban().unwrap() <= Duration::from_secs(600));
+    assert_eq!(Fault::WrongBytes.ban(), Some(Duration::MAX));
 }

@@ -1,5 +1,5 @@
 //! Any bytes from a peer, behind a right first message, to an engine that has a blob and fetches
-//! another one.
+//! another one, which it gives up, and wants again, somewhere between them.
 #![no_main]
 
 use std::io;
@@ -35,7 +35,16 @@ fn content(first: u8) -> Vec<u8> {
     (0..PIECE + 5).map(|at| first.wrapping_add((at % 251) as u8)).collect()
 }
 
+/// Lets the engine hear what was said.
+async fn settle() {
+    for _ in 0..32 {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn talk(input: &[u8]) {
+    let (cut, input) = input.split_first().map_or((0, input), |(cut, rest)| (*cut, rest));
+    let (before, behind) = input.split_at(input.len().min(usize::from(cut) * 4));
     let has = Arc::new(Holding::of_bytes(content(0)).expect("it has bytes"));
     let fetched = Holding::of_bytes(content(1)).expect("it has bytes");
     let limits = Limits { tick: std::time::Duration::from_secs(60), ..Limits::default() };
@@ -51,8 +60,13 @@ async fn talk(input: &[u8]) {
     });
     let mut said = vec![];
     Message::Hello { deployment: "d/1".into() }.encode(&mut said);
-    said.extend(input);
+    said.extend(before);
     let _ = here.write_all(&said).await;
+    settle().await;
+    swarm.forget("d/1", &part.root());
+    settle().await;
+    let _again = (cut % 2 == 0).then(|| swarm.fetch("d/1", Wanted::Blob(Arc::clone(&part))));
+    let _ = here.write_all(behind).await;
     let _ = here.shutdown().await;
     let _ = here.read_to_end(&mut vec![]).await;
     drop(here);

@@ -29,6 +29,18 @@ pub(super) struct Sized {
     pub(super) shown: Counts,
     /// Pieces that somebody is asked for.
     pub(super) asked: Bits,
+    /// Pieces that were here and cannot be read any more.
+    pub(super) damaged: Bits,
+}
+
+impl Content {
+    /// Whether it may have so many bytes.
+    pub(super) fn may_have(&self, size: u64) -> bool {
+        match self {
+            Self::Unsized(most) => size <= *most,
+            Self::Sized(sized) => size == sized.holding.shape().size(),
+        }
+    }
 }
 
 /// An ask that has no answer yet.
@@ -67,8 +79,9 @@ impl Blob {
 
     pub(super) fn sized(holding: Arc<Holding>) -> Content {
         let pieces = holding.shape().pieces();
-        let (has, shown, asked) = (Counts::new(pieces), Counts::new(pieces), Bits::none(pieces));
-        Content::Sized(Sized { holding, has, shown, asked })
+        let (has, shown) = (Counts::new(pieces), Counts::new(pieces));
+        let (asked, damaged) = (Bits::none(pieces), Bits::none(pieces));
+        Content::Sized(Sized { holding, has, shown, asked, damaged })
     }
 
     pub(super) fn as_sized(&self) -> Option<&Sized> {
@@ -87,6 +100,11 @@ impl Blob {
 
     pub(super) fn holding(&self) -> Option<&Arc<Holding>> {
         self.as_sized().map(|sized| &sized.holding)
+    }
+
+    /// Whether a piece is here to be sent.
+    pub(super) fn serves(&self, piece: u32) -> bool {
+        self.as_sized().is_some_and(|sized| sized.holding.has(piece) && !sized.damaged.get(piece))
     }
 
     /// Whether pieces are to be asked for.
@@ -128,7 +146,8 @@ impl Blob {
     pub(super) fn next_to_show(&self, theirs: &Bits, was_shown: &Bits) -> Option<u32> {
         let sized = self.as_sized()?;
         sized.holding.with_have(|have| {
-            let candidates = |at: usize| have.word(at) & !theirs.word(at) & !was_shown.word(at);
+            let here = |at: usize| have.word(at) & !sized.damaged.word(at);
+            let candidates = |at: usize| here(at) & !theirs.word(at) & !was_shown.word(at);
             let score = |piece| sized.has.get(piece) + sized.shown.get(piece);
             lowest(have.words(), &mut rand::thread_rng(), candidates, score)
         })

@@ -56,9 +56,10 @@ pub(super) fn hear(inner: &Inner, room: &Room, id: u64, message: Message) -> Res
     }
     match message {
         Message::Hello { .. } => Err(Fault::Protocol),
-        Message::Ping | Message::Lack { .. } => Ok(Then::Nothing),
+        Message::Ping => Ok(Then::Nothing),
         Message::Bye(bye) => Err(ended_by(bye)),
         Message::Want { root } => state.hear_want(id, root),
+        Message::Lack { root } => state.hear_lack(id, root),
         Message::Have { root, size, pieces } => state.hear_have(id, root, size, &pieces),
         Message::Got { root, pieces } => state.hear_got(id, root, &pieces),
         Message::Ask { root, piece } => state.hear_ask(inner, id, root, piece),
@@ -85,7 +86,11 @@ impl State {
     fn view(&mut self, id: u64, root: Hash) -> Result<&mut View, Fault> {
         let session = self.sessions.get_mut(&id).ok_or(Fault::Lost)?;
         if session.views.len() >= MOST_BLOBS && !session.views.contains_key(&root) {
-            return Err(Fault::Flood);
+            // What neither side looks for any more need not be known.
+            session.views.retain(|of, view| view.wants || self.blobs.contains_key(of));
+            if session.views.len() >= MOST_BLOBS {
+                return Err(Fault::Flood);
+            }
         }
         Ok(session.views.entry(root).or_default())
     }
@@ -111,17 +116,16 @@ impl State {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(sized) = self.blobs.get_mut(&root).and_then(Blob::as_sized_mut) else { return };
         let Some(view) = session.views.get_mut(&root) else { return };
-        if let Announce::Shown(shown) = &view.announce {
-            let theirs = view.theirs.as_ref().map(|(_, theirs)| theirs);
-            let open = shown.iter().filter(|piece| !theirs.is_some_and(|t| t.get(*piece)));
-            open.for_each(|piece| sized.shown.subtract(piece));
-        }
+        view.open_pieces().for_each(|piece| sized.shown.subtract(piece));
         let shape = sized.holding.shape();
         let none = Bits::none(shape.pieces());
         let (bits, announce) = match sized.holding.is_first_hand() {
             true => (none.clone(), Announce::Shown(none)),
             false => {
-                let (have, cursor) = sized.holding.cursor();
+                let (mut have, cursor) = sized.holding.cursor();
+                if sized.damaged.count() > 0 {
+                    sized.damaged.iter().for_each(|piece| have.clear(piece));
+                }
                 (have, Announce::All(cursor))
             }
         };
@@ -129,15 +133,37 @@ impl State {
         session.say(Message::Have { root, size: shape.size(), pieces: bits.to_bytes() });
     }
 
+    /// A peer has nothing of a blob for this side any more: what it was asked
+    /// for is free, and none of its answers that are under way is a breach.
+    fn hear_lack(&mut self, id: u64, root: Hash) -> Result<Then, Fault> {
+        let session = self.sessions.get_mut(&id).ok_or(Fault::Lost)?;
+        let asked = session.cancel_all(root);
+        let mut blob = self.blobs.get_mut(&root);
+        if let Some(blob) = &mut blob {
+            asked.into_iter().for_each(|piece| blob.drop_ask(piece, id));
+        }
+        let Some(view) = session.views.get_mut(&root) else { return Ok(Then::Nothing) };
+        let Some((_, theirs)) = view.theirs.take() else { return Ok(Then::Nothing) };
+        if let Some(sized) = blob.and_then(Blob::as_sized_mut) {
+            sized.has.subtract_all(&theirs);
+            // What it was shown and had got, it has to get again.
+            if let Announce::Shown(shown) = &view.announce {
+                for piece in shown.iter().filter(|piece| theirs.get(*piece)) {
+                    sized.shown.add(piece);
+                    view.open += 1;
+                }
+            }
+        }
+        self.wake();
+        Ok(Then::Nothing)
+    }
+
     fn hear_have(&mut self, id: u64, root: Hash, size: u64, bytes: &[u8]) -> Result<Then, Fault> {
         // What is not fetched or served here is no concern.
         let Some(blob) = self.blobs.get(&root) else { return Ok(Then::Nothing) };
         let shape = Shape::new(size).ok_or(Fault::Protocol)?;
         let theirs = Bits::from_bytes(shape.pieces(), bytes).ok_or(Fault::Protocol)?;
-        let right = match &blob.content {
-            Content::Unsized(most) => size <= *most,
-            Content::Sized(sized) => sized.holding.shape() == shape,
-        };
+        let right = blob.content.may_have(size);
         let view = self.view(id, root)?;
         let (before, _) = view.theirs.get_or_insert((size, Bits::none(shape.pieces())));
         if !right || *before != size {
@@ -153,14 +179,13 @@ impl State {
 
     fn hear_got(&mut self, id: u64, root: Hash, pieces: &[u32]) -> Result<Then, Fault> {
         let session = self.sessions.get_mut(&id).ok_or(Fault::Lost)?;
-        let view = session.views.get_mut(&root).and_then(|view| {
-            let announce = &view.announce;
-            view.theirs.as_mut().map(|(_, theirs)| (theirs, announce, &mut view.open))
-        });
-        let (Some(blob), Some((theirs, announce, open))) = (self.blobs.get_mut(&root), view) else {
+        let view = session.views.get_mut(&root);
+        let Some(View { theirs: Some((_, theirs)), announce, open, .. }) = view else {
             session.tokens.take(1)?;
             return Ok(Then::Nothing);
         };
+        // Of what was given up here, it is news all the same.
+        let mut sized = self.blobs.get_mut(&root).and_then(Blob::as_sized_mut);
         let mut news = false;
         for piece in pieces {
             if *piece >= theirs.length() {
@@ -170,7 +195,7 @@ impl State {
                 continue;
             }
             news = true;
-            let Some(sized) = blob.as_sized_mut() else { continue };
+            let Some(sized) = &mut sized else { continue };
             sized.has.add(*piece);
             if matches!(announce, Announce::Shown(shown) if shown.get(*piece)) {
                 sized.shown.subtract(*piece);
@@ -185,15 +210,20 @@ impl State {
     }
 
     fn hear_ask(&mut self, inner: &Inner, id: u64, root: Hash, piece: u32) -> Result<Then, Fault> {
-        let holding = self.blobs.get(&root).and_then(Blob::holding);
-        let pieces = holding.filter(|holding| holding.has(piece)).map(|h| h.shape().pieces());
+        let blob = self.blobs.get(&root).filter(|blob| blob.serves(piece));
+        let pieces = blob.and_then(Blob::holding).map(|holding| holding.shape().pieces());
         let session = self.sessions.get_mut(&id).ok_or(Fault::Lost)?;
+        if session.closing.is_some() {
+            // The end says it: a room that is left has nothing, and has not lied.
+            return Ok(Then::Nothing);
+        }
         let refusal = match (session.rights.may_fetch, pieces) {
             (false, _) => Some(Refusal::NotAllowed),
             (true, None) => Some(Refusal::NotHere),
             (true, Some(_)) => None,
         };
         if let Some(why) = refusal {
+            session.tokens.take(1)?;
             session.say(Message::Refuse { root, piece, why });
             return Ok(Then::Nothing);
         }
@@ -225,7 +255,8 @@ impl State {
         }
         match why {
             Refusal::NotAllowed => Err(Fault::Refused),
-            // Only announced pieces are asked for.
+            // Only announced pieces are asked for, and Lack would have taken
+            // the announcement and the ask back.
             Refusal::NotHere if asked => Err(Fault::FalseClaim),
             Refusal::NotHere => Ok(Then::Nothing),
         }
@@ -253,7 +284,9 @@ impl State {
         let (holding, proves) = match &blob.content {
             Content::Sized(sized) => (Arc::clone(&sized.holding), false),
             Content::Unsized(_) => {
-                let made = claimed.and_then(|shape| Holding::in_memory(root, shape));
+                // The claim was taken back meanwhile: the piece proves nothing.
+                let Some(shape) = claimed else { return Ok(Then::Nothing) };
+                let made = Holding::in_memory(root, shape);
                 (Arc::new(made.ok_or(Fault::Protocol)?), true)
             }
         };
@@ -271,9 +304,12 @@ impl State {
         blob.content = Blob::sized(Arc::clone(holding));
         let Some(sized) = blob.as_sized_mut() else { return };
         for session in self.sessions.values_mut() {
-            let Some(view) = session.views.get(&root) else { continue };
+            let Some(view) = session.views.get_mut(&root) else { continue };
             match &view.theirs {
-                Some((size, _)) if *size != shape.size() => session.close(Fault::SizeLie),
+                Some((size, _)) if *size != shape.size() => {
+                    view.theirs = None;
+                    session.close(Fault::SizeLie);
+                }
                 Some((_, theirs)) => sized.has.add_all(theirs),
                 None => {}
             }
@@ -368,16 +404,13 @@ pub(super) fn sync_later(room: &Arc<Room>, holding: &Arc<Holding>) {
 pub(super) async fn find(inner: &Inner, room: &Room, id: u64, root: Hash) {
     let found = inner.access.holding(&room.deployment, &root).await;
     let mut state = room.state();
-    match found {
-        Some(holding) if state.blobs.len() < MOST_BLOBS && !state.left => {
-            let blob = || Blob::new(root, Blob::sized(holding), false);
-            state.blobs.entry(root).or_insert_with(blob);
-            state.announce(id, root);
-        }
-        _ => {
-            if let Some(session) = state.sessions.get_mut(&id) {
-                session.say(Message::Lack { root });
-            }
-        }
+    if let Some(holding) = found.filter(|_| state.blobs.len() < MOST_BLOBS && !state.left) {
+        state.take_in(root, Blob::sized(holding), false);
+    }
+    // It may have come to the room meanwhile: then Lack would be wrong.
+    if state.blobs.contains_key(&root) {
+        state.announce(id, root);
+    } else if let Some(session) = state.sessions.get_mut(&id) {
+        session.say(Message::Lack { root });
     }
 }

@@ -11,6 +11,7 @@ use super::room::Room;
 use super::session::Session;
 use super::Inner;
 use crate::store::Holding;
+use crate::wire::{Message, Refusal};
 use crate::Fault;
 
 /// Ticks between looks for what peers wait for.
@@ -100,7 +101,10 @@ async fn check_rights(inner: &Inner, room: &Room) {
             Some(rights) => {
                 session.rights = rights;
                 if !rights.may_fetch {
-                    session.uploads.clear();
+                    // Else it would wait for them, and take that for a stall.
+                    for (root, piece) in std::mem::take(&mut session.uploads) {
+                        session.say(Message::Refuse { root, piece, why: Refusal::NotAllowed });
+                    }
                 }
             }
             None => session.close(Fault::NotAllowed),

@@ -10,6 +10,8 @@ mod run;
 mod say;
 mod session;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,7 +106,9 @@ impl Swarm {
         }
     }
 
-    /// Gives up what is fetched of a blob, and serves it no more.
+    /// Gives up what is fetched of a blob, and tells peers that it is not
+    /// here. One of them that looks for it is served again what
+    /// [`Access::holding`] still has.
     pub fn forget(&self, deployment: &str, root: &Hash) {
         if let Some(room) = self.inner.known_room(deployment) {
             room.state().forget(root);

@@ -11,10 +11,14 @@ use tokio::task::JoinHandle;
 use super::blob::{Asked, Blob, Content};
 use super::session::{Announce, Session, View};
 use super::{Fetch, Wanted};
+use crate::bits::Bits;
 use crate::store::Holding;
 use crate::wire::Message;
 use crate::Fault;
 
+/// Pieces of one blob that cannot be read before none of it is served: each
+/// is told to all, and what is told is bounded.
+const MOST_DAMAGED: u32 = 4;
 /// Blobs of one deployment that are fetched or served at a time.
 pub(super) const MOST_BLOBS: usize = 256;
 
@@ -65,7 +69,7 @@ impl Room {
             Wanted::Blob(holding) => (holding.root(), Blob::sized(holding)),
             Wanted::Unsized { root, most } => (root, Content::Unsized(most)),
         };
-        let blob = state.blobs.entry(root).or_insert_with(|| Blob::new(root, content, true));
+        let blob = state.take_in(root, content, true);
         blob.wanted = true;
         blob.tell();
         let fetch = Fetch { done: blob.done.subscribe() };
@@ -86,7 +90,7 @@ impl Room {
             Some(Some(known)) if Arc::ptr_eq(&known, holding) => state.came_otherwise(root),
             Some(_) => state.replace(holding),
             None if waited_for && state.blobs.len() < MOST_BLOBS => {
-                state.blobs.insert(root, Blob::new(root, Blob::sized(Arc::clone(holding)), false));
+                state.take_in(root, Blob::sized(Arc::clone(holding)), false);
                 state.announce_to_waiting(root);
             }
             None => {}
@@ -114,6 +118,22 @@ impl State {
         waiting.map(|(root, _)| *root)
     }
 
+    /// A blob that is fetched or served from now on; the known one, where
+    /// there is one. What peers have said of it before counts.
+    pub(super) fn take_in(&mut self, root: Hash, content: Content, wanted: bool) -> &mut Blob {
+        let sessions = &mut self.sessions;
+        self.blobs.entry(root).or_insert_with(|| {
+            let mut blob = Blob::new(root, content, wanted);
+            for view in sessions.values_mut().filter_map(|session| session.views.get_mut(&root)) {
+                view.theirs.take_if(|(size, _)| !blob.content.may_have(*size));
+                if let (Some((_, theirs)), Some(sized)) = (&view.theirs, blob.as_sized_mut()) {
+                    sized.has.add_all(theirs);
+                }
+            }
+            blob
+        })
+    }
+
     /// The blob came by another way while it was fetched: nothing is asked
     /// any more, and all are told anew.
     fn replace(&mut self, holding: &Arc<Holding>) {
@@ -121,13 +141,18 @@ impl State {
         let Some(blob) = self.blobs.get_mut(&root) else { return };
         blob.content = Blob::sized(Arc::clone(holding));
         blob.asks.clear();
+        blob.done.send_replace(None);
         blob.tell();
         for session in self.sessions.values_mut() {
             session.cancel_all(root);
+            // There may be less of it than there was.
+            session.take_back(root, None);
             let Some(view) = session.views.get_mut(&root) else { continue };
-            view.announce = Announce::Nothing;
             match &view.theirs {
-                Some((size, _)) if *size != holding.shape().size() => session.close(Fault::SizeLie),
+                Some((size, _)) if *size != holding.shape().size() => {
+                    view.theirs = None;
+                    session.close(Fault::SizeLie);
+                }
                 Some((_, theirs)) => {
                     if let Some(sized) = blob.as_sized_mut() {
                         sized.has.add_all(theirs);
@@ -135,6 +160,22 @@ impl State {
                 }
                 None => {}
             }
+        }
+        self.announce_to_waiting(root);
+    }
+
+    /// A piece cannot be read: who was told that it is here is told what is,
+    /// instead. A blob with many such pieces is as good as not here.
+    pub(super) fn retract(&mut self, root: Hash, piece: u32) {
+        let Some(sized) = self.blobs.get_mut(&root).and_then(Blob::as_sized_mut) else { return };
+        if !sized.damaged.set(piece) {
+            return;
+        }
+        if sized.damaged.count() > MOST_DAMAGED {
+            sized.damaged = Bits::all(sized.damaged.length());
+        }
+        for session in self.sessions.values_mut() {
+            session.take_back(root, Some(&mut sized.shown));
         }
         self.announce_to_waiting(root);
     }
@@ -194,8 +235,9 @@ impl State {
         for session in self.sessions.values_mut() {
             // Answers that are on their way are no breach.
             session.cancel_all(*root);
-            session.views.remove(root);
-            session.uploads.retain(|(of, _)| of != root);
+            session.take_back(*root, None);
+            // Peers may look for it on, and tell what they have of it.
+            session.views.retain(|of, view| of != root || view.wants || view.theirs.is_some());
         }
     }
 
@@ -227,13 +269,8 @@ impl State {
             };
             if let Some((_, theirs)) = &view.theirs {
                 sized.has.subtract_all(theirs);
-                if let Announce::Shown(shown) = &view.announce {
-                    let open = shown.iter().filter(|piece| !theirs.get(*piece));
-                    open.for_each(|piece| sized.shown.subtract(piece));
-                }
-            } else if let Announce::Shown(shown) = &view.announce {
-                sized.shown.subtract_all(shown);
             }
+            view.open_pieces().for_each(|piece| sized.shown.subtract(piece));
         }
         self.wake();
         Some(session)

@@ -13,7 +13,7 @@ use super::session::Session;
 use super::Inner;
 use crate::access::{Rights, Stream};
 use crate::store::blocking;
-use crate::wire::{self, Bye, Message, ReadError, Refusal, MAX_NAME};
+use crate::wire::{self, Bye, Message, ReadError, MAX_NAME};
 use crate::Fault;
 
 /// Pieces that are read from the disk at a time for one peer.
@@ -256,7 +256,7 @@ async fn write(inner: &Arc<Inner>, room: &Room, id: u64, writer: &mut Writer) ->
             }
             Ok::<(), std::io::Error>(())
         };
-        let (written, next) = tokio::join!(writing, encode(inner, uploads));
+        let (written, next) = tokio::join!(writing, encode(inner, room, uploads));
         if let Some(fault) = closing {
             return fault;
         }
@@ -270,24 +270,23 @@ async fn write(inner: &Arc<Inner>, room: &Room, id: u64, writer: &mut Writer) ->
     }
 }
 
-/// Frames of pieces; a refusal for one that is damaged here.
-async fn encode(inner: &Inner, uploads: Vec<Upload>) -> Vec<u8> {
+/// Frames of pieces. Of one that is damaged here, all are told.
+async fn encode(inner: &Inner, room: &Room, uploads: Vec<Upload>) -> Vec<u8> {
     let mut frames = vec![];
     for Upload { holding, piece } in uploads {
         let root = holding.root();
         let encoded = blocking(&holding, move |holding| holding.encode(piece)).await;
-        let message = match encoded {
+        match encoded {
             Ok(Ok(encoded)) => {
                 inner.counters.sent(holding.shape().piece_bytes(piece).unwrap_or(0));
-                Message::Piece { root, piece, encoded }
+                Message::Piece { root, piece, encoded }.encode(&mut frames);
             }
             Ok(Err(error)) => {
                 tracing::error!(blob = %root.to_hex(), piece, "a stored piece: {error}");
-                Message::Refuse { root, piece, why: Refusal::NotHere }
+                room.state().retract(root, piece);
             }
-            Err(_) => continue,
-        };
-        message.encode(&mut frames);
+            Err(_) => {}
+        }
     }
     frames
 }

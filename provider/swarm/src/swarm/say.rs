@@ -89,11 +89,12 @@ fn tell(session: &mut Session, root: Hash, blob: &mut Blob, messages: &mut Vec<M
         Announce::Nothing => return,
         Announce::All(cursor) => {
             let Some(holding) = blob.holding() else { return };
-            let (pieces, behind) = holding.gained_since(*cursor, MAX_GOT);
+            let (mut pieces, behind) = holding.gained_since(*cursor, MAX_GOT);
             *cursor = behind;
             if pieces.len() == MAX_GOT {
                 session.notify.notify_one();
             }
+            pieces.retain(|piece| blob.serves(*piece));
             pieces
         }
         Announce::Shown(_) => {

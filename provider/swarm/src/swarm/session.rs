@@ -8,6 +8,7 @@ use blake3::Hash;
 use tokio::sync::Notify;
 
 use crate::bits::Bits;
+use crate::pick::Counts;
 use crate::wire::Message;
 use crate::{Fault, Limits, Rights};
 
@@ -39,6 +40,19 @@ pub(super) struct View {
     pub(super) open: u32,
     /// Pieces that were sent.
     pub(super) served: u64,
+}
+
+impl View {
+    /// Pieces that were shown to the peer and that it has not got.
+    pub(super) fn open_pieces(&self) -> impl Iterator<Item = u32> + '_ {
+        let shown = match &self.announce {
+            Announce::Shown(shown) => Some(shown),
+            _ => None,
+        };
+        let theirs = self.theirs.as_ref().map(|(_, theirs)| theirs);
+        let all = shown.into_iter().flat_map(|shown| shown.iter());
+        all.filter(move |piece| !theirs.is_some_and(|theirs| theirs.get(*piece)))
+    }
 }
 
 /// See the module.
@@ -121,10 +135,27 @@ impl Session {
         }
     }
 
-    pub(super) fn cancel_all(&mut self, root: Hash) {
+    /// Asks for nothing of a blob any more. The pieces that were asked for.
+    pub(super) fn cancel_all(&mut self, root: Hash) -> Vec<u32> {
         let asked: Vec<u32> =
             self.asked.keys().filter(|(of, _)| *of == root).map(|(_, piece)| *piece).collect();
-        asked.into_iter().for_each(|piece| self.cancel(root, piece));
+        asked.iter().for_each(|piece| self.cancel(root, *piece));
+        asked
+    }
+
+    /// Takes back what the peer was told of a blob, where it was told
+    /// anything. Its asks go unanswered, which by that word it knows. `shown`
+    /// is the blob's count, where that goes on.
+    pub(super) fn take_back(&mut self, root: Hash, shown: Option<&mut Counts>) {
+        self.uploads.retain(|(of, _)| *of != root);
+        let Some(view) = self.views.get_mut(&root) else { return };
+        if let Some(shown) = shown {
+            view.open_pieces().for_each(|piece| shown.subtract(piece));
+        }
+        view.open = 0;
+        if !matches!(std::mem::take(&mut view.announce), Announce::Nothing) {
+            self.say(Message::Lack { root });
+        }
     }
 
     /// For how long it has brought nothing while something was asked of it.

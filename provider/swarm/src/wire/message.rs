@@ -22,7 +22,8 @@ pub enum Message {
     Hello { deployment: String },
     /// I look for this blob; tell me which pieces you have, now and later.
     Want { root: Hash },
-    /// I have nothing of this blob for you now.
+    /// I have nothing of this blob for you now. What was announced is taken
+    /// back, and what was asked for is not answered.
     Lack { root: Hash },
     /// I have these pieces of a blob of this size (bytes of a bitfield).
     Have { root: Hash, size: u64, pieces: Vec<u8> },
@@ -34,7 +35,8 @@ pub enum Message {
     Cancel { root: Hash, piece: u32 },
     /// A piece with its proof.
     Piece { root: Hash, piece: u32, encoded: Vec<u8> },
-    /// No. Of a piece that was announced, that it is not here was a false claim.
+    /// No. Of a piece that was announced, and not taken back by
+    /// [`Message::Lack`], that it is not here was a false claim.
     Refuse { root: Hash, piece: u32, why: Refusal },
     /// I am here.
     Ping,
