@@ -210,3 +210,49 @@ async fn a_fetch_that_the_maker_of_the_blob_joins_in_shows_peers_few_pieces_at_a
     assert_eq!(shown.len(), 8, "{shown:?}");
     assert!(shown.iter().all(|piece| *piece < 20));
 }
+
+/// As after a rollback: collected on disk, while the room goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_was_removed_and_is_wanted_again_is_fetched_again() {
+    let net = Net::default();
+    let bytes = content(6 * PIECE as usize);
+    let root = blake3::hash(&bytes);
+    net.engine("source", limits()).hold(whole(&bytes));
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let engine = net.engine("a", limits());
+    let (fetch, first) = engine.fetch(&store, root, bytes.len() as u64);
+    finished(fetch).await;
+    // Whoever was told of it, is told that it is gone.
+    let mut peer = net.connect("b", "a").unwrap();
+    say(&mut peer, &[hello(), Message::Want { root }]).await;
+    while !matches!(hear(&mut peer).await.unwrap(), Message::Have { .. }) {}
+    store.remove(root).unwrap();
+    let (fetch, again) = engine.fetch(&store, root, bytes.len() as u64);
+    assert!(!Arc::ptr_eq(&first, &again));
+    while hear(&mut peer).await.unwrap() != (Message::Lack { root }) {}
+    assert!(Arc::ptr_eq(&finished(fetch).await, &again));
+    assert!(read_blob(dir.path(), root) == bytes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_was_removed_and_is_uploaded_again_is_whole_when_all_of_it_came() {
+    let net = Net::default();
+    let bytes = content(6 * PIECE as usize);
+    let origin = whole(&bytes);
+    let root = origin.root();
+    let source = net.engine("source", limits());
+    source.hold(Arc::clone(&origin));
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path());
+    let engine = net.engine("a", limits());
+    finished(engine.fetch(&store, root, bytes.len() as u64).0).await;
+    store.remove(root).unwrap();
+    let uploaded = store.holding(root, origin.shape()).unwrap();
+    uploaded.accept(0, &origin.encode(0).unwrap()).unwrap();
+    engine.swarm.offer(DEPLOYMENT, &uploaded);
+    let fetch = engine.swarm.fetch(DEPLOYMENT, Wanted::Blob(Arc::clone(&uploaded)));
+    // What is gone is not what was fetched.
+    assert!(Arc::ptr_eq(&finished(fetch).await, &uploaded));
+    assert!(read_blob(dir.path(), root) == bytes);
+}

@@ -146,6 +146,11 @@ impl Holding {
         self.state().finished
     }
 
+    /// Removed from its store: who holds it may read on.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.state().abandoned
+    }
+
     /// It came from who made it, so that peers are shown different pieces.
     pub fn is_first_hand(&self) -> bool {
         self.state().first_hand

@@ -69,6 +69,14 @@ impl Room {
             Wanted::Blob(holding) => (holding.root(), Blob::sized(holding)),
             Wanted::Unsized { root, most } => (root, Content::Unsized(most)),
         };
+        let removed = state.blobs.get(&root).and_then(Blob::holding).is_some_and(|known| {
+            let same = matches!(&content, Content::Sized(new) if Arc::ptr_eq(&new.holding, known));
+            known.is_abandoned() && !same
+        });
+        if removed {
+            // Of what was here before, nothing is here any more.
+            state.forget(&root);
+        }
         let blob = state.take_in(root, content, true);
         blob.wanted = true;
         blob.tell();
