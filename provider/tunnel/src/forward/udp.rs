@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 
 use super::flow::{self, Handle};
 use super::{listen, Port};
+use crate::slots::client;
 
 /// The largest datagram there is.
 const DATAGRAM: usize = 65_535;
@@ -161,7 +162,7 @@ impl Flows {
             }
             return;
         }
-        if !self.has_room(peer.address.ip()) {
+        if !self.has_room(client(peer.address.ip())) {
             counters.over_limits.add();
             return;
         }
@@ -174,7 +175,7 @@ impl Flows {
             flow::new(self.next_id, peer, Arc::clone(&self.socket), &self.port, place);
         handle.give(Bytes::copy_from_slice(bytes));
         self.by_peer.insert(peer, handle);
-        *self.by_client.entry(peer.address.ip()).or_default() += 1;
+        *self.by_client.entry(client(peer.address.ip())).or_default() += 1;
         self.tasks.spawn(flow.run());
     }
 
@@ -202,7 +203,7 @@ impl Flows {
             return;
         }
         self.by_peer.remove(&peer);
-        let client = peer.address.ip();
+        let client = client(peer.address.ip());
         if let Some(count) = self.by_client.get_mut(&client) {
             *count = count.saturating_sub(1);
             if *count == 0 {
