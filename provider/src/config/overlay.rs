@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use stoa_client::gateway::GatewayAddress;
-use stoa_tunnel::overlay::MAX_ENDPOINTS;
+use stoa_tunnel::overlay::{is_endpoint, MAX_ENDPOINTS};
 
 /// Where tunnels are taken by default.
 const PORT: u16 = 8444;
@@ -76,7 +76,7 @@ impl Overlay {
             if told.len() > MAX_ENDPOINTS {
                 return Some(format!("overlay.{name}: at most {MAX_ENDPOINTS}"));
             }
-            if let Some(bad) = told.iter().find(|one| split_port(one).is_none()) {
+            if let Some(bad) = told.iter().find(|one| !is_endpoint(one)) {
                 return Some(format!("overlay.{name}: `{bad}` is not host:port"));
             }
         }
@@ -85,12 +85,6 @@ impl Overlay {
         }
         None
     }
-}
-
-fn split_port(text: &str) -> Option<(&str, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    let port = port.parse().ok().filter(|port| *port != 0)?;
-    (!host.is_empty()).then_some((host, port))
 }
 
 /// With an IPv6 address in brackets.

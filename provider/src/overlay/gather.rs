@@ -16,7 +16,7 @@ use stoa_client::Error;
 use stoa_tunnel::overlay::{Direction, TunnelState};
 use tokio::sync::Notify;
 
-use super::known::{KnownLease, KnownProvider};
+use super::known::{dialable, KnownLease, KnownProvider};
 use super::Overlay;
 use crate::chain::{spec_of, ChainReads, Views};
 
@@ -32,7 +32,6 @@ const ENDPOINTS_FIRST: Duration = Duration::from_secs(1);
 const ASKING: Duration = Duration::from_secs(10);
 /// Deployments looked at side by side.
 const AT_ONCE: usize = 16;
-const MAX_ENDPOINTS: usize = 8;
 
 /// The task that gathers.
 pub struct Gatherer {
@@ -274,10 +273,8 @@ impl Overlay {
         let request = EndpointsRequest { deployment: Some(id) };
         let answer = TunnelsClient::new(channel).endpoints(request).await;
         let answer = answer.map_err(|status| anyhow::anyhow!("{}", status.message()))?;
-        let mut endpoints = answer.into_inner().endpoints;
-        endpoints.truncate(MAX_ENDPOINTS);
-        endpoints.retain(|endpoint| endpoint.len() <= 255 && endpoint.contains(':'));
-        anyhow::ensure!(!endpoints.is_empty(), "it names none");
+        let endpoints = dialable(answer.into_inner().endpoints);
+        anyhow::ensure!(!endpoints.is_empty(), "it names none that can be dialled");
         Ok(endpoints)
     }
 }

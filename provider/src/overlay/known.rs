@@ -5,12 +5,16 @@ use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stoa_tunnel::overlay::is_endpoint;
 
 use super::addresses::Slots;
 use super::roots::OwnRoots;
 use super::rules::{rules, Rule};
 use super::{Credentials, Deployments, Joined, Told};
 use crate::store;
+
+/// Of one provider.
+const MAX_ENDPOINTS: usize = 8;
 
 /// All of it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -65,6 +69,14 @@ pub(super) struct KnownProvider {
     pub(super) endpoints: Vec<String>,
 }
 
+/// Of what a provider says of itself, that which a data plane takes: one word
+/// that it does not take would keep it from all tables.
+pub(super) fn dialable(mut endpoints: Vec<String>) -> Vec<String> {
+    endpoints.retain(|endpoint| is_endpoint(endpoint));
+    endpoints.truncate(MAX_ENDPOINTS);
+    endpoints
+}
+
 impl State {
     pub(super) fn load(path: &Path) -> anyhow::Result<Self> {
         let bytes = match std::fs::read(path) {
@@ -75,6 +87,9 @@ impl State {
         let mut state: Self = serde_json::from_slice(&bytes).map_err(|error| {
             anyhow::anyhow!("{}: {error}; removing it makes all tunnels anew", path.display())
         })?;
+        for known in state.providers.values_mut() {
+            known.endpoints = dialable(std::mem::take(&mut known.endpoints));
+        }
         state.saved = bytes;
         Ok(state)
     }
@@ -170,6 +185,28 @@ deployment:
         assert_eq!(froms(&known), ["api", "web"]);
         note(&mut known, &lease, "api", 2_600);
         assert_eq!(froms(&known), ["api"]);
+    }
+
+    #[test]
+    fn of_a_peers_endpoints_those_are_kept_that_can_be_dialled_also_from_disk() {
+        let said = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let long = format!("{}:1", "a".repeat(300));
+        let bad = ["a:0", ":1", "x:y", "nothing", "a:65536", "a b:1", "\u{1b}[2J:1", &long];
+        assert!(dialable(said(&bad)).is_empty());
+        let mixed = said(&[&bad[..], &["[2001:db8::1]:8444", "p.example:8444"]].concat());
+        let good = ["[2001:db8::1]:8444", "p.example:8444"];
+        assert_eq!(dialable(mixed.clone()), good);
+        let many: Vec<String> = (1..100).map(|port| format!("a:{port}")).collect();
+        assert_eq!(dialable(many.clone()), many[..MAX_ENDPOINTS]);
+
+        // As a version that looked less closely has left it.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("overlay.json");
+        let mut state = State::default();
+        let known = KnownProvider { roots: vec![], endpoints: mixed };
+        state.providers.insert("p".into(), known);
+        state.save(&path).unwrap();
+        assert_eq!(State::load(&path).unwrap().providers["p"].endpoints, good);
     }
 
     #[test]

@@ -45,9 +45,9 @@ pub use dns::{host_resolvers, is_public_address};
 pub use name::{tunnel_name, TUNNEL_DOMAIN};
 pub use status::{Direction, LinkStatus, OverlayListener, TunnelState, TunnelStatus};
 pub use table::{
-    Backend, Connection, Credential, Link, Name, OverlayTable, PeerRoot, Port, Served, TunnelId,
-    MAX_BACKENDS, MAX_DESCRIPTOR, MAX_ENDPOINTS, MAX_LINKS, MAX_LINK_ENTRIES, MAX_OVERLAY_BYTES,
-    MAX_TUNNELS,
+    is_endpoint, Backend, Connection, Credential, Link, Name, OverlayTable, PeerRoot, Port, Served,
+    TunnelId, MAX_BACKENDS, MAX_DESCRIPTOR, MAX_ENDPOINTS, MAX_LINKS, MAX_LINK_ENTRIES,
+    MAX_OVERLAY_BYTES, MAX_TUNNELS,
 };
 pub use tls::ALPN as TUNNEL_ALPN;
 

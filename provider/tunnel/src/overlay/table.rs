@@ -321,13 +321,7 @@ impl Backend {
     fn validate(&self) -> Result<(), String> {
         self.tunnel.validate()?;
         at_most("endpoints", self.endpoints.len(), MAX_ENDPOINTS)?;
-        let good = |endpoint: &String| {
-            endpoint.len() <= MAX_ID
-                && endpoint.rsplit_once(':').is_some_and(|(host, port)| {
-                    !host.is_empty() && port.parse().is_ok_and(|port: u16| port != 0)
-                })
-        };
-        match self.endpoints.iter().find(|endpoint| !good(endpoint)) {
+        match self.endpoints.iter().find(|endpoint| !is_endpoint(endpoint)) {
             Some(bad) => Err(format!("{bad:?} is not host:port")),
             None => Ok(()),
         }
@@ -371,6 +365,17 @@ impl Credential {
         }
         Ok(())
     }
+}
+
+/// Whether it is `host:port`, as a data plane is dialled: printable, of at most
+/// 256 bytes, the port from 1 to 65535. Other providers say such words of
+/// themselves, so whoever takes them up asks here first.
+pub fn is_endpoint(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    text.len() <= MAX_ID
+        && !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_graphic())
+        && port.parse().is_ok_and(|port: u16| port != 0)
 }
 
 /// An address that a workload's network may have.
