@@ -13,19 +13,30 @@ use std::time::Duration;
 
 use stoa_tunnel::overlay::{Backend, Served, TunnelState};
 use stoa_tunnel::routes::RouteTable;
-use support::overlay::{eventually, serve_tcp, serve_udp, tcp, udp, Site, World, VIRTUAL};
+use support::overlay::{
+    eventually, serve_tcp, serve_udp, tcp, udp, Declared, Site, World, VIRTUAL,
+};
+use support::DataPlane;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UdpSocket;
 
 const TUNNEL: &str = "web of 1 to api of 2 tcp 8080";
 const SECOND: &str = "web of 1 to api of 3 tcp 8080";
+
+const DATAGRAMS: &str = "web of 1 to api of 2 udp 5353";
+const MORE_DATAGRAMS: &str = "web of 1 to api of 3 udp 5353";
+
+/// A flow has moved by then: a peer is pinged every 20 s or so and has 10 s to
+/// answer; a connection's own patience of 120 s would be too long.
+const MOVED: Duration = Duration::from_secs(75);
 
 /// How long the wire is cut.
 const CUT: Duration = Duration::from_secs(30);
 
 /// A's table with two leases of the service, both at B's host.
-fn two_backends(world: &World) -> RouteTable {
-    let mut table = world.table_a(&[tcp(TUNNEL, 8080)]);
-    let more = world.table_a(&[tcp(SECOND, 8080)]).overlay.unwrap();
+fn two_backends(world: &World, first: &Declared, second: &Declared) -> RouteTable {
+    let mut table = world.table_a(std::slice::from_ref(first));
+    let more = world.table_a(std::slice::from_ref(second)).overlay.unwrap();
     let overlay = table.overlay.as_mut().unwrap();
     overlay.credentials.extend(more.credentials);
     let second: Vec<Backend> = more.outgoing.into_iter().flat_map(|c| c.backends).collect();
@@ -47,7 +58,7 @@ async fn connections_are_spread_over_backends_and_instances_and_go_round_dead_on
     incoming[0].targets.push(second.target(8080));
     incoming[1].targets = vec![third.target(8080)];
     world.plane_b.push(table.clone()).await;
-    world.plane_a.push(two_backends(&world)).await;
+    world.plane_a.push(two_backends(&world, &tcp(TUNNEL, 8080), &tcp(SECOND, 8080))).await;
     world.bound().await;
     let ask = || async { world.dialling.ask(8080, b"").await };
     let mut met = HashSet::new();
@@ -171,6 +182,131 @@ async fn a_killed_data_plane_breaks_its_connections_and_never_ends_them() {
     }
 }
 
+/// What comes back to a datagram. All that one socket sends is one flow.
+async fn heard(socket: &UdpSocket) -> Option<Vec<u8>> {
+    socket.send_to(b"?", SocketAddr::from((VIRTUAL, 5353))).await.unwrap();
+    let mut answer = vec![0; 100];
+    let receiving = socket.recv_from(&mut answer);
+    let (count, _) =
+        tokio::time::timeout(Duration::from_millis(500), receiving).await.ok()?.ok()?;
+    Some(answer[..count].to_vec())
+}
+
+/// Sends until exactly that comes back.
+async fn comes_back(socket: &UdpSocket, expected: &[u8]) {
+    let trying = eventually("the flow has moved", || async {
+        heard(socket).await.filter(|answer| answer == expected)
+    });
+    let words = String::from_utf8_lossy(expected);
+    tokio::time::timeout(MOVED, trying).await.unwrap_or_else(|_| panic!("never: {words}"));
+}
+
+#[tokio::test]
+async fn a_udp_flow_follows_an_instance_that_is_replaced_and_a_link_that_restarts() {
+    let mut world = World::new().await;
+    let fresh = Site::new();
+    serve_udp(&world.dialled, 5353, "old:");
+    serve_udp(&fresh, 5353, "new:");
+    let mut declared = udp(DATAGRAMS, 5353);
+    world.declare(std::slice::from_ref(&declared)).await;
+    let socket = world.dialling.udp();
+    comes_back(&socket, b"old:?").await;
+    // Its path stays, its namespace is another.
+    world.dialled.restart_link();
+    comes_back(&socket, b"old:?").await;
+    // What the flow was bound to is there and would answer.
+    declared.target = Some(fresh.target(5353));
+    world.plane_b.push(world.table_b(&[declared])).await;
+    comes_back(&socket, b"new:?").await;
+}
+
+#[tokio::test]
+async fn a_udp_flow_leaves_a_dead_instance_and_a_backend_without_instances() {
+    let world = World::new().await;
+    let (second, third) = (Site::new(), Site::new());
+    let servers = [serve_udp(&world.dialled, 5353, "1:"), serve_udp(&second, 5353, "2:")];
+    serve_udp(&third, 5353, "3:");
+    let (first, other) = (udp(DATAGRAMS, 5353), udp(MORE_DATAGRAMS, 5353));
+    let mut table = world.table_b(&[first.clone(), other.clone()]);
+    let incoming: &mut Vec<Served> = &mut table.overlay.as_mut().unwrap().incoming;
+    incoming[0].targets.push(second.target(5353));
+    incoming[1].targets = vec![];
+    world.plane_b.push(table.clone()).await;
+    world.plane_a.push(two_backends(&world, &first, &other)).await;
+    world.bound().await;
+    // The other backend has no instance: it is passed over.
+    let socket = world.dialling.udp();
+    let answer = eventually("UDP is there", || heard(&socket)).await;
+    let (dead, living) = match answer.as_slice() {
+        b"1:?" => (0, b"2:?"),
+        b"2:?" => (1, b"1:?"),
+        other => panic!("{}", String::from_utf8_lossy(other)),
+    };
+    let [one, two] = servers;
+    let server = if dead == 0 { one } else { two };
+    server.abort();
+    assert!(server.await.unwrap_err().is_cancelled());
+    comes_back(&socket, living).await;
+    // The lease has no instance any more, and the other one has.
+    table.generation += 100;
+    let incoming = &mut table.overlay.as_mut().unwrap().incoming;
+    incoming[0].targets.clear();
+    incoming[1].targets = vec![third.target(5353)];
+    world.plane_b.push(table).await;
+    comes_back(&socket, b"3:?").await;
+}
+
+/// Another data plane on B's host, at a port of its own, with its table.
+async fn another_plane(world: &World, declared: &Declared) -> (DataPlane, SocketAddr) {
+    let plane = DataPlane::start_in(world.b.path()).await;
+    let place = SocketAddr::new(world.host_b.ip(), world.host_b.port() + 1);
+    let mut table = world.table_b(std::slice::from_ref(declared));
+    table.overlay.as_mut().unwrap().listen = vec![place];
+    plane.push(table).await;
+    (plane, place)
+}
+
+#[tokio::test]
+async fn a_udp_flow_leaves_a_data_plane_that_hangs() {
+    let world = World::new().await;
+    let site = Site::new();
+    serve_udp(&world.dialled, 5353, "1:");
+    serve_udp(&site, 5353, "2:");
+    let (first, mut second) = (udp(DATAGRAMS, 5353), udp(MORE_DATAGRAMS, 5353));
+    second.target = Some(site.target(5353));
+    world.plane_b.push(world.table_b(std::slice::from_ref(&first))).await;
+    let (other, place) = another_plane(&world, &second).await;
+    let mut table = two_backends(&world, &first, &second);
+    let backends = &mut table.overlay.as_mut().unwrap().outgoing[0].backends;
+    backends[1].endpoints = vec![place.to_string()];
+    world.plane_a.push(table).await;
+    world.bound().await;
+    let socket = world.dialling.udp();
+    let answer = eventually("UDP is there", || heard(&socket)).await;
+    let (hangs, living) =
+        if answer == b"1:?" { (&world.plane_b, b"2:?") } else { (&other, b"1:?") };
+    // Its kernel goes on taking what is sent.
+    hangs.freeze();
+    comes_back(&socket, living).await;
+}
+
+#[tokio::test]
+async fn a_udp_flow_leaves_an_endpoint_that_is_gone_without_a_word() {
+    let world = World::new().await;
+    serve_udp(&world.dialled, 5353, "udp:");
+    let declared = udp(DATAGRAMS, 5353);
+    world.declare(std::slice::from_ref(&declared)).await;
+    let socket = world.dialling.udp();
+    comes_back(&socket, b"udp:?").await;
+    world.b.shut(world.host_b.port());
+    let (_other, place) = another_plane(&world, &declared).await;
+    let mut table = world.table_a(&[declared]);
+    let outgoing = &mut table.overlay.as_mut().unwrap().outgoing;
+    outgoing[0].backends[0].endpoints = vec![place.to_string()];
+    world.plane_a.push(table).await;
+    comes_back(&socket, b"udp:?").await;
+}
+
 #[tokio::test]
 async fn a_peer_that_is_away_for_a_while_is_met_again_over_tcp_and_udp() {
     let mut world = World::new().await;
@@ -178,15 +314,6 @@ async fn a_peer_that_is_away_for_a_while_is_met_again_over_tcp_and_udp() {
     serve_udp(&world.dialled, 5353, "udp:");
     world.declare(&[tcp(TUNNEL, 8080), udp("web to api udp", 5353)]).await;
     let socket = world.dialling.udp();
-    async fn heard(socket: &tokio::net::UdpSocket) -> Option<Vec<u8>> {
-        let api = SocketAddr::from((VIRTUAL, 5353));
-        socket.send_to(b"?", api).await.unwrap();
-        let mut answer = vec![0; 100];
-        let receiving = socket.recv_from(&mut answer);
-        let (count, _) =
-            tokio::time::timeout(Duration::from_millis(500), receiving).await.ok()?.ok()?;
-        Some(answer[..count].to_vec())
-    }
     assert_eq!(eventually("UDP is there", || heard(&socket)).await, b"udp:?");
     world.plane_b.kill();
     assert!(world.dialling.ask(8080, b"?").await.is_err());

@@ -43,6 +43,11 @@ impl Route {
         self.backends.len() == backends.len() && self.backends.iter().zip(backends).all(same)
     }
 
+    /// Whether another tunnel is not known to be down.
+    pub(super) fn has_better_than(&self, tunnel: &Arc<Tunnel>) -> bool {
+        self.backends.iter().any(|other| !Arc::ptr_eq(other, tunnel) && !other.is_down())
+    }
+
     /// The tunnels in turn, those that failed a moment ago last.
     fn order(&self) -> Vec<Arc<Tunnel>> {
         let first = self.next.fetch_add(1, Ordering::Relaxed);

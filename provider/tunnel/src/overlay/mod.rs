@@ -8,6 +8,7 @@
 
 mod dial;
 mod dns;
+mod flow;
 mod frames;
 mod link;
 mod name;

@@ -173,6 +173,10 @@ async fn carry(
         return;
     }
     let _open = tunnel.count();
+    if transport == Transport::Udp && targets.all().is_empty() {
+        let _ = session.send(&refuse(Answer::NoInstance)).await;
+        return;
+    }
     if transport == Transport::Udp {
         let ready = session.send(&preface::answer(Answer::Ready, number)).await;
         if ready.is_ok() {

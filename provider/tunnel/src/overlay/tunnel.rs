@@ -56,6 +56,15 @@ pub(super) enum Way {
     In { transport: Transport, targets: Arc<TargetSet> },
 }
 
+impl Way {
+    fn endpoints(&self) -> &[String] {
+        match self {
+            Self::Out { endpoints } => endpoints,
+            Self::In { .. } => &[],
+        }
+    }
+}
+
 /// Whom a tunnel lets in.
 #[derive(Clone)]
 enum Standing {
@@ -115,7 +124,13 @@ impl Tunnel {
     pub(super) fn update(&self, id: &TunnelId, credential: &Credential, way: Way) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.id == *id && current.credential == *credential {
+            let moved = current.way.endpoints() != way.endpoints();
             current.way = way;
+            drop(current);
+            // Sessions that wait are where the peer may be no more.
+            if moved {
+                self.pool.clear();
+            }
             return;
         }
         *current = Current::read(id, credential, way);
@@ -145,6 +160,15 @@ impl Tunnel {
 
     pub(super) fn current(&self) -> Current {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The instances of one that ends here, as the table has them now.
+    pub(super) fn targets(&self) -> Option<Arc<TargetSet>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        match &current.way {
+            Way::In { targets, .. } => Some(Arc::clone(targets)),
+            Way::Out { .. } => None,
+        }
     }
 
     /// What is shown in a handshake now.
@@ -192,6 +216,11 @@ impl Tunnel {
     /// Whether it failed a moment ago.
     pub(super) fn is_resting(&self) -> bool {
         self.facts().failed_at.is_some_and(|at| at.elapsed() < REST_AFTER_FAILURE)
+    }
+
+    /// Whether the last that was tried of it failed.
+    pub(super) fn is_down(&self) -> bool {
+        self.facts().state == TunnelState::Down
     }
 
     /// Counted as open until dropped.

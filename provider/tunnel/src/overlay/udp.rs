@@ -13,17 +13,18 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::dial::{Ready, Route};
+use super::dial::Ready;
+use super::flow::{End, Flow};
 use super::frames::{self, MAX_DATAGRAM};
 use super::link::Common;
 use super::preface::Ask;
 use super::tls::Session;
-use super::tunnel::{Tunnel, Way};
+use super::tunnel::Tunnel;
 use crate::reach::Reach;
 
 /// As conntrack has them: flows that were never answered, and others.
-const UNANSWERED: Duration = Duration::from_secs(30);
-const ANSWERED: Duration = Duration::from_secs(180);
+pub(super) const UNANSWERED: Duration = Duration::from_secs(30);
+pub(super) const ANSWERED: Duration = Duration::from_secs(180);
 const SWEEP: Duration = Duration::from_secs(5);
 /// Flows of one session, and of one port.
 const MOST_FLOWS: usize = 1_024;
@@ -31,12 +32,22 @@ const MOST_FLOWS: usize = 1_024;
 const WAITING: usize = 256;
 /// Frames go together into one write up to about so many bytes.
 const BATCH: usize = 64 << 10;
-const DIAL: Duration = Duration::from_secs(5);
+/// A peer that has not acknowledged what was sent for so long is gone: others
+/// wait less patiently for datagrams than for a connection's bytes.
+const GONE: Duration = Duration::from_secs(10);
+/// How often a session's tunnel is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// Where no session is to be had, or one fails at once, the next waits.
+const PAUSE: Duration = Duration::from_millis(250);
 
-type Datagram = (u32, Bytes);
+pub(super) type Datagram = (u32, Bytes);
 
 /// The server's side of a session: a socket to an instance for each flow.
-pub(super) async fn serve(tunnel: &Tunnel, session: &mut Session, reach: &Reach) -> io::Result<()> {
+pub(super) async fn serve(
+    tunnel: &Arc<Tunnel>,
+    session: &mut Session,
+    reach: &Reach,
+) -> io::Result<()> {
     let (mut out, mut into) = session.split();
     let (to_peer, mut from_flows) = mpsc::channel::<Datagram>(WAITING);
     let mut flows: HashMap<u32, mpsc::Sender<Bytes>> = HashMap::new();
@@ -54,21 +65,12 @@ pub(super) async fn serve(tunnel: &Tunnel, session: &mut Session, reach: &Reach)
                         // Where it waits for room, it is lost.
                         let _ = known.try_send(datagram);
                     } else if flows.len() < MOST_FLOWS {
-                        let (give, take) = mpsc::channel(WAITING);
+                        let (give, from_peer) = mpsc::channel(WAITING);
                         let _ = give.try_send(datagram);
                         flows.insert(flow, give);
-                        let Way::In { targets, .. } = tunnel.current().way else { return Ok(()) };
-                        let (reach, to_peer) = (reach.clone(), to_peer.clone());
-                        tasks.spawn(async move {
-                            for index in targets.order() {
-                                let target = &targets.all()[index];
-                                if let Ok(socket) = reach.udp(target, DIAL).await {
-                                    run_flow(flow, socket, take, to_peer).await;
-                                    break;
-                                }
-                            }
-                            flow
-                        });
+                        let (tunnel, reach) = (Arc::clone(tunnel), reach.clone());
+                        let to_peer = to_peer.clone();
+                        tasks.spawn(Flow { id: flow, tunnel, reach, from_peer, to_peer }.run());
                     }
                 }
             }
@@ -78,8 +80,13 @@ pub(super) async fn serve(tunnel: &Tunnel, session: &mut Session, reach: &Reach)
                 out.send(&batch).await?;
             }
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
-                if let Ok(flow) = ended {
-                    flows.remove(&flow);
+                match ended {
+                    Ok((flow, End::Silence)) => drop(flows.remove(&flow)),
+                    // The peer finds another backend, where there is one.
+                    Ok((_, End::NoInstance)) => {
+                        return Err(io::Error::other("no instance takes datagrams"));
+                    }
+                    Err(_) => {}
                 }
             }
         }
@@ -101,33 +108,8 @@ fn gather(first: Datagram, waiting: &mut mpsc::Receiver<Datagram>, batch: &mut V
     count
 }
 
-async fn run_flow(
-    flow: u32,
-    socket: UdpSocket,
-    mut from_peer: mpsc::Receiver<Bytes>,
-    to_peer: mpsc::Sender<Datagram>,
-) {
-    let mut idle = UNANSWERED;
-    loop {
-        tokio::select! {
-            datagram = from_peer.recv() => match datagram {
-                // The workload may not listen (yet): a datagram is lost.
-                Some(datagram) => drop(socket.send(&datagram).await),
-                None => return,
-            },
-            received = receive(&socket) => {
-                if let Ok(datagram) = received {
-                    idle = ANSWERED;
-                    let _ = to_peer.try_send((flow, datagram));
-                }
-            }
-            () = tokio::time::sleep(idle) => return,
-        }
-    }
-}
-
 /// One buffer a thread serves all sockets that wait.
-async fn receive(socket: &UdpSocket) -> io::Result<Bytes> {
+pub(super) async fn receive(socket: &UdpSocket) -> io::Result<Bytes> {
     loop {
         socket.readable().await?;
         match with_buffer(|buffer| socket.try_recv(buffer).map(|count| (count, ()))) {
@@ -165,7 +147,7 @@ struct Port {
     common: Arc<Common>,
     connection: String,
     by_sender: HashMap<SocketAddr, u32>,
-    flows: HashMap<u32, Flow>,
+    flows: HashMap<u32, Sending>,
     next_flow: u32,
     to_port: mpsc::Sender<Datagram>,
     /// The sessions that flows were given to; a few at most, one a turn.
@@ -174,7 +156,8 @@ struct Port {
     tasks: JoinSet<()>,
 }
 
-struct Flow {
+/// A sender's flow.
+struct Sending {
     sender: SocketAddr,
     session: mpsc::Sender<Datagram>,
     last: Instant,
@@ -243,9 +226,9 @@ impl Port {
     fn begin(&mut self, sender: SocketAddr) -> Option<u32> {
         self.sessions.retain(|session| !session.is_closed());
         let session = if self.sessions.len() < SESSIONS {
-            let route = self.common.route(&self.connection)?;
             let (give, take) = mpsc::channel(WAITING);
-            self.tasks.spawn(run_session(route, take, self.to_port.clone()));
+            let (common, connection) = (Arc::clone(&self.common), self.connection.clone());
+            self.tasks.spawn(run_session(common, connection, take, self.to_port.clone()));
             self.sessions.push(give.clone());
             give
         } else {
@@ -253,7 +236,7 @@ impl Port {
             self.sessions[self.next_session].clone()
         };
         self.next_flow = self.next_flow.wrapping_add(1);
-        let flow = Flow { sender, session, last: Instant::now(), answered: false };
+        let flow = Sending { sender, session, last: Instant::now(), answered: false };
         self.flows.insert(self.next_flow, flow);
         self.by_sender.insert(sender, self.next_flow);
         Some(self.next_flow)
@@ -296,23 +279,46 @@ impl Port {
     }
 }
 
-/// Carries flows until the port drops the session, or it breaks.
+/// Carries flows until the port drops the session, it breaks, or its tunnel is
+/// down and another is not. The flows then begin anew with another session.
 async fn run_session(
-    route: Arc<Route>,
+    common: Arc<Common>,
+    connection: String,
     mut from_port: mpsc::Receiver<Datagram>,
     to_port: mpsc::Sender<Datagram>,
 ) {
-    let Some(Ready { tunnel, mut session, mut hold }) = route.open(Ask::Udp).await else {
-        return;
+    let ready = match common.route(&connection) {
+        Some(route) => route.open(Ask::Udp).await,
+        None => None,
     };
-    let _open = tunnel.count();
+    let Some(Ready { tunnel, mut session, mut hold }) = ready else {
+        return tokio::time::sleep(PAUSE).await;
+    };
+    session.give_up_after(GONE);
+    let (_open, begun) = (tunnel.count(), Instant::now());
     let ended = tokio::select! {
         biased;
         () = hold.ended() => return session.cut(),
+        () = surpassed(&common, &connection, &tunnel) => return session.cut(),
         ended = carry(&tunnel, &mut session, &mut from_port, &to_port) => ended,
     };
     if let Err(error) = ended {
         tunnel.note_failure(&format!("a session of datagrams: {error}"));
+        if begun.elapsed() < PAUSE {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Returns when the tunnel is down and another backend of the connection is
+/// not. A peer's kernel may take datagrams long after their reader is gone.
+async fn surpassed(common: &Common, connection: &str, tunnel: &Arc<Tunnel>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let route = common.route(connection);
+        if tunnel.is_down() && route.is_some_and(|route| route.has_better_than(tunnel)) {
+            return;
+        }
     }
 }
 

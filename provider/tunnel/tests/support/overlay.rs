@@ -20,6 +20,7 @@ use stoa_tunnel::overlay::{
 use stoa_tunnel::routes::{RouteTable, Target, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinHandle;
 
 use super::{inside, run, unique, DataPlane};
 
@@ -61,6 +62,13 @@ impl Net {
     /// After [`Self::lose`]: nothing more is lost.
     pub fn lose_none(&self) {
         run("ip", &["netns", "exec", &self.0, "nft", "delete table inet loss"]);
+    }
+
+    /// What comes in for a TCP port is lost from now on.
+    pub fn shut(&self, port: u16) {
+        let table = "add table inet shut; add chain inet shut in \
+                     { type filter hook input priority 0 ; }; add rule inet shut in tcp dport ";
+        run("ip", &["netns", "exec", &self.0, "nft", &format!("{table}{port} drop")]);
     }
 
     pub fn path(&self) -> PathBuf {
@@ -217,8 +225,8 @@ pub fn serve_tcp(site: &Site, port: u16, name: &'static str) -> Counts {
     counts
 }
 
-/// Sends back what comes, behind its name.
-pub fn serve_udp(site: &Site, port: u16, name: &'static str) {
+/// Sends back what comes, behind its name, until it is aborted.
+pub fn serve_udp(site: &Site, port: u16, name: &'static str) -> JoinHandle<()> {
     let socket = inside(site.workload.path(), move || {
         std::net::UdpSocket::bind((Ipv4Addr::from(WORKLOAD), port)).unwrap()
     });
@@ -230,7 +238,7 @@ pub fn serve_udp(site: &Site, port: u16, name: &'static str) {
             let answer = [name.as_bytes(), &buffer[..count]].concat();
             let _ = socket.send_to(&answer, sender).await;
         }
-    });
+    })
 }
 
 /// A provider's root.

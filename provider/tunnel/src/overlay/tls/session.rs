@@ -146,6 +146,11 @@ impl Session {
             && peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// Breaks it where the peer has not acknowledged bytes for so long.
+    pub(in crate::overlay) fn give_up_after(&self, unacknowledged: Duration) {
+        let _ = SockRef::from(&self.socket).set_tcp_user_timeout(Some(unacknowledged));
+    }
+
     /// Ends it so that the peer learns at once.
     pub(in crate::overlay) fn cut(&self) {
         let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
