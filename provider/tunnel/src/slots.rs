@@ -24,6 +24,14 @@ pub(crate) struct ClientCounts {
     by_client: Mutex<HashMap<IpAddr, usize>>,
 }
 
+impl ClientCounts {
+    /// Whether a client has as many as that.
+    pub(crate) fn has(&self, address: IpAddr, count: usize) -> bool {
+        let by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        by_client.get(&client(address)).is_some_and(|has| *has >= count)
+    }
+}
+
 /// A connection's place; given back when dropped.
 pub(crate) struct Slot {
     counts: Arc<ClientCounts>,

@@ -182,6 +182,41 @@ async fn everyone_else_is_refused(world: &World, reading: Reading<'_>, good: &Cr
     plain_tcp_is_refused(world, reading).await;
 }
 
+/// Strangers on many addresses, all silent, as many as there are places.
+#[tokio::test]
+async fn whoever_belongs_to_a_tunnel_is_let_in_while_strangers_take_all_places() {
+    let world = World::new().await;
+    serve_tcp(&world.dialled, 8080, "api");
+    world.plane_b.push(world.table_b(&[tcp(TUNNEL, 8080)])).await;
+    let mut silent = vec![];
+    for last in 11..=15_u8 {
+        let address = [10, 77, 0, last];
+        let text = format!("10.77.0.{last}/24");
+        world.a.ip(&["addr", "add", &text, "dev", "eth0"]);
+        let host = world.host_b;
+        silent.extend(support::inside(world.a.path(), move || {
+            let one = || {
+                let any = socket2::Type::STREAM;
+                let socket = socket2::Socket::new(socket2::Domain::IPV4, any, None).unwrap();
+                socket.bind(&std::net::SocketAddr::from((address, 0)).into()).unwrap();
+                socket.connect(&host.into()).map(|()| socket)
+            };
+            (0..120).filter_map(|_| one().ok()).collect::<Vec<_>>()
+        }));
+    }
+    assert!(silent.len() > 512, "{} strangers", silent.len());
+    let good = world.root_a.issue("x", &Leaf::of(TUNNEL));
+    let connector = TlsConnector::from(Arc::new(Attempt::with(&good).config()));
+    let name = ServerName::try_from(tunnel_name(TUNNEL)).unwrap();
+    connector.connect(name, world.dial_b().await).await.unwrap();
+    // None had to be given up for its silence first: those who came neither
+    // early nor late still have their places.
+    let mut one = silent.swap_remove(300);
+    one.set_nonblocking(true).unwrap();
+    let read = std::io::Read::read(&mut one, &mut [0]);
+    assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
 async fn plain_tcp_is_refused(world: &World, reading: Reading<'_>) {
     let before = reading();
     for words in

@@ -1,14 +1,15 @@
 //! The tunnels' server side: peers' data planes connect, are let into the
 //! tunnel that they name and belong to, and are joined with an instance.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 
 use super::preface::{self, Answer, Ask};
 use super::relay::{break_on_close, end_on_close, relay};
@@ -43,6 +44,8 @@ pub(super) struct Serving {
     /// By the name that peers ask for.
     pub(super) tunnels: RwLock<HashMap<String, Arc<Tunnel>>>,
     strangers: Arc<Semaphore>,
+    /// Their tasks, as they came.
+    waiting: Mutex<VecDeque<AbortHandle>>,
     clients: Arc<ClientCounts>,
     sessions: Arc<Semaphore>,
 }
@@ -53,9 +56,42 @@ impl Serving {
             reach,
             tunnels: RwLock::default(),
             strangers: places(STRANGERS),
+            waiting: Mutex::default(),
             clients: Arc::default(),
             sessions: places(SESSIONS),
         }
+    }
+
+    /// A place for one more stranger. Where all are taken, the one that came
+    /// first gives way: who belongs here is not kept out by who does not.
+    async fn slot(&self, peer: SocketAddr) -> Option<Slot> {
+        if self.clients.has(peer.ip(), STRANGERS_PER_ADDRESS) {
+            return None;
+        }
+        let place = match Arc::clone(&self.strangers).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => {
+                self.turn_away_the_first();
+                Arc::clone(&self.strangers).acquire_owned().await.ok()?
+            }
+        };
+        Slot::take(&self.clients, peer.ip(), STRANGERS_PER_ADDRESS, place)
+    }
+
+    fn turn_away_the_first(&self) {
+        let mut waiting = self.waiting();
+        waiting.retain(|task| !task.is_finished());
+        if let Some(first) = waiting.pop_front() {
+            first.abort();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<AbortHandle>> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while waiting.front().is_some_and(AbortHandle::is_finished) {
+            waiting.pop_front();
+        }
+        waiting
     }
 
     fn find(&self, name: &str) -> Option<Arc<Tunnel>> {
@@ -66,12 +102,11 @@ impl Serving {
 /// Serves a listener; what came through it lives on when this is dropped.
 pub(super) async fn listen(listener: TcpListener, serving: Arc<Serving>) {
     loop {
-        let Ok(place) = Arc::clone(&serving.strangers).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((socket, peer)) => {
-                let slot = Slot::take(&serving.clients, peer.ip(), STRANGERS_PER_ADDRESS, place);
-                if let Some(slot) = slot {
-                    tokio::spawn(serve(socket, peer, slot, Arc::clone(&serving)));
+                if let Some(slot) = serving.slot(peer).await {
+                    let task = tokio::spawn(serve(socket, peer, slot, Arc::clone(&serving)));
+                    serving.waiting().push_back(task.abort_handle());
                 }
             }
             Err(error) => {
