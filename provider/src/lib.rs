@@ -48,6 +48,7 @@ pub mod reconcile;
 pub mod relay;
 pub mod runtime;
 pub mod secrets;
+pub mod shares;
 pub mod store;
 pub mod swarm;
 #[cfg(test)]

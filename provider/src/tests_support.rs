@@ -165,6 +165,30 @@ pub(crate) fn manifest(sdl: &str) -> Manifest {
     stoa_manifest::parse(sdl, &Options::default()).unwrap().manifest
 }
 
+/// A service `api` that lets `web` into so many ports.
+pub(crate) fn wide_sdl(ports: usize) -> String {
+    let ports: String = (0..ports)
+        .map(|number| format!("      - {{port: {}, to: [{{service: web}}]}}\n", 1_000 + number))
+        .collect();
+    format!(
+        r#"
+version: "2.0"
+services:
+  web: {{image: nginx, expose: [{{port: 80, to: [{{global: true}}]}}]}}
+  api:
+    image: api
+    expose:
+{ports}
+profiles:
+  compute: {{one: {{resources: {{cpu: {{units: 1}}, memory: {{size: 64Mi}}, storage: {{size: 64Mi}}}}}}}}
+  placement: {{here: {{pricing: {{one: {{denom: ustoa, amount: 1}}}}}}}}
+deployment:
+  web: {{here: {{profile: one, count: 1}}}}
+  api: {{here: {{profile: one, count: 1}}}}
+"#
+    )
+}
+
 /// A manifest that [`order`] is the order of.
 pub(crate) fn one_service_sdl(image: &str) -> String {
     format!(

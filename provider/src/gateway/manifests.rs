@@ -15,6 +15,7 @@ use super::blobs::status_of;
 use super::caller::Caller;
 use super::leases::{live_leases, own_deployment, unobservable, OwnLease};
 use super::{quota, Context};
+use crate::overlay::check_connections;
 use crate::store;
 
 /// Keeps the manifest of a deployment with a live lease here. Answers with
@@ -56,6 +57,13 @@ pub(super) async fn submit(
     for own in &leases {
         check_against_order(&manifest, own)?;
     }
+    let groups = leases.iter().map(|own| own.spec.name.as_str());
+    check_connections(&manifest, groups).map_err(|beyond| {
+        Status::failed_precondition(format!(
+            "this provider carries fewer connections between services than the manifest declares \
+             with `to: [{{service: ...}}]`: {beyond}"
+        ))
+    })?;
     let blobs = quota::ordered(&manifest, &leases);
     quota::admit_own(context, &manifest, &leases)?;
     let of = id.text();

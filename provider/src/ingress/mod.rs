@@ -7,6 +7,7 @@ mod hosts;
 mod names;
 mod process;
 mod push;
+mod room;
 mod table;
 
 pub use hosts::generated_host;

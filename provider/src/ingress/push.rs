@@ -16,6 +16,7 @@ use super::claims::Claims;
 use super::forwards::{self, Told};
 use super::names::{Names, Standing, Standings};
 use super::process::DataPlane;
+use super::room;
 use super::table::{build, chosen_names, may_choose, ChosenNames, Service};
 use crate::config::Config;
 use crate::failpoint::failpoint;
@@ -41,6 +42,8 @@ pub struct Ingress {
     standings: Standings,
     hosts: BTreeMap<(String, String), Vec<String>>,
     ports: BTreeMap<(String, String), Vec<Told>>,
+    /// What is left out of the table, in words.
+    problems: Vec<String>,
     pusher: JoinHandle<()>,
 }
 
@@ -93,6 +96,7 @@ impl Ingress {
             standings: Standings::new(),
             hosts: BTreeMap::new(),
             ports: BTreeMap::new(),
+            problems: vec![],
             pusher: tokio::spawn(pusher.run()),
         })
     }
@@ -160,11 +164,12 @@ impl Ingress {
             let standing = self.standings.get(&(lease.to_owned(), host.to_owned()));
             standing.is_some_and(|standing| standing.served)
         };
-        let table = build(services, seen, &self.domain, &serves);
+        let mut table = build(services, seen, &self.domain, &serves);
+        let mut forwarded = forwards::build(services, seen, &self.claims, &self.config);
+        let mut problems = room::make(&mut table, &mut forwarded);
         self.hosts = table.hosts;
-        let forwarded = forwards::build(services, seen, &self.claims, &self.config);
         self.ports = forwarded.told;
-        let table = RouteTable {
+        let mut table = RouteTable {
             generation: 0,
             routes: table.routes,
             forwards: forwarded.forwards,
@@ -172,6 +177,9 @@ impl Ingress {
             tls: self.config.https.settings(&self.domain),
             overlay,
         };
+        // One part that the data plane refuses would cost all the others theirs.
+        problems.extend(table.sift());
+        self.tell(problems);
         self.wanted.send_if_modified(|wanted| {
             let changed = wanted.as_deref() != Some(&table);
             if changed {
@@ -179,6 +187,15 @@ impl Ingress {
             }
             changed
         });
+    }
+
+    /// Logs what the table cannot have, once.
+    fn tell(&mut self, problems: Vec<String>) {
+        let known = |problem: &&String| !self.problems.contains(problem);
+        for problem in problems.iter().filter(known) {
+            tracing::warn!("left out of the table: {problem}");
+        }
+        self.problems = problems;
     }
 
     /// Gives up what is over, and claims what is new.

@@ -1,15 +1,17 @@
 //! What is known of deployments and providers, kept over restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use stoa_manifest::Manifest;
 use stoa_tunnel::overlay::is_endpoint;
 
 use super::addresses::Slots;
+use super::limits::admitted;
 use super::roots::OwnRoots;
-use super::rules::{rules, Rule};
+use super::rules::Rule;
 use super::{Credentials, Deployments, Joined, Told};
 use crate::store;
 
@@ -47,6 +49,9 @@ pub(super) struct KnownDeployment {
     rules: Vec<Rule>,
     /// Of the version before, until a time of the chain.
     earlier: Vec<(u64, Vec<Rule>)>,
+    /// What its manifests declare beyond the bounds, in words: it is left out.
+    #[serde(skip)]
+    pub(super) beyond: BTreeSet<String>,
     /// Its live leases, this provider's included.
     pub(super) leases: Vec<KnownLease>,
 }
@@ -118,10 +123,19 @@ impl KnownDeployment {
 
     /// Takes in what the deployment's leases here run and are to run.
     pub(super) fn note_manifests(&mut self, joined: &[&Joined<'_>], time: u64, overlap: u64) {
+        let groups: BTreeSet<&str> =
+            joined.iter().map(|joined| joined.lease.spec.name.as_str()).collect();
         let manifests = joined.iter().flat_map(|joined| &joined.manifests);
-        let mut now: Vec<Rule> = manifests.flat_map(|stored| rules(&stored.manifest)).collect();
-        now.sort();
-        now.dedup();
+        let manifests: BTreeMap<&str, &Manifest> =
+            manifests.map(|stored| (stored.version.as_str(), &stored.manifest)).collect();
+        let (mut now, mut beyond) = (BTreeSet::new(), BTreeSet::new());
+        for manifest in manifests.values() {
+            let (rules, words) = admitted(manifest, &groups);
+            now.extend(rules);
+            beyond.extend(words);
+        }
+        let now: Vec<Rule> = now.into_iter().collect();
+        self.beyond = beyond;
         let version = joined.first().map(|joined| joined.lease.version()).unwrap_or_default();
         if !self.version.is_empty() && version != self.version && overlap > 0 {
             let until = time.saturating_add(overlap);

@@ -11,6 +11,7 @@ mod away;
 mod credentials;
 mod gather;
 mod known;
+mod limits;
 mod roots;
 mod rules;
 mod table;
@@ -34,7 +35,8 @@ use crate::runtime::Observation;
 use crate::store::StoredManifest;
 
 pub use gather::Gatherer;
-pub use rules::{descriptor, rules, Rule, Tier};
+pub use limits::check as check_connections;
+pub use rules::{descriptor, Rule, Tier};
 pub use told::{Told, ToldEnd};
 
 use credentials::Credentials;

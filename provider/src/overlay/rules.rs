@@ -1,5 +1,7 @@
 //! Which services a manifest joins. Pure.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use stoa_manifest::{Manifest, Proto};
 use stoa_tunnel::routes::Transport;
@@ -25,33 +27,55 @@ pub struct Rule {
     pub transport: Transport,
 }
 
-/// All that a manifest declares, each once, wherever the two services are
-/// placed: a service that is at several placements has as many ends.
-pub fn rules(manifest: &Manifest) -> Vec<Rule> {
-    let mut rules = vec![];
-    for to_group in &manifest.groups {
-        for to in &to_group.services {
+/// A rule as a manifest says it, in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Declared<'a> {
+    /// Group and service.
+    pub(super) from: (&'a str, &'a str),
+    pub(super) to: (&'a str, &'a str),
+    pub(super) port: u16,
+    pub(super) target_port: u16,
+    pub(super) is_udp: bool,
+}
+
+impl Declared<'_> {
+    pub(super) fn rule(&self) -> Rule {
+        let tier = |(group, service): (&str, &str)| tier(group, service);
+        Rule {
+            from: tier(self.from),
+            to: tier(self.to),
+            port: self.port,
+            target_port: self.target_port,
+            transport: if self.is_udp { Transport::Udp } else { Transport::Tcp },
+        }
+    }
+}
+
+/// Hands over all that a manifest declares, wherever the two services are
+/// placed: a service that is at several placements has as many ends. One may
+/// come twice.
+pub(super) fn declared<'a>(manifest: &'a Manifest, mut take: impl FnMut(Declared<'a>)) {
+    let mut placed: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for group in &manifest.groups {
+        for service in &group.services {
+            placed.entry(&service.name).or_default().push(&group.name);
+        }
+    }
+    for group in &manifest.groups {
+        for to in &group.services {
             for expose in to.expose.iter().filter(|e| !e.global && !e.service.is_empty()) {
-                let dialling = manifest
-                    .groups
-                    .iter()
-                    .filter(|group| group.services.iter().any(|s| s.name == expose.service));
-                rules.extend(dialling.map(|from_group| Rule {
-                    from: tier(&from_group.name, &expose.service),
-                    to: tier(&to_group.name, &to.name),
-                    port: expose.outside_port(),
-                    target_port: expose.port,
-                    transport: match expose.proto {
-                        Proto::Tcp => Transport::Tcp,
-                        Proto::Udp => Transport::Udp,
-                    },
-                }));
+                for from in placed.get(expose.service.as_str()).into_iter().flatten() {
+                    take(Declared {
+                        from: (from, &expose.service),
+                        to: (&group.name, &to.name),
+                        port: expose.outside_port(),
+                        target_port: expose.port,
+                        is_udp: expose.proto == Proto::Udp,
+                    });
+                }
             }
         }
     }
-    rules.sort();
-    rules.dedup();
-    rules
 }
 
 fn tier(group: &str, service: &str) -> Tier {
@@ -69,6 +93,12 @@ pub fn descriptor(rule: &Rule, from_lease: &str, to_lease: &str) -> String {
 mod tests {
     use super::*;
     use crate::tests_support::manifest;
+
+    fn rules(manifest: &Manifest) -> Vec<Rule> {
+        let mut all = vec![];
+        declared(manifest, |one| all.push(one.rule()));
+        all
+    }
 
     const SDL: &str = r#"
 version: "2.0"

@@ -15,6 +15,7 @@ use stoa_tunnel::routes::{Target, MAX_TARGETS_PER_ROUTE};
 use super::addresses::Ports;
 use super::away::{dialled, Away};
 use super::known::{KnownLease, State};
+use super::limits::{make_room, Share};
 use super::rules::{descriptor, Rule};
 use super::told::{Told, ToldEnd};
 use super::Joined;
@@ -23,6 +24,8 @@ use crate::fleet::Tables;
 use crate::runtime::{InstanceKey, Observation, ObservedInstance};
 
 const DNS: u16 = 53;
+/// What a tenant is told of a tunnel that the tables have not.
+const LEFT_OUT: &str = "the provider's tables have no room for it: it is left out";
 
 /// What it is made of.
 pub(super) struct Parts<'a> {
@@ -61,7 +64,8 @@ pub(super) fn build(parts: Parts<'_>) -> Built {
     let mut builder = Builder {
         built: Built::default(),
         used: BTreeSet::new(),
-        connections: BTreeMap::new(),
+        shares: BTreeMap::new(),
+        told: BTreeSet::new(),
         own: BTreeSet::new(),
         away: Away::of(parts.seen),
         live: parts.leases.iter().map(|joined| joined.lease.name.as_str()).collect(),
@@ -70,6 +74,8 @@ pub(super) fn build(parts: Parts<'_>) -> Built {
     for joined in builder.parts.leases {
         let id = deployment_of(&joined.lease.id).text();
         let Some(known) = deployments.get(&id) else { continue };
+        let beyond = known.beyond.iter().map(|words| format!("deployment {id}: {words}"));
+        builder.built.problems.extend(beyond);
         let rules: BTreeSet<&Rule> = known.all_rules().collect();
         let group = &joined.lease.spec.name;
         let own = KnownLease {
@@ -104,7 +110,10 @@ struct Builder<'a> {
     built: Built,
     /// Credentials that are needed.
     used: BTreeSet<String>,
-    connections: BTreeMap<String, Connection>,
+    /// By lease.
+    shares: BTreeMap<String, Share>,
+    /// Tunnels that are told already; true: they go out.
+    told: BTreeSet<(bool, String)>,
     /// Outgoing tunnels that end at this provider.
     own: BTreeSet<String>,
     away: Away,
@@ -114,10 +123,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    fn share(&mut self, lease: &str) -> &mut Share {
+        self.shares.entry(lease.to_owned()).or_default()
+    }
+
     fn connection(&mut self, rule: &Rule, lease: &str) -> &mut Connection {
         let id = connection_id(rule, lease);
         let empty = Connection { id: id.clone(), backends: vec![] };
-        self.connections.entry(id).or_insert(empty)
+        self.share(lease).connections.entry(id).or_insert(empty)
     }
 
     fn outgoing(&mut self, wire: &Wire<'_>) {
@@ -137,8 +150,14 @@ impl Builder<'_> {
         let Some((tunnel, credential)) = self.tunnel(wire, Direction::Incoming) else { return };
         let targets = targets(wire, self.parts.seen);
         let transport = wire.rule.transport;
-        let served = Served { tunnel, transport, credential, targets };
-        self.built.table.incoming.push(served);
+        let incoming = &mut self.share(&wire.to.lease).incoming;
+        match incoming.get_mut(&tunnel.descriptor) {
+            Some(served) => add_targets(served, targets),
+            None => {
+                let descriptor = tunnel.descriptor.clone();
+                incoming.insert(descriptor, Served { tunnel, transport, credential, targets });
+            }
+        }
     }
 
     /// The tunnel's name and this side's credential; none where the other
@@ -179,7 +198,9 @@ impl Builder<'_> {
                 }
             }
         };
-        self.built.told.push(told);
+        if self.told.insert((direction == Direction::Outgoing, told.descriptor.clone())) {
+            self.built.told.push(told);
+        }
         made
     }
 
@@ -220,10 +241,9 @@ impl Builder<'_> {
                 true => None,
                 false => self.link(joined, key, instance, rules),
             };
-            match (link, &instance.place.host) {
-                (Some(link), Some(host)) => self.away.add(host, link),
-                (Some(link), None) => self.built.table.links.push(link),
-                (None, _) => {}
+            if let Some(link) = link {
+                let host = instance.place.host.clone();
+                self.share(&joined.lease.name).links.push((host, link));
             }
         }
     }
@@ -282,6 +302,20 @@ impl Builder<'_> {
     }
 
     fn finish(mut self) -> Built {
+        let without = make_room(&mut self.shares);
+        let words = "the tables of this provider are full, and this lease takes the most of them";
+        let problems = without.iter().map(|lease| format!("lease {lease}: {words}"));
+        self.built.problems.extend(problems);
+        for share in std::mem::take(&mut self.shares).into_values() {
+            for (host, link) in share.links {
+                match host {
+                    Some(host) => self.away.add(&host, link),
+                    None => self.built.table.links.push(link),
+                }
+            }
+            self.built.table.outgoing.extend(share.connections.into_values());
+            self.built.table.incoming.extend(share.incoming.into_values());
+        }
         let state = self.parts.state;
         state.credentials.keep(&self.used);
         let live = |key: &String| key.rsplit_once('/').is_some_and(|(l, _)| self.live.contains(l));
@@ -290,7 +324,6 @@ impl Builder<'_> {
         let table = &mut self.built.table;
         table.listen = overlay.listen.clone();
         table.resolvers = overlay.resolvers.clone();
-        table.outgoing = self.connections.into_values().collect();
         table.credentials = state.credentials.all();
         // What is dialled from elsewhere alone needs neither key nor session here.
         let (here, away) = (dialled(table.links.iter()), self.away.dialled());
@@ -299,9 +332,48 @@ impl Builder<'_> {
         keep_used(table);
         self.built.machines = machines;
         self.built.problems.extend(problems);
+        self.built.sift();
         self.built.problems.sort();
+        self.built.problems.dedup();
         self.built
     }
+}
+
+impl Built {
+    /// Leaves out what a data plane would refuse the whole table for, and tells
+    /// of the tunnels that are not in the tables.
+    fn sift(&mut self) {
+        self.problems.extend(self.table.sift());
+        for (host, table) in &mut self.machines {
+            let words = table.sift().into_iter();
+            self.problems.extend(words.map(|words| format!("the machine {host}: {words}")));
+        }
+        let tables = || std::iter::once(&self.table).chain(self.machines.values());
+        let backends = tables().flat_map(|table| &table.outgoing).flat_map(|one| &one.backends);
+        let out: BTreeSet<&str> = backends.map(|one| one.tunnel.descriptor.as_str()).collect();
+        let into = tables().flat_map(|table| &table.incoming);
+        let into: BTreeSet<&str> = into.map(|one| one.tunnel.descriptor.as_str()).collect();
+        for told in self.told.iter_mut().filter(|told| told.problem.is_empty()) {
+            let there = match told.direction {
+                Direction::Outgoing => &out,
+                Direction::Incoming => &into,
+            };
+            if !there.contains(told.descriptor.as_str()) {
+                told.problem = LEFT_OUT.into();
+            }
+        }
+    }
+}
+
+/// Two versions of a manifest may lead one tunnel to two ports of an instance.
+/// Beside each other: whoever tries the instances in turn finds the right one.
+fn add_targets(served: &mut Served, more: Vec<Target>) {
+    served.targets.extend(more);
+    served.targets.sort_by(|one, other| {
+        (&one.instance, one.address.port()).cmp(&(&other.instance, other.address.port()))
+    });
+    served.targets.dedup();
+    served.targets.truncate(MAX_TARGETS_PER_ROUTE);
 }
 
 /// Drops the credentials of tunnels that the table has not.

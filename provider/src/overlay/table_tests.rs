@@ -7,7 +7,9 @@ use super::super::known::{KnownDeployment, KnownProvider};
 use super::*;
 use crate::chain::LeaseView;
 use crate::store::StoredManifest;
-use crate::tests_support::{config, lease_view, manifest, me, observed, order, service_goal};
+use crate::tests_support::{
+    config, lease_view, manifest, me, observed, order, service_goal, wide_sdl,
+};
 
 const SDL: &str = r#"
 version: "2.0"
@@ -86,6 +88,12 @@ impl Stage {
             .iter()
             .map(|lease| Joined { lease, manifests: vec![Arc::clone(&stored)] })
             .collect();
+        self.knows(&joined, known);
+        self.made(&joined)
+    }
+
+    /// A deployment's leases here with their manifests, and where all are.
+    fn knows(&mut self, joined: &[Joined<'_>], known: &[(&LeaseView, &str)]) {
         let mut deployment = KnownDeployment::default();
         deployment.note_manifests(&joined.iter().collect::<Vec<_>>(), 1, 600);
         deployment.leases = known
@@ -96,19 +104,23 @@ impl Stage {
                 provider: provider.to_string(),
             })
             .collect();
-        let id = deployment_of(&leases[0].id).text();
+        let id = deployment_of(&joined[0].lease.id).text();
         self.state.deployments.insert(id, deployment);
+    }
+
+    fn made(&mut self, joined: &[Joined<'_>]) -> Built {
         let built = build(Parts {
             config: &self.config,
             provider: &me(),
             own_roots: &[self.root.certificate().to_vec()],
             still_shown: None,
-            leases: &joined,
+            leases: joined,
             seen: &self.seen,
             state: &mut self.state,
             root: &self.root,
         });
         built.table.validate().unwrap();
+        built.machines.values().for_each(|table| table.validate().unwrap());
         built
     }
 }
@@ -243,4 +255,79 @@ fn what_runs_on_another_machine_is_dialled_there_with_its_own_keys_alone() {
     stage.seen.instances.get_mut(&key).unwrap().place.unknown = false;
     let built = stage.build(&both[1..], &known);
     assert!(built.machines["n1"].links.is_empty() && built.machines["n1"].credentials.is_empty());
+}
+
+#[test]
+fn a_manifest_of_300_ports_beside_a_good_lease_leaves_a_table_that_is_taken() {
+    let mut stage = Stage::set();
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&here, "web", 1);
+    stage.runs(&there, "api", 1);
+    let mut greedy = lease_view(&order(2));
+    greedy.lease.set_state(LeaseState::Pending);
+    stage.runs(&greedy, "web", 2);
+    stage.runs(&greedy, "api", 1);
+    stage.moves(&greedy, "web", 1, "n1");
+    let good = StoredManifest::new("v", b"v", manifest(SDL));
+    let wide = StoredManifest::new("w", b"w", manifest(&wide_sdl(300)));
+    let own = me();
+    let good = |lease| Joined { lease, manifests: vec![Arc::clone(&good)] };
+    let wide = Joined { lease: &greedy, manifests: vec![wide] };
+    stage.knows(&[good(&here), good(&there)], &[(&here, own.as_str()), (&there, own.as_str())]);
+    stage.knows(std::slice::from_ref(&wide), &[(&greedy, own.as_str())]);
+    let built = stage.made(&[good(&here), good(&there), wide]);
+    let link = |of: &LeaseView| {
+        let mut links = built.table.links.iter();
+        links.find(|link| link.instance == format!("{}/web[0]", of.name)).unwrap()
+    };
+    assert_eq!(link(&here).ports.len(), 1);
+    assert_eq!(link(&greedy).ports.len(), super::super::limits::MAX_DIALLED);
+    assert_eq!(built.machines["n1"].links[0].ports.len(), link(&greedy).ports.len());
+    let words = built.problems.join("; ");
+    assert!(words.contains("service web of placement here"), "{words}");
+}
+
+#[test]
+fn an_update_that_moves_the_workloads_port_keeps_its_tunnel_and_leads_to_both_ports() {
+    let mut stage = Stage::set();
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&there, "api", 2);
+    let other = KnownProvider { roots: vec!["aa".into()], endpoints: vec![] };
+    stage.state.providers.insert("other".into(), other);
+    let before = StoredManifest::new("v", b"v", manifest(SDL));
+    let moved = SDL.replace("port: 8080, as: 80", "port: 9090, as: 80");
+    let after = StoredManifest::new("w", b"w", manifest(&moved));
+    let joined = Joined { lease: &there, manifests: vec![before, after] };
+    let own = me();
+    stage.knows(std::slice::from_ref(&joined), &[(&here, "other"), (&there, own.as_str())]);
+    let built = stage.made(&[joined]);
+    let [served] = &built.table.incoming[..] else { panic!("{:?}", built.table) };
+    let ports: Vec<u16> = served.targets.iter().map(|target| target.address.port()).collect();
+    assert_eq!(ports, [8080, 9090, 8080, 9090]);
+    assert_eq!((built.told.len(), built.problems.len()), (1, 0));
+}
+
+#[test]
+fn what_a_data_plane_would_refuse_is_left_out_and_told_and_costs_nobody_the_rest() {
+    let mut stage = Stage::set();
+    let (here, there) = (lease("here", 1), lease("there", 2));
+    stage.runs(&here, "web", 1);
+    let own = me();
+    let known = [(&here, own.as_str()), (&there, "other")];
+    let peer = |endpoint: &str| KnownProvider {
+        roots: vec!["aa".into()],
+        endpoints: vec![endpoint.into()],
+    };
+    for bad in ["a:0", ":1", "x:y"] {
+        stage.state.providers.insert("other".into(), peer(bad));
+        let built = stage.build(std::slice::from_ref(&here), &known);
+        assert_eq!(built.table.links.len(), 1);
+        assert!(built.table.outgoing[0].backends.is_empty() && built.table.credentials.is_empty());
+        assert!(built.problems[0].contains("host:port"), "{:?}", built.problems);
+        assert_eq!(built.told[0].problem, LEFT_OUT);
+    }
+    stage.state.providers.insert("other".into(), peer("a:1"));
+    let built = stage.build(std::slice::from_ref(&here), &known);
+    assert_eq!(built.table.outgoing[0].backends.len(), 1);
+    assert!(built.problems.is_empty() && built.told[0].problem.is_empty());
 }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::meters::Meters;
 use super::Members;
 use crate::chain::{LeaseView, View, Views};
+use crate::overlay::check_connections;
 use crate::reconcile::Board;
 use crate::store::{BlobStore, ManifestStore, StoredManifest};
 use crate::transfers::Kind;
@@ -238,6 +239,8 @@ impl Fetcher {
             check_group(group, &lease.spec)
                 .map_err(|differences| anyhow::anyhow!("{}", differences.join("; ")))?;
         }
+        let groups = leases.iter().map(|lease| lease.spec.name.as_str());
+        check_connections(&manifest, groups).map_err(|beyond| anyhow::anyhow!("{beyond}"))?;
         let own = own_blobs(&manifest, leases);
         let sum = own.iter().fold(0_u64, |sum, blob| sum.saturating_add(blob.bytes));
         let most = self.parts.max_deployment_bytes;

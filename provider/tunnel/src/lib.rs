@@ -23,6 +23,7 @@ pub mod overlay;
 mod reach;
 mod relay;
 pub mod routes;
+mod sift;
 mod slots;
 mod spares;
 mod state;

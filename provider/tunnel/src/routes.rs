@@ -18,6 +18,11 @@ pub const MAX_HOSTS_PER_ROUTE: usize = 64;
 pub const MAX_TARGETS_PER_ROUTE: usize = 256;
 pub const MAX_FORWARDS: usize = 20_000;
 pub const MAX_ADDRESSES: usize = 4_096;
+/// Routes and forwards together: with the overlay they fit a line of the
+/// control socket.
+pub const MAX_ROUTE_BYTES: usize = 16 << 20;
+/// What the fields of one thing take in JSON, about.
+const EACH: usize = 128;
 const MAX_HOST_NAME: usize = 253;
 const MAX_TEXT: usize = 1024;
 
@@ -187,15 +192,12 @@ impl RouteTable {
             return Err(format!("{} routes; at most {MAX_ROUTES}", self.routes.len()));
         }
         let mut seen = HashSet::new();
-        for route in &self.routes {
-            route.validate()?;
-            for host in &route.hosts {
-                if !seen.insert(host.to_ascii_lowercase()) {
-                    return Err(format!("the host {host} is in two routes"));
-                }
-            }
-        }
+        self.routes.iter().try_for_each(|route| route.admit(&mut seen))?;
         self.validate_forwards()?;
+        let bytes = self.bytes();
+        if bytes > MAX_ROUTE_BYTES {
+            return Err(format!("{bytes} bytes of routes and forwards; at most {MAX_ROUTE_BYTES}"));
+        }
         self.tls.as_ref().map_or(Ok(()), TlsSettings::validate)?;
         self.overlay.as_ref().map_or(Ok(()), OverlayTable::validate)?;
         if self.addresses.len() > MAX_ADDRESSES {
@@ -209,17 +211,31 @@ impl RouteTable {
             return Err(format!("{} forwards; at most {MAX_FORWARDS}", self.forwards.len()));
         }
         let mut seen = HashSet::new();
-        for forward in &self.forwards {
-            forward.validate()?;
-            if !seen.insert((forward.transport, forward.listen)) {
-                return Err(format!("{} {} is in two forwards", forward.transport, forward.listen));
-            }
-        }
-        Ok(())
+        self.forwards.iter().try_for_each(|forward| forward.admit(&mut seen))
+    }
+
+    /// Roughly what routes and forwards take in JSON.
+    fn bytes(&self) -> usize {
+        let routes = self.routes.iter().map(Route::bytes);
+        routes.chain(self.forwards.iter().map(Forward::bytes)).sum()
     }
 }
 
 impl Forward {
+    /// Whether it may stand in a table behind those seen; it is seen then.
+    pub(crate) fn admit(&self, seen: &mut HashSet<(Transport, SocketAddr)>) -> Result<(), String> {
+        self.validate()?;
+        match seen.insert((self.transport, self.listen)) {
+            true => Ok(()),
+            false => Err(format!("{} {} is in two forwards", self.transport, self.listen)),
+        }
+    }
+
+    /// Roughly what it takes in JSON.
+    pub fn bytes(&self) -> usize {
+        EACH + self.targets.iter().map(Target::bytes).sum::<usize>()
+    }
+
     fn validate(&self) -> Result<(), String> {
         let listen = self.listen;
         if listen.port() == 0 || listen.ip().is_multicast() {
@@ -233,7 +249,7 @@ impl Forward {
 }
 
 impl HostAddress {
-    fn validate(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         let name = &self.interface;
         let clean = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
         if !(1..=15).contains(&name.len()) || !name.bytes().all(clean) || name.starts_with('-') {
@@ -257,6 +273,26 @@ impl fmt::Display for Transport {
 }
 
 impl Route {
+    /// Whether it may stand in a table behind those seen; it is seen then.
+    pub(crate) fn admit(&self, seen: &mut HashSet<String>) -> Result<(), String> {
+        self.validate()?;
+        let mut own = HashSet::new();
+        for host in &self.hosts {
+            let name = host.to_ascii_lowercase();
+            if seen.contains(&name) || !own.insert(name) {
+                return Err(format!("the host {host} is in two routes"));
+            }
+        }
+        seen.extend(own);
+        Ok(())
+    }
+
+    /// Roughly what it takes in JSON.
+    pub fn bytes(&self) -> usize {
+        let hosts = self.hosts.iter().map(|host| host.len() + 3).sum::<usize>();
+        2 * EACH + hosts + self.targets.iter().map(Target::bytes).sum::<usize>()
+    }
+
     fn validate(&self) -> Result<(), String> {
         if self.hosts.is_empty() || self.hosts.len() > MAX_HOSTS_PER_ROUTE {
             return Err(format!("a route has 1 to {MAX_HOSTS_PER_ROUTE} hosts"));
@@ -272,6 +308,15 @@ impl Route {
 }
 
 impl Target {
+    /// Roughly what it takes in JSON.
+    pub fn bytes(&self) -> usize {
+        let hop = self.hop.as_ref().map_or(0, |hop| {
+            let files = hop.identity.as_os_str().len() + hop.authority.as_os_str().len();
+            EACH + hop.host.len() + hop.name.len() + hop.fingerprint.len() + files
+        });
+        EACH + self.instance.len() + self.link.len() + self.netns.as_os_str().len() + hop
+    }
+
     pub(crate) fn validate(&self) -> Result<(), String> {
         let name = &self.instance;
         if [name.len(), self.link.len(), self.netns.as_os_str().len()].iter().any(|l| *l > MAX_TEXT)

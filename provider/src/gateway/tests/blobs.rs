@@ -10,7 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::*;
 use crate::config::Size;
-use crate::tests_support::{hashes_of, manifest};
+use crate::tests_support::{hashes_of, manifest, one_service_sdl};
 
 const STEP: usize = PIECE as usize;
 /// Pieces in one message.
@@ -194,6 +194,24 @@ async fn a_deployment_over_its_quota_is_refused_and_leaves_nothing() {
     assert_eq!(stage.files(), [""; 0]);
     assert_eq!(std::fs::read_dir(stage.dir.path().join("m")).unwrap().count(), 0);
     assert!(stage.board.transfers().payloads(&stage.deployment().text()).is_empty());
+}
+
+#[tokio::test]
+async fn a_manifest_with_more_connections_than_a_data_plane_carries_is_refused() {
+    let stage = Stage::set().await;
+    let ports = (0..300).map(|n| format!("- {{port: {}, to: [{{service: web}}]}}", 1_000 + n));
+    let ports = ports.collect::<Vec<_>>().join("\n      ");
+    let few = one_service_sdl(&stage.manifest.blobs()[0].to_string());
+    let wide = manifest(&few.replace("- {port: 8080, to: [{service: web}]}", &ports));
+    stage.chain.change(|state| {
+        let deployment = state.deployments.values_mut().next().unwrap();
+        deployment.version = wide.version().to_vec();
+        deployment.manifest_root = wide.root().as_bytes().to_vec();
+    });
+    let mut client = stage.client().await;
+    let refusal = stage.submit(&mut client, wide.canonical_json()).await;
+    refused(refusal, Code::FailedPrecondition, "service web of placement here");
+    assert_eq!(std::fs::read_dir(stage.dir.path().join("m")).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ mod pool;
 mod preface;
 mod relay;
 mod serve;
+mod sift;
 mod status;
 mod table;
 mod tls;

@@ -26,8 +26,10 @@ pub const MAX_ENDPOINTS: usize = 16;
 pub const MAX_PEER_ROOTS: usize = 4;
 pub const MAX_RESOLVERS: usize = 8;
 pub const MAX_DESCRIPTOR: usize = 1_024;
-/// All texts together: the table fits a line of the control socket.
+/// All together, about: the table fits a line of the control socket.
 pub const MAX_OVERLAY_BYTES: usize = 40 << 20;
+/// What the fields of one thing take in JSON, about.
+const EACH: usize = 96;
 const MAX_ID: usize = 256;
 const MAX_ROOT: usize = 4_096;
 const MAX_CHAIN: usize = 16 << 10;
@@ -201,13 +203,8 @@ impl OverlayTable {
         for connection in &self.outgoing {
             at_most("backends", connection.backends.len(), MAX_BACKENDS)?;
             for backend in &connection.backends {
-                backend.validate()?;
                 known(&backend.credential)?;
-                let tunnel = backend.tunnel.descriptor.as_str();
-                // Instances of one service dial through the same tunnel.
-                if outgoing.insert(tunnel, backend).is_some_and(|other| other != backend) {
-                    return Err(format!("the tunnel {tunnel:?} goes out in two ways"));
-                }
+                backend.admit(outgoing.insert(&backend.tunnel.descriptor, backend))?;
             }
         }
         at_most("outgoing tunnels", outgoing.len(), MAX_TUNNELS)?;
@@ -219,32 +216,62 @@ impl OverlayTable {
         Ok(())
     }
 
-    /// Roughly what the texts take in JSON.
+    /// Roughly what it takes in JSON.
+    pub fn bytes(&self) -> usize {
+        let outgoing = self.outgoing.iter().map(Connection::bytes);
+        let all = outgoing.chain(self.incoming.iter().map(Served::bytes));
+        let all = all.chain(self.links.iter().map(Link::bytes));
+        all.chain(self.credentials.iter().map(Credential::bytes)).sum()
+    }
+}
+
+impl Connection {
+    pub fn bytes(&self) -> usize {
+        EACH + self.id.len() + self.backends.iter().map(Backend::bytes).sum::<usize>()
+    }
+}
+
+impl Backend {
+    /// Whether it may go out beside the one before it in the same tunnel.
+    pub(super) fn admit(&self, before: Option<&Self>) -> Result<(), String> {
+        self.validate()?;
+        // Instances of one service dial through the same tunnel.
+        match before.is_none_or(|other| other == self) {
+            true => Ok(()),
+            false => Err(format!("the tunnel {:?} goes out in two ways", self.tunnel.descriptor)),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        let endpoints = self.endpoints.iter().map(|endpoint| endpoint.len() + 3).sum::<usize>();
+        EACH + self.tunnel.bytes() + endpoints + self.credential.len()
+    }
+}
+
+impl Served {
+    pub fn bytes(&self) -> usize {
+        let targets = self.targets.iter().map(Target::bytes).sum::<usize>();
+        EACH + self.tunnel.bytes() + self.credential.len() + targets
+    }
+}
+
+impl TunnelId {
     fn bytes(&self) -> usize {
-        let root = |root: &PeerRoot| root.0.len() * 2;
-        let tunnel =
-            |t: &TunnelId| t.descriptor.len() + t.peer_roots.iter().map(root).sum::<usize>();
-        let backend = |b: &Backend| {
-            tunnel(&b.tunnel)
-                + b.endpoints.iter().map(String::len).sum::<usize>()
-                + b.credential.len()
-        };
-        let credentials = self.credentials.iter().map(|c| c.id.len() + c.chain.len() + c.key.len());
-        let outgoing = self.outgoing.iter().flat_map(|c| &c.backends).map(backend);
-        let incoming = self.incoming.iter().map(|s| {
-            let target = |t: &Target| t.instance.len() + t.link.len() + t.netns.as_os_str().len();
-            tunnel(&s.tunnel) + s.targets.iter().map(target).sum::<usize>()
-        });
-        let links = self.links.iter().map(|l| {
-            let names = l.names.iter().map(|n| n.name.len() + 64).sum::<usize>();
-            names + l.ports.iter().map(|p| p.connection.len() + 64).sum::<usize>()
-        });
-        credentials.chain(outgoing).chain(incoming).chain(links).sum()
+        self.descriptor.len() + self.peer_roots.iter().map(|root| root.0.len() * 2).sum::<usize>()
     }
 }
 
 impl Link {
-    fn validate(&self, connections: &HashSet<&str>) -> Result<(), String> {
+    pub fn bytes(&self) -> usize {
+        let texts = self.instance.len() + self.link.len() + self.netns.as_os_str().len();
+        let names = self.names.iter().map(|n| n.name.len() + EACH).sum::<usize>();
+        2 * EACH
+            + texts
+            + names
+            + self.ports.iter().map(|p| p.connection.len() + EACH).sum::<usize>()
+    }
+
+    pub(super) fn validate(&self, connections: &HashSet<&str>) -> Result<(), String> {
         let name = &self.instance;
         let texts = [name.len(), self.link.len(), self.netns.as_os_str().len()];
         if texts.iter().any(|length| *length > MAX_PATH) {
@@ -273,33 +300,47 @@ impl Link {
     }
 
     fn validate_names(&self) -> Result<(), String> {
-        let mut seen = HashMap::new();
-        for Name { name, address } in &self.names {
-            if !is_host_name(name) {
-                return Err(format!("{}: {name:?} is not a host name", self.instance));
-            }
-            self.check_virtual(*address)?;
-            if seen.insert(name.to_ascii_lowercase(), address).is_some() {
-                return Err(format!("{}: {name} has two addresses", self.instance));
-            }
+        let mut seen = HashSet::new();
+        self.names.iter().try_for_each(|name| self.admit_name(name, &mut seen))
+    }
+
+    /// Whether it may stand beside those seen; it is seen then.
+    pub(super) fn admit_name(
+        &self,
+        Name { name, address }: &Name,
+        seen: &mut HashSet<String>,
+    ) -> Result<(), String> {
+        if !is_host_name(name) {
+            return Err(format!("{}: {name:?} is not a host name", self.instance));
         }
-        Ok(())
+        self.check_virtual(*address)?;
+        match seen.insert(name.to_ascii_lowercase()) {
+            true => Ok(()),
+            false => Err(format!("{}: {name} has two addresses", self.instance)),
+        }
     }
 
     fn validate_ports(&self, connections: &HashSet<&str>) -> Result<(), String> {
         let mut seen = HashSet::new();
-        for port in &self.ports {
-            self.check_virtual(port.address)?;
-            let place = (port.transport, port.address, port.port);
-            if port.port == 0 || !seen.insert(place) {
-                let Port { address, port, transport, .. } = port;
-                return Err(format!("{}: {transport} {address}:{port} twice, or 0", self.instance));
-            }
-            if !connections.contains(port.connection.as_str()) {
-                return Err(format!("there is no connection {:?}", port.connection));
-            }
+        self.ports.iter().try_for_each(|port| self.admit_port(port, connections, &mut seen))
+    }
+
+    /// The same for a port.
+    pub(super) fn admit_port(
+        &self,
+        port: &Port,
+        connections: &HashSet<&str>,
+        seen: &mut HashSet<(Transport, IpAddr, u16)>,
+    ) -> Result<(), String> {
+        self.check_virtual(port.address)?;
+        if !connections.contains(port.connection.as_str()) {
+            return Err(format!("there is no connection {:?}", port.connection));
         }
-        Ok(())
+        let Port { address, port, transport, .. } = port;
+        match *port != 0 && seen.insert((*transport, *address, *port)) {
+            true => Ok(()),
+            false => Err(format!("{}: {transport} {address}:{port} twice, or 0", self.instance)),
+        }
     }
 
     fn check_virtual(&self, address: IpAddr) -> Result<(), String> {
@@ -329,7 +370,7 @@ impl Backend {
 }
 
 impl Served {
-    fn validate(&self) -> Result<(), String> {
+    pub(super) fn validate(&self) -> Result<(), String> {
         self.tunnel.validate()?;
         at_most("targets of a tunnel", self.targets.len(), MAX_TARGETS_PER_ROUTE)?;
         self.targets.iter().try_for_each(Target::validate)
@@ -359,7 +400,11 @@ impl TunnelId {
 }
 
 impl Credential {
-    fn validate(&self) -> Result<(), String> {
+    pub fn bytes(&self) -> usize {
+        EACH + self.id.len() + self.chain.len() + self.key.len()
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
         if self.chain.len() > MAX_CHAIN || self.key.len() > MAX_KEY {
             return Err(format!("the credential {:?} is too long", self.id));
         }
@@ -390,10 +435,15 @@ fn at_most(what: &str, count: usize, most: usize) -> Result<(), String> {
     }
 }
 
+/// Whether it may stand for a thing of the table.
+pub(super) fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MAX_DESCRIPTOR
+}
+
 fn unique<'a>(what: &str, ids: impl Iterator<Item = &'a str>) -> Result<HashSet<&'a str>, String> {
     let mut seen = HashSet::new();
     for id in ids {
-        if id.is_empty() || id.len() > MAX_DESCRIPTOR || !seen.insert(id) {
+        if !is_id(id) || !seen.insert(id) {
             return Err(format!("the {what} {id:?} is there twice, or is no name"));
         }
     }
