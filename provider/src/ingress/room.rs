@@ -20,6 +20,9 @@ struct Taken {
     bytes: usize,
 }
 
+/// What is counted of a lease, and how much of it there is room for in all.
+type Bound = (fn(&Taken) -> usize, usize);
+
 /// Takes out what the largest leases have until the rest fits. Says what, in
 /// words.
 pub fn make(table: &mut Table, forwarded: &mut Forwarded) -> Vec<String> {
@@ -32,7 +35,7 @@ pub fn make(table: &mut Table, forwarded: &mut Forwarded) -> Vec<String> {
     let owners = Owners::of(table, forwarded);
     let taken = owners.taken(table, forwarded);
     let mut gone: BTreeSet<String> = BTreeSet::new();
-    let bounds: [(fn(&Taken) -> usize, usize); 3] = [
+    let bounds: [Bound; 3] = [
         (|taken| taken.routes, MAX_ROUTES),
         (|taken| taken.forwards, MAX_FORWARDS),
         (|taken| taken.bytes, MAX_ROUTE_BYTES),

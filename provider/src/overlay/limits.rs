@@ -42,12 +42,15 @@ pub(super) fn admitted(
     (taken.rules.iter().map(Declared::rule).collect(), taken.beyond)
 }
 
+/// A service with a port of it, and whether that is of UDP.
+type DialledPort<'a> = (&'a str, u16, bool);
+
 /// What has been admitted.
 #[derive(Default)]
 struct Taken<'a> {
     rules: BTreeSet<Declared<'a>>,
     /// By group and service: the services and ports that it dials.
-    dialled: BTreeMap<(&'a str, &'a str), BTreeSet<(&'a str, u16, bool)>>,
+    dialled: BTreeMap<(&'a str, &'a str), BTreeSet<DialledPort<'a>>>,
     /// By group.
     out: BTreeMap<&'a str, usize>,
     into: BTreeMap<&'a str, usize>,
@@ -135,11 +138,14 @@ impl Share {
     }
 }
 
+/// What is counted of a lease, and how much of it there is room for in all.
+type Bound = (fn(&Share) -> usize, usize);
+
 /// Takes the connections of those leases that take the most, until all others'
 /// have room in the tables. Says whose.
 pub(super) fn make_room(shares: &mut BTreeMap<String, Share>) -> BTreeSet<String> {
     let mut gone = BTreeSet::new();
-    let bounds: [(fn(&Share) -> usize, usize); 3] = [
+    let bounds: [Bound; 3] = [
         (Share::outgoing, MAX_TUNNELS),
         (Share::incoming, MAX_TUNNELS),
         (Share::bytes, MAX_OVERLAY_BYTES),
