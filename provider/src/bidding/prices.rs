@@ -95,7 +95,7 @@ impl Prices {
     /// worked out, and [`Self::found`] tells when to ask again.
     pub fn rate(self: &Arc<Self>, order: &Order, gpus: &[GpuOffer]) -> Result<Dec, Reason> {
         let Some(script) = &self.script else { return self.list_price(order, gpus) };
-        let name = name_of(order);
+        let name = name_of(order, gpus);
         let mut kept = self.kept();
         if let Some(told) = kept.get(&name).and_then(Kept::told) {
             return told;
@@ -120,7 +120,7 @@ impl Prices {
     /// [`Reason::Pricing`]: too many ask.
     pub async fn quote(&self, order: &Order, gpus: &[GpuOffer]) -> Result<Dec, Reason> {
         let Some(script) = &self.script else { return self.list_price(order, gpus) };
-        let name = name_of(order);
+        let name = name_of(order, gpus);
         let Ok(_place) = self.askers.try_acquire() else { return Err(Reason::Pricing) };
         let mut ready = self.ready.subscribe();
         loop {
@@ -148,7 +148,7 @@ impl Prices {
     /// What an order costs, where that takes no run of the script.
     pub fn known(&self, order: &Order, gpus: &[GpuOffer]) -> Option<Dec> {
         match self.script {
-            Some(_) => self.told(&name_of(order))?.ok(),
+            Some(_) => self.told(&name_of(order, gpus))?.ok(),
             None => self.list_price(order, gpus).ok(),
         }
     }
@@ -175,8 +175,8 @@ impl Prices {
 
     /// Forgets the prices of orders that are over.
     pub fn keep(&self, is_open: impl Fn(&str) -> bool) {
-        self.kept().retain(|order, kept| matches!(kept, Kept::Running) || is_open(order));
-        self.asked().retain(|order, _| is_open(order));
+        self.kept().retain(|name, kept| matches!(kept, Kept::Running) || is_open(order_of(name)));
+        self.asked().retain(|name, _| is_open(order_of(name)));
     }
 
     fn list_price(&self, order: &Order, gpus: &[GpuOffer]) -> Result<Dec, Reason> {
@@ -193,8 +193,18 @@ impl Prices {
     }
 }
 
-fn name_of(order: &Order) -> String {
-    order.id.as_ref().map(TextId::text).unwrap_or_default()
+/// What has a price of its own: an order with the GPUs that are offered for
+/// it, which change with those that are left.
+fn name_of(order: &Order, gpus: &[GpuOffer]) -> String {
+    let mut name = order.id.as_ref().map(TextId::text).unwrap_or_default();
+    for gpu in gpus {
+        name.push_str(&format!(" {}:{}", gpu.unit, gpu.model));
+    }
+    name
+}
+
+fn order_of(name: &str) -> &str {
+    name.split_once(' ').map_or(name, |(order, _)| order)
 }
 
 #[cfg(test)]
@@ -214,6 +224,25 @@ mod tests {
         assert!(matches!(prices.rate(&order(1), &[]), Err(Reason::Unpriced(_))));
         prices.keep(|_| false);
         assert_eq!(prices.rate(&order(1), &[]), Err(Reason::Pricing), "asked anew");
+    }
+
+    #[tokio::test]
+    async fn a_price_is_of_the_gpus_that_are_offered_and_of_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let prices = script_prices(dir.path());
+        let of = |model: &str| [GpuOffer { unit: 1, model: model.into() }];
+        let mut found = prices.found();
+        assert_eq!(prices.rate(&order(1), &of("t4")), Err(Reason::Pricing));
+        found.changed().await.unwrap();
+        assert!(prices.rate(&order(1), &of("t4")).is_ok());
+        assert_eq!(prices.known(&order(1), &of("a100")), None);
+        assert_eq!(prices.rate(&order(1), &of("a100")), Err(Reason::Pricing));
+        found.changed().await.unwrap();
+        let open = order(1).id.unwrap().text();
+        prices.keep(|order| order == open);
+        assert!(prices.rate(&order(1), &of("a100")).is_ok());
+        prices.keep(|_| false);
+        assert_eq!(prices.known(&order(1), &of("t4")), None);
     }
 
     /// Never ends for orders whose number ends in a 9.

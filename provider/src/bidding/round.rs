@@ -208,7 +208,11 @@ impl Left {
     }
 
     /// Of those that are left.
-    fn gpu_offers(&self, spec: &GroupSpec, rules: &Rules<'_>) -> Result<Vec<GpuOffer>, Reason> {
+    pub(super) fn gpu_offers(
+        &self,
+        spec: &GroupSpec,
+        rules: &Rules<'_>,
+    ) -> Result<Vec<GpuOffer>, Reason> {
         let here = rules.capacity.map(|capacity| capacity.gpus.as_slice()).unwrap_or_default();
         gpu_offers_left(spec, here, &rules.config.pricing, &self.machines)
     }

@@ -116,7 +116,8 @@ impl Screener {
             Ok(wanted) => reasons.extend(left.check(view, order, wanted, rules).err()),
             Err(reason) => reasons.push(reason),
         }
-        gpu_offers(spec, &offer.capacity.gpus, &self.config.pricing).ok()
+        let of_all = || gpu_offers(spec, &offer.capacity.gpus, &self.config.pricing);
+        left.gpu_offers(spec, rules).or_else(|_| of_all()).ok()
     }
 
     async fn price(

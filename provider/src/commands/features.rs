@@ -54,16 +54,17 @@ async fn machines(config: &Config, provider: &str) -> anyhow::Result<Vec<Invento
     let dir = hosts::directory(&config.data_dir);
     let roster = RosterFile::new(&dir).read()?;
     let mut machines = vec![];
-    if roster.local == HostOrder::Active {
+    if roster.local != HostOrder::Dead {
         let local = DockerBackend::connect(config.runtime(provider)?).await?;
         machines.push(local.inventory().await?);
     }
     let (identity, authority) = Authority::files(&dir);
-    for (name, entry) in roster.hosts.iter().filter(|(_, host)| host.order == HostOrder::Active) {
+    for (name, entry) in roster.hosts.iter().filter(|(_, host)| host.order != HostOrder::Dead) {
         let remote = RemoteBackend::new(name, provider, entry, &identity, &authority)
             .with_context(|| format!("the machine {name}"))?;
         machines.push(remote.inventory().await?);
     }
+    anyhow::ensure!(!machines.is_empty(), "no machine is used: see `stoa-provider hosts list`");
     Ok(machines)
 }
 

@@ -22,10 +22,10 @@ use crate::chain::ChainReads;
 const BELIEVED: Duration = Duration::from_secs(5);
 /// How long an account's key is: it never changes.
 const KEY_BELIEVED: Duration = Duration::from_secs(600);
-/// How far the node that we ask may be behind the one that took the tenant's
-/// transaction: a certificate that is not there is looked for so long.
-const LAG: Duration = Duration::from_secs(2);
-/// Between two looks for it.
+/// The node that we ask may be behind the one that took the tenant's
+/// transaction: a certificate that is not there is looked for so often again,
+/// so far apart.
+const LOOKS: usize = 8;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// Callers that are waited for so at once; the others are refused at the first look.
 const MAX_LOOKED_FOR: usize = 32;
@@ -115,8 +115,7 @@ impl Tenants {
             return Ok(true);
         }
         let Ok(_place) = self.looked_for.try_acquire() else { return Ok(false) };
-        let begun = Instant::now();
-        while begun.elapsed() < LAG {
+        for _ in 0..LOOKS {
             tokio::time::sleep(LOOK_AGAIN).await;
             if self.reads.is_valid_certificate(owner, der).await? {
                 return Ok(true);

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::leases::OwnLease;
 use super::Context;
-use crate::store::YOUNG_SECONDS;
+use crate::store::{VERSIONS_AT_ONCE, YOUNG_SECONDS};
 
 /// All blobs of a manifest, each once, those of the groups leased here first.
 pub(super) fn ordered(manifest: &Manifest, leases: &[OwnLease]) -> Vec<Blob> {
@@ -63,11 +63,12 @@ pub(super) fn admit(
         )));
     }
     let others = context.blobs.held_for(deployment, first);
-    if bytes.saturating_add(others) > most {
+    let of_versions = most.saturating_mul(VERSIONS_AT_ONCE);
+    if bytes.saturating_add(others) > of_versions {
         return Err(Status::resource_exhausted(format!(
             "with this one the deployment's files have {bytes} bytes, {others} of other files of \
-             its are still here, and this provider takes at most {most} of one deployment \
-             (storage.max_deployment_bytes); those of earlier versions go some {} minutes after \
+             its are still here, and this provider takes at most {of_versions} of all its versions \
+             (twice storage.max_deployment_bytes); those of earlier versions go some {} minutes after \
              nothing runs them any more: try then",
             YOUNG_SECONDS / 60
         )));

@@ -62,7 +62,15 @@ impl LedgerError {
     pub fn may_pass(&self) -> bool {
         let Self::Sql(error) = self else { return false };
         error.sqlite_error_code().is_some_and(|code| {
-            !matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            let lasts = matches!(
+                code,
+                ErrorCode::DatabaseCorrupt
+                    | ErrorCode::NotADatabase
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::PermissionDenied
+                    | ErrorCode::Unknown
+            );
+            !lasts
         })
     }
 }
@@ -122,10 +130,11 @@ impl Ledger {
         }
     }
 
-    /// Whether something can be written now, as on a disk with room.
+    /// Whether something can be written now, as on a disk with room. It is
+    /// another value each time: what is there already would not be written.
     pub fn try_write(&self) -> Result<(), LedgerError> {
-        let tried = "INSERT INTO meta (key, value) VALUES ('tried', '') ON CONFLICT (key) DO UPDATE
-                     SET value = excluded.value";
+        let tried = "INSERT INTO meta (key, value) VALUES ('tried', hex(randomblob(8)))
+                     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         self.sql().execute(tried, [])?;
         Ok(())
     }

@@ -40,7 +40,8 @@ impl Routes {
             let accepted = shared.leases.get(&lease.name).accepted;
             let stored = accepted.map(|version| shared.manifests.get(&of, &version));
             if let Some(Ok(Some(stored))) = stored {
-                self.0.insert(lease.name.clone(), Told::of(lease, &stored));
+                let reached_by = reached_by(lease, &stored, shared);
+                self.0.insert(lease.name.clone(), Told::of(lease, &reached_by));
             }
         }
         self.0.retain(|name, _| known.contains(name.as_str()));

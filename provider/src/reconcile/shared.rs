@@ -192,6 +192,11 @@ impl Shared {
         self.state().failures.get(lease).is_some_and(|(_, until)| *until > Instant::now())
     }
 
+    /// Whether the lease's last turn failed.
+    pub(super) fn has_failed(&self, lease: &str) -> bool {
+        self.state().failures.contains_key(lease)
+    }
+
     /// When the first lease that failed may be tried again.
     pub(super) fn next_try(&self) -> Option<Instant> {
         self.state().failures.values().map(|(_, until)| *until).min()

@@ -128,8 +128,13 @@ impl Turn {
             return Err(error);
         }
         let update = shared.config.timing.update_seconds;
+        let failed_before = shared.has_failed(&self.lease.name);
         match self.rollout(shared).filter(|rollout| rollout.version == self.version) {
             None => self.take(Step::Begin { service: String::new() }, shared).await?,
+            // One failure is no reason, however long the service before took.
+            Some(rollout) if !failed_before => {
+                self.take(Step::Begin { service: rollout.service }, shared).await?;
+            }
             Some(rollout) if now().saturating_sub(rollout.since) >= update => {
                 let why = format!("not ready within {update} s of its update: {error:#}");
                 self.take(Step::Undo { why }, shared).await?;

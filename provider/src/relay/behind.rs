@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::io::{copy_bidirectional, split, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{watch, Semaphore};
@@ -20,6 +21,9 @@ const FIRST: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(60);
 /// Connections fetched at a time.
 const MOST: usize = 256;
+/// Of these, tunnels: they stay for long, and the relay has few places for
+/// this provider, of which its gateway needs some.
+const MOST_TUNNELS: usize = 32;
 
 /// Keeps this provider reachable through a relay.
 pub struct Behind {
@@ -29,6 +33,7 @@ pub struct Behind {
     /// The port of this provider's host_uri.
     wanted: u16,
     own: Own,
+    tunnels: Arc<Semaphore>,
     port: watch::Sender<Option<u16>>,
 }
 
@@ -36,7 +41,8 @@ impl Behind {
     pub fn new(peers: Arc<Peers>, relay: &str, wanted: u16, own: Own) -> Self {
         let port = watch::channel(None).0;
         let own = Own { gateway: own_side(own.gateway), tunnels: own_side(own.tunnels) };
-        Self { peers, relay: relay.into(), wanted, own, port }
+        let tunnels = Arc::new(Semaphore::new(MOST_TUNNELS));
+        Self { peers, relay: relay.into(), wanted, own, tunnels, port }
     }
 
     /// The relay's port for this provider, while it listens there.
@@ -85,9 +91,9 @@ impl Behind {
                 Word::Incoming(token) => {
                     let Ok(permit) = Arc::clone(&places).try_acquire_owned() else { continue };
                     let (peers, relay) = (Arc::clone(&self.peers), self.relay.clone());
-                    let own = self.own;
+                    let (own, tunnels) = (self.own, Arc::clone(&self.tunnels));
                     tokio::spawn(async move {
-                        if let Err(error) = fetch(&peers, &relay, own, token).await {
+                        if let Err(error) = fetch(&peers, &relay, own, &tunnels, token).await {
                             tracing::debug!("a connection from the relay: {error}");
                         }
                         drop(permit);
@@ -100,10 +106,20 @@ impl Behind {
 }
 
 /// Fetches a connection that waits, and leads it where it belongs.
-async fn fetch(peers: &Peers, relay: &str, own: Own, token: Token) -> anyhow::Result<()> {
+async fn fetch(
+    peers: &Peers,
+    relay: &str,
+    own: Own,
+    tunnels: &Semaphore,
+    token: Token,
+) -> anyhow::Result<()> {
     let mut stream = timeout(SOON, peers.stream(relay, ALPN)).await??;
     Word::Accept(token).write(&mut stream).await?;
     let (begin, goes) = timeout(SOON, whose::of(&mut stream, own)).await??;
+    let _place = match goes == own.tunnels {
+        true => Some(tunnels.try_acquire().context("too many tunnels at a time")?),
+        false => None,
+    };
     let mut socket = timeout(SOON, TcpStream::connect(goes)).await??;
     socket.set_nodelay(true)?;
     socket.write_all(&begin).await?;

@@ -9,7 +9,7 @@ mod leases;
 mod manifests;
 
 pub use atomic::{is_full, remove, write};
-pub use blobs::{BlobError, BlobState, BlobStore, Upload, MAX_CHUNK};
+pub use blobs::{BlobError, BlobState, BlobStore, Upload, MAX_CHUNK, VERSIONS_AT_ONCE};
 pub use leases::{LeaseRecord, LeaseStore, Overuse, Rollout};
 pub use manifests::{ManifestStore, StoredManifest};
 

@@ -253,32 +253,40 @@ async fn a_store_that_is_full_refuses_and_keeps_nothing_of_the_blob() {
 }
 
 #[tokio::test]
-async fn an_updates_files_are_taken_only_as_far_as_those_before_leave_room() {
+async fn an_updates_files_are_taken_beside_those_that_run_and_not_beside_still_earlier_ones() {
     let stage =
-        Stage::set_whole(|config| config.storage.max_deployment_bytes = Size(2_600_000)).await;
+        Stage::set_whole(|config| config.storage.max_deployment_bytes = Size(2_500_000)).await;
     let mut client = stage.ready().await;
     // A piece is enough to have all of it promised.
     let begun = [stage.named(), stage.hashes()].into_iter().chain(stage.pieces(0..1));
     upload(&mut client, begun).await.unwrap();
+    let beside = vec![8; 2_500_000];
+    let [named, hashes] = update(&stage, &mut client, &beside).await;
+    upload(&mut client, [named, hashes]).await.unwrap();
     let next = vec![9; 200_000];
-    let blob = Blob { root: blake3::hash(&next), bytes: 200_000 };
+    let root = blake3::hash(&next).to_hex().to_string();
+    let [named, hashes] = update(&stage, &mut client, &next).await;
+    let over = upload(&mut client, [named.clone(), hashes.clone()]).await;
+    refused(over, Code::ResourceExhausted, "5000000 of other files of its are still here");
+    assert!(!stage.files().iter().any(|name| name.starts_with(&root)), "{:?}", stage.files());
+    // As it goes when nothing names it any more.
+    stage.blobs.remove(&blake3::hash(&stage.image).to_hex()).unwrap();
+    upload(&mut client, [named, hashes]).await.unwrap();
+}
+
+/// Has the deployment updated to an image; the beginning of its upload.
+async fn update(stage: &Stage, client: &mut Client, image: &[u8]) -> [BlobChunk; 2] {
+    let blob = Blob { root: blake3::hash(image), bytes: image.len() as u64 };
     let updated = crate::tests_support::one_service_manifest(&blob.to_string());
     stage.chain.change(|state| {
         let deployment = state.deployments.values_mut().next().unwrap();
         deployment.version = updated.version().to_vec();
         deployment.manifest_root = updated.root().as_bytes().to_vec();
     });
-    stage.submit(&mut client, updated.canonical_json()).await.unwrap();
-    let root = blob.root.to_hex().to_string();
-    let named = BlobStatusRequest { blob: root.clone(), ..stage.blob_request() };
+    stage.submit(client, updated.canonical_json()).await.unwrap();
+    let named = BlobStatusRequest { blob: blob.root.to_hex().to_string(), ..stage.blob_request() };
     let named = BlobChunk { blob: Some(named), ..BlobChunk::default() };
-    let hashes = BlobChunk { hashes: hashes_of(&next), ..BlobChunk::default() };
-    let over = upload(&mut client, [named.clone(), hashes.clone()]).await;
-    refused(over, Code::ResourceExhausted, "2500000 of other files of its are still here");
-    assert!(!stage.files().iter().any(|name| name.starts_with(&root)), "{:?}", stage.files());
-    // As it goes when nothing names it any more.
-    stage.blobs.remove(&blake3::hash(&stage.image).to_hex()).unwrap();
-    upload(&mut client, [named, hashes]).await.unwrap();
+    [named, BlobChunk { hashes: hashes_of(image), ..BlobChunk::default() }]
 }
 
 /// The group that is leased here, and another.

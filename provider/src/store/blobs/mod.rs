@@ -26,6 +26,9 @@ use crate::config::Storage;
 
 pub use upload::{Upload, MAX_CHUNK};
 
+/// Versions of a deployment whose files have room here at a time: an update's
+/// come while those of the version before run.
+pub const VERSIONS_AT_ONCE: u64 = 2;
 /// Left free on the disk whatever is uploaded: manifests and records are small.
 const SPARE_BYTES: u64 = 64 << 20;
 
@@ -285,7 +288,8 @@ impl BlobStore {
     }
 
     /// What a deployment has here counts whichever version named it: else
-    /// each update would bring another [`Storage::max_deployment_bytes`].
+    /// each update would bring another [`Storage::max_deployment_bytes`]. That
+    /// which runs and the one that is to run have room beside each other.
     fn check_deployment(
         &self,
         inner: &Inner,
@@ -293,13 +297,13 @@ impl BlobStore {
         bytes: u64,
         deployment: &str,
     ) -> Result<(), BlobError> {
-        let most = self.limits.max_deployment_bytes.0;
+        let most = self.limits.max_deployment_bytes.0.saturating_mul(VERSIONS_AT_ONCE);
         let others = inner.held_for(deployment, |other| other == root);
         match others.saturating_add(bytes) > most {
             true => Err(BlobError::Quota(format!(
-                "{bytes} bytes are asked for, and of this deployment {others} of at most {most} \
-                 are here (storage.max_deployment_bytes); those of earlier versions go some \
-                 {} minutes after nothing runs them any more: try then",
+                "{bytes} bytes are asked for, and of this deployment's versions {others} of at \
+                 most {most} are here (twice storage.max_deployment_bytes); those of earlier \
+                 versions go some {} minutes after nothing runs them any more: try then",
                 YOUNG_SECONDS / 60
             ))),
             false => Ok(()),

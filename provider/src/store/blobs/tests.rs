@@ -144,7 +144,7 @@ fn promised_bytes_count_against_the_quota_and_what_is_refused_leaves_nothing() {
 #[test]
 fn what_earlier_versions_brought_counts_for_a_deployment_as_long_as_it_is_here() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = Storage { max_deployment_bytes: Size(100), ..Storage::default() };
+    let limits = Storage { max_deployment_bytes: Size(50), ..Storage::default() };
     let store = Arc::new(BlobStore::open(dir.path(), limits).unwrap());
     let of = |text: &[u8], bytes| Blob { root: blake3::hash(text), bytes };
     let (old, shared) = (of(b"old", 60), of(b"shared", 30));

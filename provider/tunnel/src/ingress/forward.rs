@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
 use super::answer::{text, AnswerBody, BodyError};
-use super::body::{RequestBody, ResponseBody, Upload};
+use super::body::{AtItsEnd, RequestBody, ResponseBody, Upload};
 use super::headers::{requested_host, rewrite_request, strip_hop_by_hop, wanted_upgrade};
 use super::io::WriteTimeout;
 use super::kept::{self, Way};
@@ -332,11 +332,18 @@ impl Journey<'_> {
         }
         let idle = wait(self.options().read_timeout);
         *answer.version_mut() = http::Version::HTTP_11;
-        let route = Arc::clone(self.route);
-        let at_its_end = move || route.kept.put(index, way);
-        let inner = |body| match switching {
-            true => ResponseBody::boxed(body, idle, None),
-            false => ResponseBody::boxed(body, idle, Some(Box::new(at_its_end))),
+        // A route that another table has replaced meanwhile keeps nothing.
+        let route = Arc::downgrade(self.route);
+        let at_its_end = move || {
+            if let Some(route) = route.upgrade() {
+                route.kept.put(index, way);
+            }
+        };
+        // Where requests are such as cannot go over a kept one, none is kept.
+        let keeps = self.repeatable && !switching;
+        let inner = |body| {
+            let then: Option<AtItsEnd> = if keeps { Some(Box::new(at_its_end)) } else { None };
+            ResponseBody::boxed(body, idle, then)
         };
         answer.map(|body| Passed { inner: inner(body), upgrade })
     }

@@ -21,8 +21,9 @@ use crate::routes::Target;
 const WAITS: Duration = Duration::from_secs(4);
 /// How often those are given up that waited longer.
 pub(crate) const CLEAN: Duration = Duration::from_secs(1);
-/// Waiting at one instance.
-const MOST: usize = 64;
+/// Waiting at one instance: a server may have a worker for each connection,
+/// and not many of them.
+const MOST: usize = 16;
 
 /// A connection that can take a request.
 pub(super) struct Way {

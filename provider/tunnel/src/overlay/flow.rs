@@ -102,7 +102,7 @@ impl Flow {
         datagram: &[u8],
     ) -> Result<Option<Link>, NoInstance> {
         for _ in 0..TRIES {
-            let now = self.current(link).await?;
+            let Some(now) = self.current(link).await? else { return Ok(None) };
             match now.socket.send(datagram).await {
                 Ok(_) => return Ok(Some(now)),
                 // Not the instance's fault: the datagram itself cannot be sent.
@@ -117,26 +117,27 @@ impl Flow {
     }
 
     /// The link as it is while its instance is one of those that the table has
-    /// now; else to another instance.
-    async fn current(&self, link: Option<Link>) -> Result<Link, NoInstance> {
-        let set = self.tunnel.targets().ok_or(NoInstance)?;
+    /// now; else to another instance. None where no socket is to be had just
+    /// now: that says nothing about the other flows.
+    async fn current(&self, link: Option<Link>) -> Result<Option<Link>, NoInstance> {
+        let set = self.tunnel.targets().filter(|set| !set.all().is_empty()).ok_or(NoInstance)?;
         if let Some(mut link) = link {
             if Arc::ptr_eq(&set, &link.set) {
-                return Ok(link);
+                return Ok(Some(link));
             }
             let same = |target: &Target| *target == link.set.all()[link.index];
             if let Some(index) = set.all().iter().position(same) {
                 (link.index, link.set) = (index, set);
-                return Ok(link);
+                return Ok(Some(link));
             }
         }
         for index in set.order() {
             match self.reach.udp(&set.all()[index], DIAL).await {
-                Ok(socket) => return Ok(Link { socket, set, index }),
+                Ok(socket) => return Ok(Some(Link { socket, set, index })),
                 Err(error) => set.note_failure(index, &error.to_string()),
             }
         }
-        Err(NoInstance)
+        Ok(None)
     }
 }
 
