@@ -1,7 +1,6 @@
 //! The stores on a disk that is full, and then is not.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,36 +9,15 @@ use stoa_swarm::PIECE;
 
 use super::{is_full, BlobError, BlobStore, LeaseStore, ManifestStore, Overuse};
 use crate::config::Storage;
+use crate::tests_disk::{fill, run_on_a_small_disk, small_disk};
 use crate::tests_support::{hashes_of, one_service_manifest};
 
-/// The child's directory.
-const DIRECTORY: &str = "STOA_TEST_FULL_DISK";
 /// Room enough for what is left free beside blobs, and little more.
-const DISK: &str = "size=72m,mode=700";
+const KIBIBYTES: u32 = 72 << 10;
 
-/// On a file system of its own, which ends with the child's mount namespace.
 #[test]
 fn a_full_disk_leaves_nothing_half_written_and_loses_nothing() {
-    if !nix::unistd::Uid::effective().is_root() {
-        println!("not run: mounting takes root");
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let child = std::env::current_exe().unwrap();
-    let script = format!(
-        "mount -t tmpfs -o {DISK} none {0} && exec {1} --exact --ignored \
-         store::full_disk::child_on_a_small_disk",
-        dir.path().display(),
-        child.display()
-    );
-    let output = std::process::Command::new("unshare")
-        .args(["--mount", "--", "sh", "-c", &script])
-        .env(DIRECTORY, dir.path())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}{errors}");
+    run_on_a_small_disk("store::full_disk::child_on_a_small_disk", KIBIBYTES);
 }
 
 fn overuse() -> Overuse {
@@ -54,17 +32,6 @@ fn overuse() -> Overuse {
     }
 }
 
-/// Takes all room there is.
-fn fill(path: &Path) {
-    let mut file = fs::File::create(path).unwrap();
-    let error = loop {
-        if let Err(error) = file.write_all(&[1; 4096]) {
-            break error;
-        }
-    };
-    assert!(is_full(&error), "{error}");
-}
-
 fn names(directory: &Path) -> Vec<String> {
     let listing = fs::read_dir(directory).unwrap().flatten();
     listing.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
@@ -73,7 +40,7 @@ fn names(directory: &Path) -> Vec<String> {
 #[test]
 #[ignore = "the child process of a_full_disk_leaves_nothing_half_written_and_loses_nothing"]
 fn child_on_a_small_disk() {
-    let root = std::path::PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
+    let root = small_disk();
     let path = |name: &str| root.join(name);
     let manifests = ManifestStore::open(&path("manifests")).unwrap();
     let leases = LeaseStore::open(&path("leases")).unwrap();
